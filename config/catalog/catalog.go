@@ -1,0 +1,166 @@
+// Package catalog is the model that an operator edits: connectors, groups and
+// the numbers that lead to them, with the settings that decide how a call is
+// tried. It holds values and rules only: it reads no file, opens no socket and
+// routes no call.
+package catalog
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Catalog is all connectors and groups of a node. It is immutable once it is
+// handed to the router.
+type Catalog struct {
+	Connectors []Connector
+	Groups     []Group
+}
+
+// Connector is a destination in one region, made of one or more hosts.
+type Connector struct {
+	Name   string
+	Region string
+	Hosts  []Host
+	// Numbers that lead to this connector first, then to the rest of its group.
+	Numbers []Numbers
+
+	RequestURI RequestURI // what becomes of the request-URI's host part
+	Number     NumberForm // how the user part is presented to the hosts
+	Strip      string     // prefix removed where it stands
+	Prepend    string     // put before a number that has no "+"
+
+	State State
+}
+
+// Host is one SIP address of a connector.
+type Host struct {
+	URI      string         // as written: "sip:10.0.1.10:5060;transport=udp"
+	Addr     netip.AddrPort // where messages go; port 5060 unless the URI has one
+	HostPort string         // the URI's host and port as written, for the request-URI
+	Params   string         // the URI's parameters as written, with their leading ";", or ""
+	Priority int            // 1 is tried first
+	Weight   int            // share among hosts of equal priority, 1 or more
+	State    State
+}
+
+// Group owns numbers and ranks connectors.
+type Group struct {
+	Name       string
+	Connectors []Member
+	Numbers    []Numbers
+}
+
+// Member is a connector's place in a group.
+type Member struct {
+	Connector string // its name
+	Priority  int    // 1 is tried first; equal priorities share by weight
+}
+
+// State is what the operator wants of a connector or host, whatever its health.
+type State uint8
+
+// Operator states.
+const (
+	Enabled  State = iota
+	Draining       // no new calls
+	Disabled       // no new calls, no probes
+)
+
+// RequestURI says what becomes of the host part of the request-URI.
+type RequestURI uint8
+
+// RequestURI modes.
+const (
+	RewriteHost RequestURI = iota // host, port and parameters from the host's URI
+	KeepURI                       // unchanged: only the next hop is the host
+)
+
+// NumberForm is the form in which connectors want numbers.
+type NumberForm uint8
+
+// Number forms.
+const (
+	AsReceived NumberForm = iota
+	PlusE164              // with a leading "+"
+	E164                  // without
+)
+
+// Failover says when an attempt is given up for the next candidate.
+type Failover struct {
+	Codes         Codes         // final responses that move the call on
+	FirstResponse time.Duration // an attempt without any response ends after this
+	Progress      time.Duration // an attempt with nothing but 100 ends after this
+	TimerC        time.Duration // RFC 3261 16.6 step 11: longest time without a final response; more than 3 minutes
+	MaxAttempts   int           // attempts in all, 1 to MaxAttempts
+	ExhaustedCode int           // sent when every candidate failed; 0 is the best response by RFC 3261 16.7
+	AfterRinging  bool          // fail over although a 101-199 was relayed
+}
+
+// MaxAttempts is the most attempts that one call can be configured to make.
+const MaxAttempts = 8
+
+// DefaultFailover returns the settings of a file that says nothing.
+func DefaultFailover() Failover {
+	return Failover{
+		Codes:         NewCodes(408, 500, 502, 503, 504),
+		FirstResponse: 2 * time.Second,
+		Progress:      12 * time.Second,
+		TimerC:        185 * time.Second,
+		MaxAttempts:   6,
+		ExhaustedCode: 503,
+	}
+}
+
+// Health says how hosts are probed and when they count as down.
+type Health struct {
+	Probe        bool          // send OPTIONS at all
+	Interval     time.Duration // between probes of a host whose state is sure
+	FastInterval time.Duration // between probes of a host in doubt
+	Timeout      time.Duration // a probe without an answer fails after this
+	DownAfter    int           // failures in a row that make a host down
+	UpAfter      int           // successes in a row that bring it back
+	DownCodes    Codes         // answers that count as failures
+}
+
+// DefaultHealth returns the settings of a file that says nothing.
+func DefaultHealth() Health {
+	return Health{
+		Probe:        true,
+		Interval:     5 * time.Second,
+		FastInterval: time.Second,
+		Timeout:      time.Second,
+		DownAfter:    3,
+		UpAfter:      2,
+		DownCodes:    NewCodes(408, 500, 502, 504),
+	}
+}
+
+// Codes is a set of SIP status codes, 100 to 699. It is comparable.
+type Codes [10]uint64
+
+// NewCodes returns the set of the codes given; codes outside 100-699 are left out.
+func NewCodes(codes ...int) Codes {
+	var c Codes
+	for _, code := range codes {
+		if code >= 100 && code <= 699 {
+			c[(code-100)/64] |= 1 << ((code - 100) % 64)
+		}
+	}
+	return c
+}
+
+// Has reports whether the set contains code.
+func (c *Codes) Has(code int) bool {
+	return code >= 100 && code <= 699 && c[(code-100)/64]&(1<<((code-100)%64)) != 0
+}
+
+// List returns the codes in ascending order.
+func (c *Codes) List() []int {
+	var codes []int
+	for code := 100; code <= 699; code++ {
+		if c.Has(code) {
+			codes = append(codes, code)
+		}
+	}
+	return codes
+}

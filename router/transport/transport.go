@@ -1,0 +1,83 @@
+// Package transport moves datagrams: it receives them in batches on one socket
+// per worker, hands each batch to a Handler and sends what the Handler leaves
+// in the outgoing Batch. It knows no SIP and keeps nothing about a call.
+package transport
+
+import "net/netip"
+
+// Packet is one received datagram. Data is valid until Packets returns.
+type Packet struct {
+	Data     []byte
+	Source   netip.AddrPort // IPv4 sources are never IPv4-mapped
+	Listener int            // index of the listening address it came to
+}
+
+// Unreachable says that a datagram of ours did not reach Dest: an ICMP error
+// from the socket's error queue, or a local send error that came again when
+// the datagram was sent a second time.
+type Unreachable struct {
+	Dest  netip.AddrPort
+	Code  Cause
+	Quote []byte // the datagram as quoted, perhaps cut short; valid until the call returns
+	Local bool   // the send itself failed: Quote is the whole datagram
+}
+
+// Cause is why a datagram did not arrive.
+type Cause uint8
+
+// Causes.
+const (
+	Other        Cause = iota // changes nothing (TTL exceeded, source quench, …)
+	NoPort                    // port unreachable: nobody listens
+	NoHost                    // host or network unreachable
+	Prohibited                // filtered by a firewall that says so
+	TooBig                    // fragmentation needed: worth sending again
+	SendError                 // a local send error
+)
+
+// Handler is what a transport serves. Its methods are called from several
+// threads at once. now is nanoseconds on the monotonic clock Now.
+type Handler interface {
+	// Packets handles one batch in the order of its arrival.
+	Packets(now int64, in []Packet, out *Batch)
+	// Unreachable handles one undeliverable datagram.
+	Unreachable(now int64, u Unreachable, out *Batch)
+}
+
+// Batch gathers outgoing datagrams in one growing arena. The zero value is
+// ready; a Batch is used by one goroutine at a time.
+type Batch struct {
+	arena []byte
+	msgs  []outgoing
+}
+
+type outgoing struct {
+	start, end int
+	dest       netip.AddrPort
+	listener   int
+}
+
+// Buf returns an empty slice to append the next datagram to.
+func (b *Batch) Buf() []byte { return b.arena[len(b.arena):] }
+
+// Send queues msg, which was appended to the slice that the last Buf returned,
+// to leave from the given listener's address.
+func (b *Batch) Send(listener int, dest netip.AddrPort, msg []byte) {
+	start := len(b.arena)
+	b.arena = append(b.arena, msg...) // a move only where msg outgrew the arena
+	b.msgs = append(b.msgs, outgoing{start, len(b.arena), dest, listener})
+}
+
+// Len returns how many datagrams wait in the batch.
+func (b *Batch) Len() int { return len(b.msgs) }
+
+// At returns datagram i; data is valid until Reset.
+func (b *Batch) At(i int) (listener int, dest netip.AddrPort, data []byte) {
+	m := &b.msgs[i]
+	return m.listener, m.dest, b.arena[m.start:m.end:m.end]
+}
+
+// Reset empties the batch and keeps its memory.
+func (b *Batch) Reset() {
+	b.arena, b.msgs = b.arena[:0], b.msgs[:0]
+}
