@@ -27,12 +27,12 @@ type Cause uint8
 
 // Causes.
 const (
-	Other        Cause = iota // changes nothing (TTL exceeded, source quench, …)
-	NoPort                    // port unreachable: nobody listens
-	NoHost                    // host or network unreachable
-	Prohibited                // filtered by a firewall that says so
-	TooBig                    // fragmentation needed: worth sending again
-	SendError                 // a local send error
+	Other      Cause = iota // changes nothing (TTL exceeded, source quench, …)
+	NoPort                  // port unreachable: nobody listens
+	NoHost                  // host or network unreachable
+	Prohibited              // filtered by a firewall that says so
+	TooBig                  // fragmentation needed: worth sending again
+	SendError               // a local send error
 )
 
 // Handler is what a transport serves. Its methods are called from several
@@ -64,7 +64,11 @@ func (b *Batch) Buf() []byte { return b.arena[len(b.arena):] }
 // to leave from the given listener's address.
 func (b *Batch) Send(listener int, dest netip.AddrPort, msg []byte) {
 	start := len(b.arena)
-	b.arena = append(b.arena, msg...) // a move only where msg outgrew the arena
+	if tail := b.arena[start:cap(b.arena)]; len(msg) > 0 && len(tail) >= len(msg) && &tail[0] == &msg[0] {
+		b.arena = b.arena[:start+len(msg)] // it stands where it belongs
+	} else {
+		b.arena = append(b.arena, msg...)
+	}
 	b.msgs = append(b.msgs, outgoing{start, len(b.arena), dest, listener})
 }
 
