@@ -1,0 +1,83 @@
+package table
+
+// MaxDigits is the most digits of an international number (ITU-T E.164 6.1).
+const MaxDigits = 15
+
+// A key is a number or a prefix in one word. Leading zeros and the "+" matter,
+// so the digits' value alone would not tell 0110 from 110 or from +110:
+//
+//	bit  63     set, so that no key is 0 and 0 can mean an empty slot
+//	bit  54     the number starts with "+"
+//	bits 50-53  count of digits, 0 to 15 (0 only in a prefix)
+//	bits 0-49   value of the digits; 10^15 is less than 2^50
+//
+// Keys of equal length and equal "+" are in the order of their numbers.
+type key uint64
+
+const (
+	keyUsed   key = 1 << 63
+	keyPlus   key = 1 << 54
+	digitsBit     = 50
+	valueMask     = 1<<digitsBit - 1
+)
+
+func makeKey(plus bool, digits int, value uint64) key {
+	k := keyUsed | key(digits)<<digitsBit | key(value)
+	if plus {
+		k |= keyPlus
+	}
+	return k
+}
+
+func (k key) plus() bool    { return k&keyPlus != 0 }
+func (k key) digits() int   { return int(k>>digitsBit) & 15 }
+func (k key) value() uint64 { return uint64(k) & valueMask }
+
+// shorten returns the key of the same number without its last digit.
+func (k key) shorten() key {
+	return makeKey(k.plus(), k.digits()-1, k.value()/10)
+}
+
+// class numbers the combinations of length and "+", below classes.
+func (k key) class() int { return int(k>>digitsBit) & 31 }
+
+const classes = 32
+
+// String writes the number as it was read.
+func (k key) String() string {
+	var b [1 + MaxDigits]byte
+	at := len(b)
+	value := k.value()
+	for range k.digits() {
+		at--
+		b[at] = byte('0' + value%10)
+		value /= 10
+	}
+	if k.plus() {
+		at--
+		b[at] = '+'
+	}
+	return string(b[at:])
+}
+
+// parseKey reads an optional "+" and at most 15 digits. It reports false for
+// anything else; no digits at all are fine here, because a prefix may have none.
+func parseKey[T string | []byte](number T) (key, bool) {
+	plus := len(number) > 0 && number[0] == '+'
+	start := 0
+	if plus {
+		start = 1
+	}
+	if len(number)-start > MaxDigits {
+		return 0, false
+	}
+	var value uint64
+	for i := start; i < len(number); i++ {
+		c := number[i] - '0'
+		if c > 9 {
+			return 0, false
+		}
+		value = value*10 + uint64(c)
+	}
+	return makeKey(plus, len(number)-start, value), true
+}
