@@ -1,0 +1,175 @@
+// Package health keeps what was observed of hosts: which are up, which are in
+// doubt, full or down, and why.
+//
+// Next is the whole state machine, a pure function. A Host puts it behind an
+// atomic word that calls read without a lock; a Registry holds the hosts and
+// lets them keep their health across reloads. Whoever sees something of a host
+// (the prober, the router) gives it to Host.Observe.
+//
+// The package sends nothing, reads no clock and starts no goroutine: health/probe
+// probes, and every time is given by the caller. It does not know what the
+// operator wants of a host (enabled, draining, disabled), nor does it rank
+// hosts beyond the order of their states.
+package health
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"tandem/config/catalog"
+)
+
+// Options of a Registry.
+type Options struct {
+	Settings catalog.Health
+	// OnFlip is told of each change of a host's state, without a lock held, by
+	// the goroutine that saw the cause: it must not block. Flips of one host
+	// that happen at the same moment may come in either order.
+	OnFlip func(Flip)
+}
+
+// Flip is a change of a host's state.
+type Flip struct {
+	Key      Key
+	From, To State
+	Reason   Reason
+	At       int64 // the caller's clock
+}
+
+// Registry holds the health of all hosts.
+type Registry struct {
+	onFlip   func(Flip)
+	settings atomic.Pointer[catalog.Health]
+
+	mu     sync.RWMutex
+	hosts  map[Key]*Host
+	sorted []*Host // by key
+
+	// Hosts that want a probe now: a list without a lock, pushed by calls and
+	// taken whole by the prober. Each host is in it at most once, so it needs
+	// no bound and loses nothing.
+	wanted atomic.Pointer[Host]
+	wake   chan struct{}
+}
+
+// NewRegistry returns an empty registry.
+func NewRegistry(opts Options) *Registry {
+	r := &Registry{
+		onFlip: opts.OnFlip,
+		hosts:  make(map[Key]*Host),
+		wake:   make(chan struct{}, 1),
+	}
+	r.settings.Store(&opts.Settings)
+	return r
+}
+
+// Settings returns the settings in force. They must not be changed.
+func (r *Registry) Settings() *catalog.Health { return r.settings.Load() }
+
+// Configure puts new settings in force at the time now. What is known about
+// the hosts stays, as far as the new settings know of it (see Adopt).
+func (r *Registry) Configure(set catalog.Health, now int64) {
+	r.settings.Store(&set)
+	r.Each(func(_ Key, h *Host) {
+		h.apply(now, func(s Status, set *catalog.Health) Status { return Adopt(s, now, set) })
+	})
+}
+
+// Host returns the host for k. One that is not known yet is up.
+func (r *Registry) Host(k Key) *Host {
+	r.mu.RLock()
+	h := r.hosts[k]
+	r.mu.RUnlock()
+	if h != nil {
+		return h
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if h := r.hosts[k]; h != nil {
+		return h
+	}
+	h = &Host{key: k, registry: r}
+	h.word.Store(uint64(pack(&h.status, !r.Settings().Probe)))
+	r.hosts[k] = h
+	at, _ := slices.BinarySearchFunc(r.sorted, k, func(h *Host, k Key) int { return compareKeys(h.key, k) })
+	r.sorted = slices.Insert(r.sorted, at, h)
+	return h
+}
+
+// Retain drops all hosts but those of keys. Calls may go on to use a dropped
+// host; nobody is told of its flips any more.
+func (r *Registry) Retain(keys []Key) {
+	keep := make(map[Key]bool, len(keys))
+	for _, k := range keys {
+		keep[k] = true
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sorted = slices.DeleteFunc(r.sorted, func(h *Host) bool {
+		if keep[h.key] {
+			return false
+		}
+		h.gone.Store(true)
+		delete(r.hosts, h.key)
+		return true
+	})
+}
+
+// Each calls f for each host, ordered by key.
+func (r *Registry) Each(f func(Key, *Host)) {
+	r.mu.RLock()
+	hosts := slices.Clone(r.sorted)
+	r.mu.RUnlock()
+	for _, h := range hosts {
+		f(h.key, h)
+	}
+}
+
+// Woken is ready when hosts may have asked for a probe. It is for one prober,
+// which then takes them with Wanted.
+func (r *Registry) Woken() <-chan struct{} { return r.wake }
+
+// Wanted appends to hosts those that asked for a probe since the last call, in
+// no order, each once.
+func (r *Registry) Wanted(hosts []*Host) []*Host {
+	for h := r.wanted.Swap(nil); h != nil; {
+		next := h.next
+		h.next = nil
+		h.waiting.Store(false) // from here on it may be enlisted again
+		hosts = append(hosts, h)
+		h = next
+	}
+	return hosts
+}
+
+// enlist puts h, whose waiting was set by the caller, into the list.
+func (r *Registry) enlist(h *Host) {
+	for {
+		first := r.wanted.Load()
+		h.next = first
+		if r.wanted.CompareAndSwap(first, h) {
+			break
+		}
+	}
+	select {
+	case r.wake <- struct{}{}:
+	default: // the prober has not taken notice of the last one yet
+	}
+}
+
+func (r *Registry) flipped(f Flip) {
+	if r.onFlip != nil {
+		r.onFlip(f)
+	}
+}
+
+func compareKeys(a, b Key) int {
+	return cmp.Or(
+		strings.Compare(a.URI, b.URI),
+		a.Addr.Compare(b.Addr),
+		strings.Compare(a.Listener, b.Listener),
+	)
+}
