@@ -121,8 +121,8 @@ type Message struct {
 	Data []byte
 
 	IsRequest  bool
-	Method     Method // of a request; of CSeq for a response
-	MethodName Span   // as written in the request line
+	Method     Method // of the request line, for a response of CSeq
+	MethodName Span   // as written in the request line, for a response in CSeq
 	RequestURI Span
 	Version    Span // "SIP/2.0"
 	Status     int  // of a response, 100-699

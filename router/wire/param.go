@@ -1,0 +1,53 @@
+package wire
+
+// Param looks a parameter up by its name, given in lower case, compared in
+// any case. params starts at a ";" (or is empty), as ViaValue.Params,
+// URI.Params and Address.Params do. A parameter without "=" gives an empty
+// span and true. A quoted value keeps its quotes. Of several the first counts.
+func Param(data []byte, params Span, name string) (value Span, ok bool) {
+	var p param
+	for i, end := int(params.Start), int(params.End); i < end; {
+		p, i = nextParam(data, i, end)
+		if equalFold(data[p.name.Start:p.name.End], name) {
+			return p.value, true
+		}
+	}
+	return Span{}, false
+}
+
+// param is one parameter, white space around its parts left out.
+type param struct {
+	raw         Span // from its ";" to the next one or the end
+	whole       Span // from its name to the end of its value
+	name, value Span
+}
+
+// nextParam reads the parameter whose ";" is at i and returns the offset of
+// the next ";" or end. Between two ";;" is a parameter with an empty name.
+func nextParam(data []byte, i, end int) (p param, next int) {
+	start := skipLWS(data, i+1, end)
+	j := start
+	for j < end && data[j] != ';' && data[j] != '=' {
+		j++
+	}
+	name := trimLWS(data, start, j)
+	p.name = span(start, name)
+	if j == end || data[j] == ';' {
+		p.value = Span{p.name.End, p.name.End}
+		p.whole = p.name
+		p.raw = span(i, j)
+		return p, j
+	}
+	value := skipLWS(data, j+1, end)
+	for j = value; j < end && data[j] != ';'; {
+		if data[j] != '"' {
+			j++
+		} else if j = skipQuoted(data, j, end); j < 0 {
+			j = end
+		}
+	}
+	p.value = span(value, trimLWS(data, value, j))
+	p.whole = Span{p.name.Start, p.value.End}
+	p.raw = span(i, j)
+	return p, j
+}
