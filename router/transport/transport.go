@@ -1,6 +1,18 @@
 // Package transport moves datagrams: it receives them in batches on one socket
 // per worker, hands each batch to a Handler and sends what the Handler leaves
-// in the outgoing Batch. It knows no SIP and keeps nothing about a call.
+// in the outgoing Batch.
+//
+//	udp, err := transport.Listen(transport.Config{Listen: addrs})
+//	…
+//	err = udp.Serve(router) // until udp.Close
+//
+// What it promises: datagrams of one peer are handled in the order of their
+// arrival, datagrams of one Batch leave in its order, and one peer's ICMP error
+// never costs another peer a datagram.
+//
+// It knows no SIP and keeps nothing about a call: it does not retransmit, does
+// not choose a destination, does not resolve names and does not judge who may
+// send. It has no timers; whoever has some sends through a Sender of its own.
 package transport
 
 import "net/netip"
@@ -36,7 +48,8 @@ const (
 )
 
 // Handler is what a transport serves. Its methods are called from several
-// threads at once. now is nanoseconds on the monotonic clock Now.
+// threads at once. now is nanoseconds on the monotonic clock Now. What a method
+// leaves in out is sent soon after it returns; a method must not Flush.
 type Handler interface {
 	// Packets handles one batch in the order of its arrival.
 	Packets(now int64, in []Packet, out *Batch)

@@ -1,0 +1,48 @@
+package transport
+
+import (
+	"log/slog"
+	"net/netip"
+	"runtime"
+)
+
+// Config is what Listen opens. Only Listen is required.
+type Config struct {
+	Listen        []netip.AddrPort // port 0 lets the system choose
+	Workers       int              // sockets and threads per address; 0: GOMAXPROCS
+	ReceiveBuffer int              // bytes per socket; 0: 4 MiB
+	SendBuffer    int              // bytes per socket; 0: 4 MiB
+	Log           *slog.Logger     // nil: nothing is logged
+}
+
+// defaultBuffer holds some 1,200 datagrams of 550 bytes as the kernel accounts
+// for them; its own default holds 166, fewer than one burst of a carrier.
+const defaultBuffer = 4 << 20
+
+func (c Config) workers() int {
+	if c.Workers > 0 {
+		return c.Workers
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+func (c Config) receiveBuffer() int {
+	if c.ReceiveBuffer > 0 {
+		return c.ReceiveBuffer
+	}
+	return defaultBuffer
+}
+
+func (c Config) sendBuffer() int {
+	if c.SendBuffer > 0 {
+		return c.SendBuffer
+	}
+	return defaultBuffer
+}
+
+func (c Config) log() *slog.Logger {
+	if c.Log != nil {
+		return c.Log
+	}
+	return slog.New(slog.DiscardHandler)
+}

@@ -1,0 +1,58 @@
+package transport
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// mmsghdr is struct mmsghdr of sys/socket.h: Go pads it as C does.
+type mmsghdr struct {
+	unix.Msghdr
+	received uint32 // bytes, written by recvmmsg and sendmmsg
+}
+
+// envelope is one datagram's place in a batch: header, address and payload.
+// Headers stand in an array of their own because the kernel wants them side by
+// side. Both arrays live in one heap object and point into each other; the
+// collector does not move heap objects.
+type envelope struct {
+	name sockaddr
+	iov  unix.Iovec
+}
+
+func (m *mmsghdr) link(e *envelope) {
+	m.Name = (*byte)(unsafe.Pointer(&e.name))
+	m.Iov = &e.iov
+	m.SetIovlen(1)
+}
+
+// recvmmsg waits for a datagram, takes what else is there, and returns how many.
+func recvmmsg(fd int, heads []mmsghdr) (int, unix.Errno) {
+	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd),
+		uintptr(unsafe.Pointer(unsafe.SliceData(heads))), uintptr(len(heads)), unix.MSG_WAITFORONE, 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), 0
+}
+
+// sendmmsg sends some of heads, in order, and returns how many. It never waits:
+// datagrams for a dead neighbour hold the socket's buffer for seconds.
+func sendmmsg(fd int, heads []mmsghdr) (int, unix.Errno) {
+	n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(fd),
+		uintptr(unsafe.Pointer(unsafe.SliceData(heads))), uintptr(len(heads)), unix.MSG_DONTWAIT, 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), 0
+}
+
+// recvmsg reads one message without waiting.
+func recvmsg(fd int, head *unix.Msghdr, flags uintptr) (int, unix.Errno) {
+	n, _, errno := unix.Syscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(head)), flags|unix.MSG_DONTWAIT)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), 0
+}
