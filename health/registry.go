@@ -72,10 +72,14 @@ func (r *Registry) Settings() *catalog.Health { return r.settings.Load() }
 // Configure puts new settings in force at the time now. What is known about
 // the hosts stays, as far as the new settings know of it (see Adopt).
 func (r *Registry) Configure(set catalog.Health, now int64) {
+	if set == *r.Settings() {
+		return
+	}
 	r.settings.Store(&set)
 	r.Each(func(_ Key, h *Host) {
 		h.apply(now, func(s Status, set *catalog.Health) Status { return Adopt(s, now, set) })
 	})
+	r.nudge()
 }
 
 // Host returns the host for k. One that is not known yet is up.
@@ -128,8 +132,8 @@ func (r *Registry) Each(f func(Key, *Host)) {
 	}
 }
 
-// Woken is ready when hosts may have asked for a probe. It is for one prober,
-// which then takes them with Wanted.
+// Woken is ready when hosts may have asked for a probe, or the settings may have
+// changed. It is for one prober, which then takes the hosts with Wanted.
 func (r *Registry) Woken() <-chan struct{} { return r.wake }
 
 // Wanted appends to hosts those that asked for a probe since the last call, in
@@ -154,6 +158,10 @@ func (r *Registry) enlist(h *Host) {
 			break
 		}
 	}
+	r.nudge()
+}
+
+func (r *Registry) nudge() {
 	select {
 	case r.wake <- struct{}{}:
 	default: // the prober has not taken notice of the last one yet

@@ -1,0 +1,206 @@
+// Package probe asks hosts with OPTIONS whether they are alive, and tells
+// tandem/health what came of it.
+//
+// sipgo builds the requests, runs their transactions and parses the answers. It
+// does not own a socket: each listener has a Conn, through which probes leave by
+// the socket that calls leave by, and by which the router hands over the
+// responses that are sipgo's (their branch starts with BranchPrefix).
+//
+//	conn := probe.NewConn(socket.LocalAddr(), socket.Write)
+//	p, err := probe.New(probe.Options{
+//		Registry:  registry,
+//		Listeners: []probe.Listener{{Conn: conn, Advertise: "203.0.113.10:5060"}},
+//		Now:       clock,
+//	})
+//	p.SetTargets(targets)
+//	err = p.Run(ctx)
+//
+// What an answer means is decided in tandem/health, not here; and OPTIONS that
+// others send to us are answered by the router.
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"github.com/emiago/sipgo/sip"
+
+	"tandem/health"
+)
+
+// BranchPrefix is how the branches start that sipgo makes (with the dot, which
+// no branch of a call has after the cookie).
+const BranchPrefix = "z9hG4bK."
+
+// DefaultMaxInFlight is how many probes wait for an answer at a time. When as
+// many hosts are silent as that, each for the whole timeout, further hosts are
+// probed later than the settings say.
+const DefaultMaxInFlight = 1024
+
+// Options of a Prober.
+type Options struct {
+	Registry    *health.Registry // its settings, and the hosts that want a probe
+	Listeners   []Listener
+	Now         func() int64 // monotonic nanoseconds: the clock of Registry's callers
+	MaxInFlight int          // DefaultMaxInFlight if 0
+}
+
+// Listener is a socket that hosts are probed from.
+type Listener struct {
+	Conn      *Conn
+	Advertise string // host:port that Via and From say
+}
+
+// Target is a host to probe.
+type Target struct {
+	Key      health.Key
+	Host     *health.Host   // what is observed goes there
+	Addr     netip.AddrPort // where OPTIONS go
+	URI      string         // the request-URI
+	Listener int            // index in Options.Listeners
+}
+
+// target is a Target with its URI parsed.
+type target struct {
+	Target
+	recipient sip.Uri
+}
+
+var (
+	errUnreachable = errors.New("unreachable")
+	errListener    = errors.New("a listener's connection was closed")
+)
+
+// Prober probes hosts while Run runs.
+type Prober struct {
+	registry    *health.Registry
+	now         func() int64
+	agents      []*agent
+	maxInFlight int
+
+	mu      sync.Mutex
+	targets []target                     // the latest of SetTargets
+	flights map[netip.AddrPort][]*flight // probes that wait for an answer
+	changed chan struct{}                // targets has changed
+}
+
+// flight is a probe that waits for an answer. fail ends the wait.
+type flight struct {
+	fail context.CancelCauseFunc
+}
+
+// New returns a Prober, which does nothing until Run.
+func New(opts Options) (*Prober, error) {
+	p := &Prober{
+		registry:    opts.Registry,
+		now:         opts.Now,
+		maxInFlight: opts.MaxInFlight,
+		flights:     make(map[netip.AddrPort][]*flight),
+		changed:     make(chan struct{}, 1),
+	}
+	if p.registry == nil || p.now == nil || len(opts.Listeners) == 0 {
+		return nil, errors.New("probe: need a registry, a clock and a listener")
+	}
+	if p.maxInFlight <= 0 {
+		p.maxInFlight = DefaultMaxInFlight
+	}
+	for _, l := range opts.Listeners {
+		a, err := newAgent(l)
+		if err != nil {
+			return nil, fmt.Errorf("probe: %w", err)
+		}
+		p.agents = append(p.agents, a)
+	}
+	return p, nil
+}
+
+// SetTargets replaces the hosts to probe. A target whose Key and Host were
+// there before keeps its place in the schedule; a new one is probed within a
+// second. It can be called at any time. Targets that cannot be probed are left
+// out and named in the error.
+func (p *Prober) SetTargets(targets []Target) error {
+	var errs []error
+	parsed := make([]target, 0, len(targets))
+	sources := make([]map[netip.AddrPort]struct{}, len(p.agents))
+	for i := range sources {
+		sources[i] = make(map[netip.AddrPort]struct{})
+	}
+	for _, t := range targets {
+		p, err := p.parse(t)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("probe: %s: %w", t.Key, err))
+			continue
+		}
+		parsed = append(parsed, p)
+		sources[t.Listener][p.Addr] = struct{}{}
+	}
+	for i, a := range p.agents {
+		a.conn.sources.Store(&sources[i])
+	}
+	p.mu.Lock()
+	p.targets = parsed
+	p.mu.Unlock()
+	select {
+	case p.changed <- struct{}{}:
+	default: // not yet noticed that they changed before
+	}
+	return errors.Join(errs...)
+}
+
+func (p *Prober) parse(t Target) (target, error) {
+	if t.Host == nil || t.Listener < 0 || t.Listener >= len(p.agents) || !t.Addr.IsValid() || t.Addr.Port() == 0 {
+		return target{}, errors.New("need a host, a listener, an address and a port")
+	}
+	t.Addr = plain(t.Addr)
+	parsed := target{Target: t}
+	if err := sip.ParseUri(t.URI, &parsed.recipient); err != nil {
+		return target{}, fmt.Errorf("URI %q: %w", t.URI, err)
+	}
+	parsed.recipient.Headers = nil // RFC 3261 19.1.1: not in a request-URI
+	return parsed, nil
+}
+
+// Unreachable tells that a probe could not be delivered to dest: an ICMP error
+// whose quote is an OPTIONS of ours. The probes that wait for an answer from
+// there fail at once.
+func (p *Prober) Unreachable(dest netip.AddrPort) {
+	p.mu.Lock()
+	failed := slices.Clone(p.flights[plain(dest)])
+	p.mu.Unlock()
+	for _, f := range failed {
+		f.fail(errUnreachable)
+	}
+}
+
+// Run probes until ctx ends, and returns its error. When it returns, all that
+// it started has ended and the listeners' connections are closed: a Prober runs
+// once.
+func (p *Prober) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	for _, a := range p.agents {
+		defer a.ua.Close()
+		defer a.conn.Close()
+		serving.Go(func() {
+			err := a.serve()
+			stop(errors.Join(errListener, err)) // no effect when ctx has ended
+		})
+	}
+	for _, a := range p.agents {
+		// Before it reads, sipgo does not know the connection and would open
+		// a socket of its own.
+		select {
+		case <-a.conn.reading:
+		case <-ctx.Done():
+		}
+	}
+	p.schedule(ctx)
+	return context.Cause(ctx)
+}
