@@ -1,0 +1,205 @@
+// Package config reads the settings of a node from one YAML file: where it
+// listens, who may call in, and the catalog that calls are routed by.
+//
+//	cfg, err := config.Load("tandem.yaml")
+//
+// All mistakes of a file are reported together, each with its line and what to
+// do about it. The package opens no socket, asks no DNS server and looks at
+// nothing but the file, the environment and this machine's addresses: whether
+// a host answers or an address can be bound is for others to find out. It
+// writes no file.
+package config
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	"tandem/config/catalog"
+)
+
+// DefaultAdmin is the admin address of a file that says nothing.
+const DefaultAdmin = "127.0.0.1:8080"
+
+// Off as an admin address means that there is none.
+const Off = "off"
+
+// Config is the settings of a node.
+type Config struct {
+	File         string        // as given to Load or Parse
+	Listen       []Listener    // one or more
+	Aliases      []string      // host or host:port in request-URIs and Routes that are ours too
+	Admin        string        // host:port of the admin server; Off for none
+	Metrics      string        // host:port that serves /metrics, /healthz, /readyz alone; "" for none
+	StateDir     string        // "" is chosen at start
+	Secrets      [][]byte      // the first one signs, all verify; none is one generated and kept
+	RecordRoute  bool          // stay in the path of dialogs
+	DrainTimeout time.Duration // longest wait for set-ups to finish at shutdown
+	Untrusted    Untrusted     // what becomes of requests from no trunk
+	Workers      int           // sockets of each listener, one thread each; 0 is the number of CPUs
+	Trunks       []Trunk       // none: only loopback sources are accepted
+	Catalog      catalog.Catalog
+	Failover     catalog.Failover
+	Health       catalog.Health
+	Quotas       Quotas
+	Warnings     []Error // what can be served but is worth a look
+}
+
+// Listener is an address that calls come in on and go out from.
+type Listener struct {
+	Network   string // "udp"
+	Addr      netip.AddrPort
+	Advertise string // host:port in Via and Record-Route
+}
+
+// Trunk is who may call in, and how their numbers are brought into shape.
+type Trunk struct {
+	Name      string
+	Sources   []netip.Prefix // masked; the longest match of all trunks wins
+	Strip     string         // prefix removed from called numbers that have it
+	Prepend   string         // put before called numbers that have no "+"
+	Symmetric bool           // answer to where requests came from, not to where Via points
+}
+
+// Untrusted says what becomes of a request from a source that no trunk admits.
+type Untrusted uint8
+
+// Untrusted modes.
+const (
+	Reject Untrusted = iota // 403
+	Drop                    // silence
+)
+
+// Quotas limits how much a catalog may hold; 0 is no limit.
+type Quotas struct {
+	Groups             int
+	ConnectorsPerGroup int
+}
+
+// Load reads a file and the environment. The error is Errors.
+func Load(path string) (*Config, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, Errors{{File: path, Text: "cannot be read: " + reason(err)}}
+	}
+	return Parse(path, data, os.LookupEnv)
+}
+
+// Parse reads data as the contents of a file; env looks up the variables that
+// it names. The error is Errors.
+func Parse(file string, data []byte, env func(string) (string, bool)) (*Config, error) {
+	return parse(file, data, env, machineAddrs)
+}
+
+// parse is Parse on a machine with the addresses that addrs returns.
+func parse(file string, data []byte, env func(string) (string, bool), addrs func() []netip.Addr) (*Config, error) {
+	d := &decoder{file: file, env: env, addrs: addrs, failed: make(map[string]bool)}
+	cfg := d.config(data)
+	if len(d.errs) > 0 {
+		return nil, d.errs.sorted()
+	}
+	cfg.Warnings = d.warnings.sorted()
+	return cfg, nil
+}
+
+var topKeys = keys{
+	known: []string{"listen", "advertise", "aliases", "admin", "metrics", "state_dir", "secrets", "record_route", "drain_timeout",
+		"untrusted", "workers", "trunks", "connectors", "groups", "failover", "health", "quotas"},
+	later: []string{"reload", "store", "tls", "tcp", "log", "regions", "max_cps", "max_calls", "when_all_down", "max_detection", "keys",
+		"numbers", "events", "tracing", "cluster"},
+}
+
+// config reads the whole file.
+func (d *decoder) config(data []byte) *Config {
+	root, err := parseYAML(data)
+	if err != nil {
+		d.failAt(err.Line, "", "%s", err.Text)
+		return nil
+	}
+	d.root = root
+	f := d.fields(root, topKeys)
+	cfg := &Config{
+		File:         d.file,
+		Listen:       d.listeners(f["listen"], f["advertise"]),
+		Aliases:      d.aliases(f["aliases"]),
+		Admin:        d.admin(f["admin"]),
+		Metrics:      d.metrics(f["metrics"]),
+		StateDir:     d.text(f["state_dir"], ""),
+		Secrets:      d.secrets(f["secrets"]),
+		RecordRoute:  d.boolean(f["record_route"], true),
+		DrainTimeout: d.duration(f["drain_timeout"], 30*time.Second, 0, time.Hour),
+		Untrusted:    Untrusted(d.choice(f["untrusted"], "reject", "drop")),
+		Workers:      d.integer(f["workers"], 0, 0, 1024),
+		Trunks:       d.trunks(f["trunks"]),
+		Catalog: catalog.Catalog{
+			Connectors: d.connectors(f["connectors"]),
+			Groups:     d.groups(f["groups"]),
+		},
+		Failover: d.failover(f["failover"]),
+		Health:   d.health(f["health"]),
+		Quotas:   d.quotas(f["quotas"]),
+	}
+	d.checkCatalog(cfg)
+	d.checkQuotas(cfg)
+	d.checkLoops(cfg)
+	d.checkReach(cfg)
+	return cfg
+}
+
+// secrets reads the keys of the node: text of 16 bytes or more.
+func (d *decoder) secrets(n node) [][]byte {
+	const least = 16 // bytes: a SipHash key
+	var secrets [][]byte
+	for _, item := range d.list(n) {
+		failures := len(d.errs)
+		secret := d.text(item, "")
+		if len(d.errs) > failures {
+			continue
+		}
+		if len(secret) < least {
+			d.fail(item, "has %d bytes; a secret needs %d or more, as from: openssl rand -hex 32", len(secret), least)
+			continue
+		}
+		secrets = append(secrets, []byte(secret))
+	}
+	return secrets
+}
+
+// checkReach warns of settings that make a node of little use.
+func (d *decoder) checkReach(cfg *Config) {
+	if len(cfg.Trunks) == 0 && !d.failed["trunks"] {
+		for _, l := range cfg.Listen {
+			if !l.Addr.Addr().IsLoopback() {
+				d.warnAt(d.root.line(), "trunks", "none: only calls from this machine are accepted; list who may call in")
+				break
+			}
+		}
+	}
+	for _, c := range cfg.Catalog.Connectors {
+		if len(c.Numbers) > 0 {
+			return
+		}
+	}
+	for _, g := range cfg.Catalog.Groups {
+		if len(g.Numbers) > 0 {
+			return
+		}
+	}
+	d.warnAt(d.root.line(), "groups", "no group or connector has numbers: every call is answered 404")
+}
+
+// machineAddrs returns the addresses of this machine's interfaces.
+func machineAddrs() []netip.Addr {
+	list, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil // the addresses only help to explain an error
+	}
+	var addrs []netip.Addr
+	for _, a := range list {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			addrs = append(addrs, p.Addr().Unmap())
+		}
+	}
+	return addrs
+}

@@ -1,0 +1,128 @@
+package config
+
+import (
+	"tandem/config/catalog"
+)
+
+var (
+	connectorKeys = keys{
+		known: []string{"name", "region", "hosts", "numbers", "request_uri", "number", "strip", "prepend", "state"},
+		later: []string{"max_cps", "max_calls", "failover", "health", "probe", "symmetric", "tls"},
+	}
+	hostKeys = keys{
+		known: []string{"uri", "priority", "weight", "state"},
+		later: []string{"max_cps", "max_calls", "tls"},
+	}
+	groupKeys = keys{
+		known: []string{"name", "connectors", "numbers"},
+		later: []string{"failover", "max_cps", "max_calls", "when_all_down"},
+	}
+	memberKeys = keys{known: []string{"connector", "priority"}, later: []string{"weight", "failover", "max_cps", "max_calls"}}
+)
+
+// The words of catalog.State, RequestURI and NumberForm in their order.
+var (
+	states      = []string{"enabled", "draining", "disabled"}
+	requestURIs = []string{"host", "keep"}
+	numberForms = []string{"as-received", "+e164", "e164"}
+)
+
+func (d *decoder) connectors(n node) []catalog.Connector {
+	items := d.list(n)
+	connectors := make([]catalog.Connector, 0, len(items))
+	for _, item := range items {
+		f := d.fields(item, connectorKeys)
+		c := catalog.Connector{
+			Name:       d.text(f["name"], ""),
+			Region:     d.text(f["region"], ""),
+			Numbers:    d.numbers(f["numbers"]),
+			RequestURI: catalog.RequestURI(d.choice(f["request_uri"], requestURIs...)),
+			Number:     catalog.NumberForm(d.choice(f["number"], numberForms...)),
+			Strip:      d.stripped(f["strip"]),
+			Prepend:    d.prepended(f["prepend"]),
+			State:      catalog.State(d.choice(f["state"], states...)),
+		}
+		for _, host := range d.list(f["hosts"]) {
+			c.Hosts = append(c.Hosts, d.host(host))
+		}
+		connectors = append(connectors, c)
+	}
+	return connectors
+}
+
+// host reads one host: a block, or its URI alone.
+func (d *decoder) host(n node) catalog.Host {
+	h := catalog.Host{Priority: 1, Weight: 1}
+	if n.kind() == scalar {
+		d.hostURI(n, &h)
+		return h
+	}
+	f := d.fields(n, hostKeys)
+	if uri := f["uri"]; uri.kind() != missing {
+		d.hostURI(uri, &h)
+	} else if path := child(n.path, "uri"); !d.failed[path] && !d.failed[n.path] {
+		d.failAt(n.line(), path, `is missing; write the host's address, as in "sip:10.0.1.10:5060"`)
+	}
+	// The catalog's own check knows the ranges; here they only have to be numbers.
+	const any = 1 << 30
+	h.Priority = d.integer(f["priority"], 1, -any, any)
+	h.Weight = d.integer(f["weight"], 1, -any, any)
+	h.State = catalog.State(d.choice(f["state"], states...))
+	return h
+}
+
+// numbers reads a numbers list. Entries that are wrong keep their place, so
+// that the paths of the others stay right.
+func (d *decoder) numbers(n node) []catalog.Numbers {
+	items := d.list(n)
+	if len(items) == 0 {
+		return nil
+	}
+	numbers := make([]catalog.Numbers, len(items))
+	for i, item := range items {
+		text := d.text(item, "")
+		if d.failed[item.path] {
+			continue
+		}
+		var err error
+		if numbers[i], err = catalog.ParseNumbers(text); err != nil {
+			d.fail(item, "%v", err)
+		}
+	}
+	return numbers
+}
+
+func (d *decoder) groups(n node) []catalog.Group {
+	items := d.list(n)
+	groups := make([]catalog.Group, 0, len(items))
+	for _, item := range items {
+		f := d.fields(item, groupKeys)
+		g := catalog.Group{
+			Name:    d.text(f["name"], ""),
+			Numbers: d.numbers(f["numbers"]),
+		}
+		for _, member := range d.list(f["connectors"]) {
+			g.Connectors = append(g.Connectors, d.member(member))
+		}
+		groups = append(groups, g)
+	}
+	return groups
+}
+
+func (d *decoder) member(n node) catalog.Member {
+	if n.kind() == scalar {
+		text, _ := n.scalar()
+		d.fail(n, "has no priority; write {connector: %s, priority: 1}", printable(text))
+		return catalog.Member{}
+	}
+	f := d.fields(n, memberKeys)
+	const any = 1 << 30
+	m := catalog.Member{
+		Connector: d.text(f["connector"], ""),
+		Priority:  d.integer(f["priority"], 1, -any, any),
+	}
+	if path := child(n.path, "priority"); f["priority"].kind() == missing && !d.failed[path] && !d.failed[n.path] {
+		d.failAt(n.line(), path, "is missing; write 1 for the connector that is tried first, 2 for the next")
+	}
+	return m
+}

@@ -1,0 +1,282 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const sipPort = 5060 // RFC 3261 19.1.2
+
+// defaultListen is where a node listens whose file says nothing.
+var defaultListen = netip.MustParseAddrPort("127.0.0.1:5060")
+
+// listeners reads listen and advertise, which belong together.
+func (d *decoder) listeners(listen, advertise node) []Listener {
+	var listeners []Listener
+	var nodes []node
+	seen := make(map[netip.AddrPort]node)
+	for _, item := range d.list(listen) {
+		text := d.text(item, "")
+		if d.failed[item.path] {
+			continue
+		}
+		addr, err := parseListen(text)
+		if err != nil {
+			d.fail(item, "%v", err)
+			continue
+		}
+		if first, ok := seen[addr]; ok {
+			d.fail(item, "%s is listened on already (line %d); remove one", addr, first.line())
+			continue
+		}
+		seen[addr] = item
+		listeners = append(listeners, Listener{Network: "udp", Addr: addr})
+		nodes = append(nodes, item)
+	}
+	switch {
+	case listen.kind() == missing || listen.kind() == null:
+		listeners = append(listeners, Listener{Network: "udp", Addr: defaultListen})
+		nodes = append(nodes, listen)
+	case listen.kind() == list && len(listen.y.Content) == 0:
+		d.fail(listen, "is empty; write at least one address, as in udp://%s", defaultListen)
+	}
+	d.advertise(listeners, nodes, d.publicAddrs(advertise))
+	return listeners
+}
+
+// parseListen reads "udp://address:port".
+func parseListen(text string) (netip.AddrPort, error) {
+	scheme, rest, found := strings.Cut(text, "://")
+	if !found {
+		return netip.AddrPort{}, fmt.Errorf("%s has no transport; write udp://address:port", quote(text))
+	}
+	switch strings.ToLower(scheme) {
+	case "udp":
+	case "tcp", "tls", "ws", "wss", "sctp":
+		return netip.AddrPort{}, fmt.Errorf("%s:// is not yet supported; this version listens on udp:// only", scheme)
+	default:
+		return netip.AddrPort{}, fmt.Errorf("%s is not a transport; write udp://address:port", quote(scheme))
+	}
+	host, port, err := splitHostPort(rest)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("%s is not an IP address; write one of this machine, as in udp://%s", quote(host), defaultListen)
+	}
+	if ip.IsMulticast() {
+		return netip.AddrPort{}, fmt.Errorf("%s is a multicast address; write one of this machine", ip)
+	}
+	if port == 0 {
+		port = sipPort
+	}
+	return netip.AddrPortFrom(ip.Unmap(), port), nil
+}
+
+// splitHostPort reads "host", "host:port", "[v6]" or "[v6]:port"; the port is 0
+// when there is none.
+func splitHostPort(s string) (host string, port uint16, err error) {
+	host, digits := s, ""
+	switch {
+	case strings.HasPrefix(s, "["):
+		inside, after, closed := strings.Cut(s[1:], "]")
+		if !closed {
+			return "", 0, fmt.Errorf(`%s has no closing "]"`, quote(s))
+		}
+		if ip, err := netip.ParseAddr(inside); err != nil || !ip.Is6() {
+			return "", 0, fmt.Errorf("%s is not an IPv6 address", quote(inside))
+		}
+		host = inside
+		if after == "" {
+			return host, 0, nil
+		}
+		if digits = strings.TrimPrefix(after, ":"); digits == after {
+			return "", 0, fmt.Errorf("%s is not an address and port; write [%s]:%d", quote(s), inside, sipPort)
+		}
+	case strings.Count(s, ":") > 1:
+		return "", 0, fmt.Errorf("%s is not an address and port; write an IPv6 address in brackets, as in [2001:db8::1]:%d", quote(s), sipPort)
+	default:
+		var found bool
+		if host, digits, found = strings.Cut(s, ":"); !found {
+			digits = ""
+			break
+		}
+		if digits == "" {
+			return "", 0, fmt.Errorf(`%s ends in ":"; write a port after it, or remove it`, quote(s))
+		}
+	}
+	if host == "" {
+		return "", 0, fmt.Errorf("%s has no address; write one before the port", quote(s))
+	}
+	if digits == "" {
+		return host, 0, nil
+	}
+	n, err := strconv.ParseUint(digits, 10, 16)
+	if err != nil || n == 0 {
+		return "", 0, fmt.Errorf("%s is not a port; write 1 to 65535", quote(digits))
+	}
+	return host, uint16(n), nil
+}
+
+// publicAddr is one element of advertise: an address or a name that peers reach
+// us by, with the listener's port unless it has one.
+type publicAddr struct {
+	node node
+	ip   netip.Addr // not valid for a name
+	host string
+	port uint16
+}
+
+func (d *decoder) publicAddrs(n node) []publicAddr {
+	var public []publicAddr
+	for _, item := range d.list(n) {
+		text := d.text(item, "")
+		if d.failed[item.path] {
+			continue
+		}
+		host, port, err := splitHostPort(text)
+		if err == nil {
+			err = checkHost(host)
+		}
+		if err != nil {
+			d.fail(item, "%v", err)
+			continue
+		}
+		p := publicAddr{node: item, host: host, port: port}
+		if ip, err := netip.ParseAddr(host); err == nil {
+			p.ip = ip.Unmap()
+			if p.ip.IsUnspecified() || p.ip.IsMulticast() {
+				d.fail(item, "peers cannot reach %s; write the address that they see", p.ip)
+				continue
+			}
+		}
+		if i := slices.IndexFunc(public, func(q publicAddr) bool { return p.family() == q.family() }); i >= 0 {
+			d.fail(item, "%s is advertised already (line %d); write at most one IPv4 address, one IPv6 address and one name",
+				public[i].host, public[i].node.line())
+			continue
+		}
+		public = append(public, p)
+	}
+	return public
+}
+
+// family is 4 or 6 for an address, 0 for a name.
+func (p publicAddr) family() int {
+	switch {
+	case !p.ip.IsValid():
+		return 0
+	case p.ip.Is4():
+		return 4
+	}
+	return 6
+}
+
+// advertise gives each listener what Via and Record-Route say: the public
+// address of its family, else the public name, else its own address.
+func (d *decoder) advertise(listeners []Listener, nodes []node, public []publicAddr) {
+	used := make(map[string]bool)
+	shared := make(map[string]bool)
+	for i := range listeners {
+		l := &listeners[i]
+		var chosen *publicAddr
+		for j := range public {
+			p := &public[j]
+			same := p.ip.IsValid() && p.ip.Is4() == l.Addr.Addr().Is4()
+			if same || p.family() == 0 && chosen == nil {
+				chosen = p
+			}
+		}
+		switch {
+		case chosen != nil:
+			used[chosen.node.path] = true
+			port := chosen.port
+			if port == 0 {
+				port = l.Addr.Port()
+			}
+			l.Advertise = net.JoinHostPort(chosen.host, strconv.Itoa(int(port)))
+			if shared[l.Advertise] {
+				d.warnAt(chosen.node.line(), chosen.node.path, "two listeners advertise %s; leave the port out, and each advertises its own", l.Advertise)
+			}
+			shared[l.Advertise] = true
+		case l.Addr.Addr().IsUnspecified() && !d.failed["advertise"] && !d.failed["advertise[0]"]:
+			d.fail(nodes[i], "%s is every address of this machine, and peers need one: set advertise to the address that they reach it by (%s)",
+				l.Addr.Addr(), d.ownAddrs(l.Addr.Addr().Is4()))
+		default:
+			l.Advertise = netip.AddrPortFrom(l.Addr.Addr().WithZone(""), l.Addr.Port()).String()
+		}
+	}
+	for _, p := range public {
+		if len(listeners) > 0 && p.family() != 0 && !used[p.node.path] {
+			d.fail(p.node, "no listener has an address of the family of %s; add one, or remove this", p.host)
+		}
+	}
+}
+
+// ownAddrs lists this machine's addresses of a family for a message: those
+// that others can reach if there are any.
+func (d *decoder) ownAddrs(is4 bool) string {
+	var far, near []string
+	for _, a := range d.addrs() {
+		switch {
+		case a.Is4() != is4:
+		case a.IsLoopback(), a.IsLinkLocalUnicast():
+			near = append(near, a.String())
+		default:
+			far = append(far, a.String())
+		}
+	}
+	if len(far) == 0 {
+		far = near
+	}
+	if len(far) == 0 {
+		return "this machine has none of this family"
+	}
+	return "this machine has " + strings.Join(far, ", ")
+}
+
+// checkHost accepts an IP address or a host name.
+func checkHost(host string) error {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		if ip.Zone() != "" {
+			return fmt.Errorf("%s has a zone, which means nothing to peers; remove it", quote(host))
+		}
+		return nil
+	}
+	labels := strings.Split(strings.TrimSuffix(host, "."), ".")
+	for _, label := range labels {
+		if label == "" || len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != "" ||
+			label[0] == '-' || label[len(label)-1] == '-' {
+			return fmt.Errorf("%s is neither an IP address nor a host name", quote(host))
+		}
+	}
+	if last := labels[len(labels)-1]; strings.Trim(last, "0123456789") == "" { // RFC 3261 25.1: toplabel
+		return fmt.Errorf("%s is neither an IP address nor a host name", quote(host))
+	}
+	return nil
+}
+
+// aliases reads other names and addresses of the node.
+func (d *decoder) aliases(n node) []string {
+	var aliases []string
+	for _, item := range d.list(n) {
+		text := d.text(item, "")
+		if d.failed[item.path] {
+			continue
+		}
+		host, _, err := splitHostPort(text)
+		if err == nil {
+			err = checkHost(host)
+		}
+		if err != nil {
+			d.fail(item, "%v", err)
+			continue
+		}
+		aliases = append(aliases, text)
+	}
+	return aliases
+}

@@ -1,0 +1,78 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+)
+
+var (
+	adminKeys   = keys{known: []string{"listen"}, later: []string{"keys", "tls"}}
+	metricsKeys = keys{known: []string{"listen"}, later: []string{"tls"}}
+)
+
+// admin reads where the admin server listens. It has no authentication in this
+// version, so it stays on loopback.
+func (d *decoder) admin(n node) string {
+	listen := n
+	if n.kind() != scalar || n.y.Value != Off {
+		listen = d.fields(n, adminKeys)["listen"]
+	}
+	if listen.kind() == missing {
+		return DefaultAdmin
+	}
+	text := d.text(listen, "")
+	if text == Off || d.failed[listen.path] {
+		return Off
+	}
+	host, err := parseServe(text)
+	if err != nil {
+		d.fail(listen, "%v", err)
+		return Off
+	}
+	if ip, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !ip.IsLoopback()) {
+		d.fail(listen, "%s is not a loopback address, and the admin server asks nobody for a key; write %s, and use metrics for what others may read",
+			quote(text), DefaultAdmin)
+		return Off
+	}
+	return text
+}
+
+// metrics reads where metrics and health are served to others.
+func (d *decoder) metrics(n node) string {
+	listen := d.fields(n, metricsKeys)["listen"]
+	if listen.kind() == missing {
+		if n.kind() == mapping && !d.failed[child(n.path, "listen")] {
+			d.fail(n, "has no address; write {listen: 127.0.0.1:9090}")
+		}
+		return ""
+	}
+	text := d.text(listen, "")
+	if d.failed[listen.path] {
+		return ""
+	}
+	if _, err := parseServe(text); err != nil {
+		d.fail(listen, "%v", err)
+		return ""
+	}
+	if admin := d.root.find("admin.listen"); admin.kind() == scalar && admin.y.Value == text {
+		d.fail(listen, "%s is the admin server's address (line %d); write another port", quote(text), admin.line())
+	}
+	return text
+}
+
+// parseServe reads "host:port" of an HTTP server; port 0 is any free one.
+func parseServe(text string) (host string, err error) {
+	host, port, err := net.SplitHostPort(text)
+	if err != nil {
+		return "", fmt.Errorf("%s is not an address and port; write one as in 127.0.0.1:8080", quote(text))
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
+		return "", fmt.Errorf("%s is not a port; write 1 to 65535", quote(port))
+	}
+	if host != "" {
+		return host, checkHost(host)
+	}
+	return host, nil
+}

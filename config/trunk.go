@@ -1,0 +1,131 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"tandem/config/catalog"
+)
+
+var trunkKeys = keys{
+	known: []string{"name", "sources", "strip", "prepend", "symmetric"},
+	later: []string{"max_cps", "max_calls", "failover", "setup_budget", "tls", "identities", "codecs", "auth"},
+}
+
+// trunks reads who may call in.
+func (d *decoder) trunks(n node) []Trunk {
+	var trunks []Trunk
+	names := make(map[string]node)
+	owners := make(map[netip.Prefix]node)
+	for _, item := range d.list(n) {
+		f := d.fields(item, trunkKeys)
+		t := Trunk{
+			Name:      d.text(f["name"], ""),
+			Strip:     d.stripped(f["strip"]),
+			Prepend:   d.prepended(f["prepend"]),
+			Symmetric: d.boolean(f["symmetric"], false),
+		}
+		if item.kind() == mapping {
+			d.checkTrunkName(item, f["name"], t.Name, names)
+			t.Sources = d.sources(item, f["sources"], owners)
+		}
+		trunks = append(trunks, t)
+	}
+	return trunks
+}
+
+func (d *decoder) checkTrunkName(trunk, n node, name string, names map[string]node) {
+	path := child(trunk.path, "name")
+	if n.kind() == missing {
+		n = node{path: path, y: trunk.y}
+	}
+	first, twice := names[name]
+	switch {
+	case d.failed[path]:
+	case name == "":
+		d.fail(n, "is missing; write a name")
+	case !catalog.ValidName(name):
+		d.fail(n, "%s is not a name; use 1 to %d letters, digits, space and _ . -", quote(name), catalog.MaxName)
+	case twice:
+		d.fail(n, "%s is the name of another trunk (line %d); give each its own", quote(name), first.line())
+	default:
+		names[name] = n
+	}
+}
+
+// sources reads the source prefixes of a trunk; owners holds those of all.
+func (d *decoder) sources(trunk, n node, owners map[netip.Prefix]node) []netip.Prefix {
+	path := child(trunk.path, "sources")
+	items := d.list(n)
+	if len(items) == 0 && !d.failed[path] {
+		d.failAt(trunk.line(), path, "a trunk needs at least one source; write the addresses that its calls come from, as in [198.51.100.0/24]")
+	}
+	var sources []netip.Prefix
+	for _, item := range items {
+		text := d.text(item, "")
+		if d.failed[item.path] {
+			continue
+		}
+		p, err := parseSource(text)
+		if err != nil {
+			d.fail(item, "%v", err)
+			continue
+		}
+		if p != p.Masked() {
+			d.warnAt(item.line(), item.path, "%s is read as %s; write it so, or %s for the one address", text, p.Masked(), p.Addr())
+			p = p.Masked()
+		}
+		if first, ok := owners[p]; ok {
+			d.fail(item, "%s is a source already (line %d); a source belongs to one trunk", p, first.line())
+			continue
+		}
+		owners[p] = item
+		if p.Bits() == 0 {
+			d.warnAt(item.line(), item.path, "%s is everyone: whoever reaches this node can place calls; list the carrier's addresses instead", p)
+		}
+		sources = append(sources, p)
+	}
+	return sources
+}
+
+// parseSource reads a prefix or a single address.
+func parseSource(text string) (netip.Prefix, error) {
+	if ip, err := netip.ParseAddr(text); err == nil && ip.Zone() == "" {
+		return netip.PrefixFrom(ip.Unmap(), ip.Unmap().BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(text)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("%s is not an address or prefix; write one as in 198.51.100.7 or 198.51.100.0/24", quote(text))
+	}
+	if p.Addr().Is4In6() && p.Bits() >= 96 {
+		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	return p, nil
+}
+
+const maxAffix = 32 // characters of strip and prepend
+
+// stripped reads the prefix that is removed from numbers.
+func (d *decoder) stripped(n node) string { return d.affix(n, "+*#", "digits, letters, + * and #") }
+
+// prepended reads what is put before numbers. It goes into a request-URI as it
+// is, where "#" cannot stand (RFC 3261 25.1).
+func (d *decoder) prepended(n node) string { return d.affix(n, "+*", "digits, letters, + and *") }
+
+func (d *decoder) affix(n node, signs, allowed string) string {
+	text := d.text(n, "")
+	for _, r := range text {
+		switch {
+		case '0' <= r && r <= '9', 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', strings.ContainsRune(signs, r):
+		default:
+			d.fail(n, "%s holds %q; use %s", quote(text), r, allowed)
+			return ""
+		}
+	}
+	if len(text) > maxAffix {
+		d.fail(n, "has %d characters; use at most %d", len(text), maxAffix)
+		return ""
+	}
+	return text
+}

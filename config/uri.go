@@ -1,0 +1,117 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/emiago/sipgo/sip"
+
+	"tandem/config/catalog"
+)
+
+// hostURI reads the URI of a connector's host.
+func (d *decoder) hostURI(n node, h *catalog.Host) {
+	text := d.text(n, "")
+	if d.failed[n.path] {
+		return
+	}
+	if err := parseHostURI(text, h); err != nil {
+		d.fail(n, "%v", err)
+	}
+}
+
+// parseHostURI fills in what a host's URI says: sip:, an IP address, UDP.
+func parseHostURI(text string, h *catalog.Host) error {
+	scheme, rest, found := strings.Cut(text, ":")
+	switch strings.ToLower(scheme) {
+	case "sip":
+	case "sips":
+		return fmt.Errorf("sips: is not yet supported; this version sends over UDP, so write sip:%s", printable(rest))
+	default:
+		if _, err := netip.ParseAddrPort(text); err == nil || !found {
+			return fmt.Errorf("%s is not a SIP URI; write sip:%s", quote(text), printable(text))
+		}
+		return fmt.Errorf("%s is not a SIP URI; write one as in sip:10.0.1.10:%d", quote(text), sipPort)
+	}
+	if i := strings.IndexFunc(rest, notInURI); i >= 0 {
+		return fmt.Errorf("%s holds %q, which cannot stand in a URI", quote(text), []rune(rest[i:])[0])
+	}
+	var uri sip.Uri
+	if err := sip.ParseUri(text, &uri); err != nil {
+		return fmt.Errorf("%s is not a SIP URI; write one as in sip:10.0.1.10:%d", quote(text), sipPort)
+	}
+	switch {
+	case uri.HierarhicalSlashes:
+		return fmt.Errorf(`%s has "//"; write sip:%s`, quote(text), strings.TrimLeft(rest, "/"))
+	case strings.Contains(rest, "@"):
+		return errors.New("a host has no user part: that of the call is kept; remove everything up to the @")
+	case strings.Contains(rest, "?"):
+		return errors.New(`a host has no headers; remove everything from the "?"`)
+	}
+	if err := checkURIParams(&uri); err != nil {
+		return err
+	}
+	hostport, params := rest, ""
+	if i := strings.IndexByte(rest, ';'); i >= 0 {
+		hostport, params = rest[:i], rest[i:]
+	}
+	addr, err := parseHostAddr(hostport)
+	if err != nil {
+		return err
+	}
+	h.URI, h.Addr, h.HostPort, h.Params = text, addr, hostport, params
+	return nil
+}
+
+// parseHostAddr reads a host's address and port.
+func parseHostAddr(hostport string) (netip.AddrPort, error) {
+	host, port, err := splitHostPort(hostport)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		if err := checkHost(host); err != nil {
+			return netip.AddrPort{}, err
+		}
+		return netip.AddrPort{}, fmt.Errorf("%s is a name, and names in host URIs are not yet resolved; write the address", quote(host))
+	}
+	switch {
+	case ip.Zone() != "":
+		return netip.AddrPort{}, fmt.Errorf("%s has a zone, which a URI cannot have; remove it", quote(host))
+	case ip.IsUnspecified(), ip.IsMulticast():
+		return netip.AddrPort{}, fmt.Errorf("no call can be sent to %s; write the host's own address", ip)
+	}
+	if port == 0 {
+		port = sipPort
+	}
+	return netip.AddrPortFrom(ip.Unmap(), port), nil
+}
+
+func checkURIParams(uri *sip.Uri) error {
+	for _, p := range uri.UriParams {
+		switch strings.ToLower(p.K) {
+		case "":
+			return errors.New(`has an empty parameter; remove a ";"`)
+		case "transport":
+			switch strings.ToLower(p.V) {
+			case "udp":
+			case "tcp", "tls", "ws", "wss", "sctp":
+				return fmt.Errorf("transport=%s is not yet supported; this version sends over UDP, so remove it", p.V)
+			default:
+				return fmt.Errorf("%s is not a transport; write transport=udp", quote(p.V))
+			}
+		case "maddr":
+			return errors.New("maddr is not supported; write the address that calls go to as the host")
+		}
+	}
+	return nil
+}
+
+// notInURI reports whether r cannot stand in a host's URI: RFC 3261 25.1,
+// without the quotes that some parsers let pass.
+func notInURI(r rune) bool {
+	return r <= ' ' || r >= 0x7f || strings.ContainsRune("\"<>\\^`{|},#", r)
+}
