@@ -71,7 +71,7 @@ func (u *UDP) Serve(h Handler) error {
 		return errors.New("udp: served already")
 	}
 	if u.closed.Load() {
-		return net.ErrClosed
+		return nil
 	}
 	workers, err := u.newWorkers()
 	if err != nil {

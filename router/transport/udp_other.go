@@ -78,7 +78,7 @@ func (u *UDP) Serve(h Handler) error {
 		return errors.New("udp: served already")
 	}
 	if u.closed.Load() {
-		return net.ErrClosed
+		return nil
 	}
 	errs := make(chan error)
 	for listener := range u.conns {
