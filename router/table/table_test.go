@@ -1,0 +1,287 @@
+package table
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestLookup(t *testing.T) {
+	var b Builder
+	require.NoError(t, b.Add("+15550000001", 1))
+	require.NoError(t, b.Add("15550000001", 2))
+	require.NoError(t, b.Add("0110", 3))
+	require.NoError(t, b.Add("110", 4))
+	require.NoError(t, b.Add("0", 5))
+	require.NoError(t, b.Add("999999999999999", 6))
+	require.NoError(t, b.AddRange("+15550001000", "+15550001999", 7))
+	require.NoError(t, b.AddRange("+15550002000", "+15550002000", 8))
+	require.NoError(t, b.AddRange("1000", "1999", 9))
+	require.NoError(t, b.AddPrefix("+1555", 10))
+	require.NoError(t, b.AddPrefix("+15550001", 11))
+	require.NoError(t, b.AddPrefix("00", 12))
+	require.NoError(t, b.Add("+15550001500", 13))
+	require.NoError(t, b.AddPrefix("+44", 14))
+	require.NoError(t, b.AddPrefix("123456789012345", 15))
+	table, err := b.Build()
+	require.NoError(t, err)
+	require.Equal(t, 15, table.Len())
+
+	for _, c := range []struct {
+		name, number string
+		route        uint32
+		kind         Kind
+		entry        string
+	}{
+		{"exact", "+15550000001", 1, Exact, "+15550000001"},
+		{"without plus is another number", "15550000001", 2, Exact, "15550000001"},
+		{"leading zero matters", "0110", 3, Exact, "0110"},
+		{"no leading zero", "110", 4, Exact, "110"},
+		{"one digit", "0", 5, Exact, "0"},
+		{"longest number", "999999999999999", 6, Exact, "999999999999999"},
+		{"first of a range", "+15550001000", 7, Range, "+15550001000-+15550001999"},
+		{"last of a range", "+15550001999", 7, Range, "+15550001000-+15550001999"},
+		{"range before prefix", "+15550001001", 7, Range, "+15550001000-+15550001999"},
+		{"exact before range", "+15550001500", 13, Exact, "+15550001500"},
+		{"range of one", "+15550002000", 8, Range, "+15550002000-+15550002000"},
+		{"after a range", "+15550002001", 10, Prefix, "+1555*"},
+		{"before a range", "+15550000999", 10, Prefix, "+1555*"},
+		{"short range", "1555", 9, Range, "1000-1999"},
+		{"prefix of another length than the range", "+155500010001", 11, Prefix, "+15550001*"},
+		{"number equal to a prefix", "+1555", 10, Prefix, "+1555*"},
+		{"leading zeros of a prefix", "00441", 12, Prefix, "00*"},
+		{"prefix of two digits", "+442079460000", 14, Prefix, "+44*"},
+		{"prefix as long as a number can be", "123456789012345", 15, Prefix, "123456789012345*"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m, ok := table.Lookup([]byte(c.number))
+			require.True(t, ok)
+			require.Equal(t, c.route, m.Route)
+			require.Equal(t, c.kind, m.Kind)
+			require.Equal(t, c.entry, m.Entry())
+		})
+	}
+
+	for _, c := range []struct{ name, number string }{
+		{"empty", ""},
+		{"plus alone", "+"},
+		{"two pluses", "++1555"},
+		{"letter", "+1555a"},
+		{"separator", "+1-555"},
+		{"too long", "+1555000000000000"},
+		{"a million digits", strings.Repeat("1", 1_000_000)},
+		{"NUL", "+1555\x00"},
+		{"plus inside", "1+555"},
+		{"not there", "4711"},
+		{"range of another length", "10000"},
+		{"shorter than a prefix", "+155"},
+		{"prefix with plus, number without", "442079460000"},
+		{"prefix without plus, number with", "+0044"},
+	} {
+		t.Run("no match: "+c.name, func(t *testing.T) {
+			_, ok := table.Lookup([]byte(c.number))
+			require.False(t, ok)
+		})
+	}
+}
+
+func TestLookup_EmptyPrefixHoldsAllNumbers(t *testing.T) {
+	var b Builder
+	require.NoError(t, b.AddPrefix("", 1))
+	require.NoError(t, b.AddPrefix("+", 2))
+	table, err := b.Build()
+	require.NoError(t, err)
+	for number, route := range map[string]uint32{"110": 1, "+15550000001": 2} {
+		m, ok := table.Lookup([]byte(number))
+		require.True(t, ok, number)
+		require.Equal(t, route, m.Route, number)
+	}
+
+	b = Builder{}
+	require.NoError(t, b.AddPrefix("", 1))
+	table, err = b.Build()
+	require.NoError(t, err)
+	m, ok := table.Lookup([]byte("+15550000001"))
+	require.True(t, ok)
+	require.Equal(t, "*", m.Entry())
+	_, ok = table.Lookup([]byte("+"))
+	require.False(t, ok)
+}
+
+func TestLookup_EmptyTable(t *testing.T) {
+	table, err := new(Builder).Build()
+	require.NoError(t, err)
+	_, ok := table.Lookup([]byte("+15550000001"))
+	require.False(t, ok)
+	require.Zero(t, table.Len())
+}
+
+// naive does what Table does, by comparing text.
+type naive struct {
+	exact    map[string]uint32
+	ranges   [][2]string
+	routes   []uint32
+	prefixes map[string]uint32
+}
+
+func (n *naive) lookup(number string) (uint32, Kind, bool) {
+	if r, ok := n.exact[number]; ok {
+		return r, Exact, true
+	}
+	for i, r := range n.ranges {
+		if len(r[0]) == len(number) && r[0][0] == '+' == (number[0] == '+') && r[0] <= number && number <= r[1] {
+			return n.routes[i], Range, true
+		}
+	}
+	for end := len(number); end >= 0; end-- {
+		if r, ok := n.prefixes[number[:end]]; ok {
+			return r, Prefix, true
+		}
+	}
+	return 0, 0, false
+}
+
+// TestLookup_AgainstNaive uses few digits, so that entries meet.
+func TestLookup_AgainstNaive(t *testing.T) {
+	for seed := range uint64(200) {
+		rnd := rand.New(rand.NewPCG(seed, 1))
+		number := func(least int) string {
+			var s strings.Builder
+			if rnd.IntN(2) == 0 {
+				s.WriteByte('+')
+			}
+			for range least + rnd.IntN(5) {
+				s.WriteByte(byte('0' + rnd.IntN(3)))
+			}
+			return s.String()
+		}
+		var b Builder
+		n := naive{exact: map[string]uint32{}, prefixes: map[string]uint32{}}
+		for range rnd.IntN(60) {
+			s, route := number(1), rnd.Uint32()
+			if _, had := n.exact[s]; !had {
+				n.exact[s] = route
+				require.NoError(t, b.Add(s, route))
+			}
+		}
+		for range rnd.IntN(20) {
+			s, route := number(0), rnd.Uint32()
+			if _, had := n.prefixes[s]; !had {
+				n.prefixes[s] = route
+				require.NoError(t, b.AddPrefix(s, route))
+			}
+		}
+		for range rnd.IntN(40) {
+			first := number(1)
+			last := []byte(first)
+			last[len(last)-1] += byte(rnd.IntN(3))
+			free := true
+			for _, r := range n.ranges {
+				if len(r[0]) == len(first) && r[0][0] == '+' == (first[0] == '+') &&
+					r[0] <= string(last) && first <= r[1] {
+					free = false
+				}
+			}
+			if free {
+				n.ranges = append(n.ranges, [2]string{first, string(last)})
+				n.routes = append(n.routes, rnd.Uint32())
+				require.NoError(t, b.AddRange(first, string(last), n.routes[len(n.routes)-1]))
+			}
+		}
+		table, err := b.Build()
+		require.NoError(t, err, "seed %d", seed)
+		require.Equal(t, len(n.exact)+len(n.ranges)+len(n.prefixes), table.Len())
+		for range 300 {
+			s := number(1)
+			m, ok := table.Lookup([]byte(s))
+			route, kind, want := n.lookup(s)
+			require.Equal(t, want, ok, "seed %d, number %s", seed, s)
+			require.Equal(t, route, m.Route, "seed %d, number %s", seed, s)
+			require.Equal(t, kind, m.Kind, "seed %d, number %s", seed, s)
+		}
+	}
+}
+
+func TestLookup_AllocatesNothing(t *testing.T) {
+	table := build(t, 1000)
+	for _, number := range []string{"+15550000500", "+15559990500", "+1666", "+4920", "garbage"} {
+		require.Zero(t, testing.AllocsPerRun(100, func() { table.Lookup([]byte(number)) }), number)
+	}
+}
+
+// build returns a table of n numbers in dense blocks, with some ranges and
+// prefixes.
+func build(t testing.TB, n int) *Table {
+	var b Builder
+	for i := range n {
+		require.NoError(t, b.Add(fmt.Sprintf("+1555%07d", i), uint32(i)))
+	}
+	for i := range 100 {
+		require.NoError(t, b.AddRange(fmt.Sprintf("+1444%03d0000", i), fmt.Sprintf("+1444%03d9999", i), uint32(i)))
+	}
+	for i := range 100 {
+		require.NoError(t, b.AddPrefix(fmt.Sprintf("+49%d", i), uint32(i)))
+	}
+	table, err := b.Build()
+	require.NoError(t, err)
+	return table
+}
+
+func TestSlots_SpreadDenseNumbers(t *testing.T) {
+	table := build(t, 100_000)
+	longest, run := 0, 0
+	for _, k := range table.exact.keys {
+		run++
+		if k == 0 {
+			run = 0
+		}
+		longest = max(longest, run)
+	}
+	// Of a random function one expects under 100 at a load of three quarters.
+	require.Less(t, longest, 300)
+}
+
+func BenchmarkLookup(b *testing.B) {
+	for _, n := range []int{10_000, 1_000_000} {
+		table := build(b, n)
+		rnd := rand.New(rand.NewPCG(1, 1))
+		numbers := make(map[string][][]byte)
+		for range 1 << 12 {
+			numbers["exact"] = append(numbers["exact"], fmt.Appendf(nil, "+1555%07d", rnd.IntN(n)))
+			numbers["range"] = append(numbers["range"], fmt.Appendf(nil, "+1444%07d", rnd.IntN(1_000_000)))
+			numbers["prefix"] = append(numbers["prefix"], fmt.Appendf(nil, "+49%09d", rnd.IntN(1_000_000_000)))
+			numbers["none"] = append(numbers["none"], fmt.Appendf(nil, "+7%09d", rnd.IntN(1_000_000_000)))
+		}
+		for _, kind := range []string{"exact", "range", "prefix", "none"} {
+			b.Run(fmt.Sprintf("%d/%s", n, kind), func(b *testing.B) {
+				b.ReportAllocs()
+				list := numbers[kind]
+				for i := 0; b.Loop(); i++ {
+					table.Lookup(list[i&(1<<12-1)])
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkBuild(b *testing.B) {
+	numbers := make([]string, 1_000_000)
+	for i := range numbers {
+		numbers[i] = fmt.Sprintf("+1555%07d", i)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		var builder Builder
+		for i, n := range numbers {
+			if err := builder.Add(n, uint32(i)); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if _, err := builder.Build(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
