@@ -135,13 +135,26 @@ func cause6(code uint8) Cause {
 	return Other
 }
 
-// pending is whether errno may stand for an ICMP error that came earlier: the
-// errnos of icmp_err_convert and icmpv6_err_convert in the kernel's sources.
-func pending(errno unix.Errno) bool {
+const (
+	never    = 0
+	minTries = 2
+	maxTries = 4
+)
+
+// blame returns how many times a send must fail with errno, and nothing in the
+// error queue to explain it, before the datagram itself is at fault.
+//
+// ICMP errors come as the errnos of icmp_err_convert and icmpv6_err_convert in
+// the kernel's sources. Those of them that nothing else causes never blame the
+// datagram: the kernel queues an entry first and sets the errno after, and in
+// between another thread may have taken the entry. Those that a missing route
+// causes as well get a few more tries for the same reason.
+func blame(errno unix.Errno) int {
 	switch errno {
-	case unix.ECONNREFUSED, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.EHOSTDOWN, unix.ENONET,
-		unix.ENOPROTOOPT, unix.EOPNOTSUPP, unix.EPROTO, unix.EMSGSIZE, unix.EACCES:
-		return true
+	case unix.ECONNREFUSED, unix.EHOSTDOWN, unix.ENONET, unix.ENOPROTOOPT, unix.EOPNOTSUPP, unix.EPROTO:
+		return never
+	case unix.EHOSTUNREACH, unix.ENETUNREACH, unix.EMSGSIZE, unix.EACCES:
+		return maxTries
 	}
-	return false
+	return minTries
 }

@@ -19,9 +19,10 @@ const (
 	// device: after that a datagram is dropped like any that a network loses.
 	patience = time.Millisecond
 	patches  = 5 // waits that make up patience
-	// maxPending is how many ICMP errors of others one datagram may meet. Each
-	// visit to the error queue takes up to drainLimit of them.
-	maxPending = 8
+	// maxPending is how often one datagram may fail for ICMP errors of others
+	// before it is dropped. Each visit to the error queue takes up to drainLimit
+	// of them, so it takes a storm from several threads to get there.
+	maxPending = 32
 	// maxRounds bounds the answers to errors of answers to errors.
 	maxRounds = 32
 )
@@ -127,7 +128,8 @@ func (s *Sender) run(now int64, sock *socket, b *Batch, start, end int, h Handle
 //
 // An ICMP error that came for an earlier datagram makes the next send fail,
 // whomever it is to, and that datagram is not sent. So a failure says nothing
-// about the datagram at hand until it comes again with the error queue empty.
+// about the datagram at hand until it comes again with the error queue empty
+// (see blame).
 func (s *Sender) transmit(now int64, sock *socket, at, end int, h Handler) (int, unix.Errno) {
 	first, strikes, others := at, 0, 0
 	for at < end {
@@ -150,11 +152,12 @@ func (s *Sender) transmit(now int64, sock *socket, at, end int, h Handler) (int,
 			}
 		default:
 			s.errs.drain(now, sock, &s.zones, h, &s.extra)
-			if pending(errno) && sock.icmp.Load() != before {
+			tries := blame(errno)
+			if tries == never || tries > minTries && sock.icmp.Load() != before {
 				if others++; others == maxPending {
-					return at - first, unix.EAGAIN // a storm of errors: drop it, blame nobody
+					return at - first, unix.EAGAIN // drop it, and blame nobody
 				}
-			} else if strikes++; strikes == 2 {
+			} else if strikes++; strikes == tries {
 				return at - first, errno
 			}
 		}

@@ -40,7 +40,8 @@ func Listen(cfg Config) (*UDP, error) {
 			return nil, err
 		}
 		u.conns = append(u.conns, conn)
-		u.addrs = append(u.addrs, conn.LocalAddr().(*net.UDPAddr).AddrPort())
+		bound := conn.LocalAddr().(*net.UDPAddr).AddrPort()
+		u.addrs = append(u.addrs, netip.AddrPortFrom(bound.Addr().Unmap(), bound.Port()))
 	}
 	return u, nil
 }
@@ -59,7 +60,7 @@ func listen(addr netip.AddrPort, cfg Config) (*net.UDPConn, error) {
 		return nil, fmt.Errorf("udp %s is in use by another process: %w", addr, err)
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("udp %s: %w", addr, err)
 	}
 	if conn.SetReadBuffer(cfg.receiveBuffer()) != nil || conn.SetWriteBuffer(cfg.sendBuffer()) != nil {
 		cfg.log().Warn("the system granted smaller socket buffers than asked; bursts may be lost", "listen", addr)

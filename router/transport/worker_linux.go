@@ -80,7 +80,7 @@ func (w *worker) run(h Handler) error {
 			return fmt.Errorf("receive on udp %s: %w", w.udp.addrs[w.listener], errno)
 		default:
 			w.sender.drain(now, w.sock, h)
-			if errno != unix.EAGAIN && !pending(errno) {
+			if errno != unix.EAGAIN && blame(errno) == minTries {
 				time.Sleep(recvRest)
 			}
 		}

@@ -145,6 +145,52 @@ func TestErrorBeforeServeIsKept(t *testing.T) {
 	require.Equal(t, victim{dead, NoPort, "dead", false}, v.first(t))
 }
 
+// What cannot be sent is reported whole, once, and holds up nothing.
+func TestLocalSendErrorIsReported(t *testing.T) {
+	u := listenOn(t, 1, loopback4)
+	conn, addr := peer(t, loopback4)
+	wrongFamily := netip.AddrPortFrom(loopback6, 5060)
+	broadcast := netip.MustParseAddrPort("255.255.255.255:5060") // EACCES without SO_BROADCAST
+	long := string(make([]byte, 65508))
+	var v victims
+	var b Batch
+	b.Send(0, addr, append(b.Buf(), "1"...))
+	b.Send(0, wrongFamily, append(b.Buf(), "family"...))
+	b.Send(0, addr, append(b.Buf(), "2"...))
+	b.Send(0, broadcast, append(b.Buf(), "broadcast"...))
+	b.Send(0, netip.AddrPort{}, append(b.Buf(), "nowhere"...))
+	b.Send(0, addr, append(b.Buf(), long...))
+	b.Send(0, addr, append(b.Buf(), "3"...))
+	u.Sender(0).Flush(Now(), &b, handler{unreachable: v.add})
+	got := v.all()
+	require.Len(t, got, 4)
+	require.Equal(t, []victim{
+		{wrongFamily, SendError, "family", true},
+		{broadcast, SendError, "broadcast", true},
+		{netip.AddrPort{}, SendError, "nowhere", true},
+	}, got[:3])
+	require.Equal(t, addr, got[3].dest)
+	require.True(t, long == got[3].quote, "the quote is cut short")
+	require.EqualValues(t, 4, total(u).SendErrors)
+	for _, want := range []string{"1", "2", "3"} {
+		require.Equal(t, want, read(t, conn))
+	}
+}
+
+func TestBatchTakesFewSystemCalls(t *testing.T) {
+	u := listenOn(t, 1, loopback4)
+	conn, addr := peer(t, loopback4)
+	var b Batch
+	for range 10 * sendBatch {
+		b.Send(0, addr, append(b.Buf(), "x"...))
+	}
+	u.Sender(0).Flush(Now(), &b, handler{})
+	for range 10 * sendBatch {
+		require.Equal(t, "x", read(t, conn))
+	}
+	require.EqualValues(t, 10, total(u).SendBatches)
+}
+
 func TestTruncatedDatagramIsCountedAndDropped(t *testing.T) {
 	u := listenOn(t, 1, loopback4)
 	w, err := newWorker(u, 0, 0, 16)
