@@ -28,7 +28,7 @@ func ParseAddress(data []byte, s Span) (a Address, ok bool) {
 		i = skipLWS(data, i+length+2, end)
 	} else {
 		a.URI = span(start, trimLWS(data, start, i))
-		if a.URI.Len() == 0 || hasLWS(data[a.URI.Start:a.URI.End]) {
+		if a.URI.Len() == 0 || !isURI(data[a.URI.Start:a.URI.End]) {
 			return a, false
 		}
 	}
