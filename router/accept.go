@@ -1,0 +1,148 @@
+package router
+
+import (
+	"net/netip"
+	"time"
+
+	"tandem/router/wire"
+)
+
+// facts are what accept is told besides the message.
+type facts struct {
+	trusted    bool // the source is a trunk's
+	connector  bool // the source is a connector's host
+	drop       bool // untrusted sources get silence
+	draining   bool
+	looped     bool // it went out from here before, unchanged
+	foreign    bool // its first Route is not ours
+	forOurself bool // the request-URI names us and no number
+	routed     bool // its number has a route
+	scheme     wire.Scheme
+}
+
+// admission is what becomes of a request outside of dialogs.
+type admission struct {
+	status int // reply with it; 0: see drop and answer
+	drop   bool
+	answer bool // an OPTIONS for us: 200
+	defect bool
+}
+
+// accept is RFC 3261 16.3 and what a trunk may do: forward (the zero
+// admission), reply, or drop. It looks at values only, and only at what routing
+// needs.
+func accept(m *wire.Message, f facts) admission {
+	if !f.trusted && !(f.connector && m.Method == wire.OPTIONS) {
+		return admission{status: 403, drop: f.drop || m.Method == wire.ACK}
+	}
+	if m.Defect != wire.NoDefect {
+		status := 400
+		if m.Defect == wire.BadVersion {
+			status = 505
+		}
+		return admission{status: status, drop: m.Method == wire.ACK, defect: true}
+	}
+	switch {
+	case f.scheme != wire.SIP && f.scheme != wire.TEL:
+		return admission{status: 416}
+	case m.Method == wire.OPTIONS && (f.forOurself || m.MaxForwards == 0):
+		if f.draining {
+			return admission{status: 503}
+		}
+		return admission{answer: true} // RFC 3261 16.3 step 3
+	case m.MaxForwards == 0:
+		return admission{status: 483}
+	case f.looped:
+		return admission{status: 482}
+	case m.MaxBreadth == 0:
+		return admission{status: 440} // RFC 5393 5.3.3.1
+	case m.Find(wire.HeaderProxyRequire) >= 0:
+		return admission{status: 420}
+	case m.To.Tag.Len() > 0:
+		return admission{status: 481} // of a dialog that is not ours: never routed by number
+	case f.foreign:
+		return admission{status: 403}
+	case m.Method == wire.REGISTER:
+		return admission{status: 405} // we are no registrar
+	case f.draining:
+		return admission{status: 503}
+	case !f.routed:
+		return admission{status: 404}
+	}
+	return admission{}
+}
+
+// accept gathers what is known of the source and decides.
+func (r *Router) accept(s *scratch, f facts) admission {
+	pl := r.plan.Load()
+	_, f.trusted = pl.trunks.Lookup(s.source.Addr().WithZone(""))
+	f.connector = pl.sources[s.source.Addr()]
+	f.drop = pl.policy.Untrusted == Drop
+	f.draining = r.draining.Load()
+	return accept(&s.m, f)
+}
+
+// reject carries an admission out that does not forward.
+func (r *Router) reject(s *scratch, key uint64, a admission) {
+	m := &s.m
+	if a.status == 403 && !a.defect {
+		r.untrusted(s, a.drop)
+	}
+	switch {
+	case a.drop && a.status == 403:
+		r.stats.drop(dropUntrusted)
+	case a.drop || m.TopVia.Host.Len() == 0:
+		r.stats.drop(dropDefective)
+	case a.defect && a.status == 400:
+		r.reply(s, key, reply{status: 400, phrase: m.Defect.Reason()})
+	case a.status == 403 && !r.untrustedWire.AllowN(r.wall(s.now), 1):
+		r.stats.drop(dropUntrusted)
+	case a.status == 420:
+		r.replyUnsupported(s, key)
+	case a.answer:
+		r.reply(s, key, reply{status: 200, extra: optionsHeaders})
+	case a.status == 405:
+		r.reply(s, key, reply{status: 405, extra: allowHeader})
+	default:
+		r.reply(s, key, reply{status: a.status})
+	}
+}
+
+var (
+	allowHeader    = []byte("Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, SUBSCRIBE, NOTIFY, REFER, MESSAGE, PUBLISH\r\n")
+	optionsHeaders = append([]byte("Accept: application/sdp\r\n"), allowHeader...)
+)
+
+// replyUnsupported lists what we do not support: all of it (RFC 3261 16.3 step 5).
+func (r *Router) replyUnsupported(s *scratch, key uint64) {
+	start := len(s.text)
+	values := s.m.Values(wire.HeaderProxyRequire)
+	for v, ok := values.Next(); ok; v, ok = values.Next() {
+		s.text = append(s.text, "Unsupported: "...)
+		s.text = append(s.text, s.m.Bytes(v.Span)...)
+		s.text = append(s.text, "\r\n"...)
+	}
+	r.reply(s, key, reply{status: 420, extra: s.text[start:]})
+}
+
+// untrusted logs a source that no trunk admits, at a bounded rate, with the
+// stanza that would admit it.
+func (r *Router) untrusted(s *scratch, silent bool) {
+	if !r.untrustedLog.AllowN(r.wall(s.now), 1) {
+		r.untrustedSkips.Add(1)
+		return
+	}
+	addr := s.source.Addr().WithZone("")
+	bits := addr.BitLen()
+	r.offer(record{
+		kind:    recordUntrusted,
+		source:  s.source,
+		prefix:  netip.PrefixFrom(addr, bits),
+		method:  s.m.Method,
+		silent:  silent,
+		skipped: r.untrustedSkips.Swap(0),
+	})
+}
+
+// wall is the time of day at monotonic time now.
+func (r *Router) wall(now int64) time.Time { return time.Unix(0, r.epoch+now) }

@@ -1,0 +1,227 @@
+package router
+
+import (
+	"tandem/health"
+	"tandem/router/wire"
+)
+
+// attempt sends the request of c to h as a new client transaction.
+func (r *Router) attempt(s *scratch, st *stripe, c *call, h *host, m *wire.Message) {
+	a := c.addAttempt(st)
+	a.host = h
+	a.hash = h.id
+	a.started = s.now
+	a.interval = t1
+	a.resendAt = s.now + t1 // Timer A, Timer E
+	a.waitAt = s.now + int64(c.plan.failover.FirstResponse)
+	r.sendRequest(s, c, a, m)
+}
+
+func (r *Router) sendRequest(s *scratch, c *call, a *attempt, m *wire.Message) {
+	s.out.Send(a.host.listeners[c.listener], a.host.addr, r.appendRequest(s.out.Buf(), s, c, a, m))
+}
+
+// event tells call c what happened to attempt a: it decides and carries the
+// verdict out. resp is the response, if it was one.
+func (r *Router) event(s *scratch, st *stripe, c *call, a *attempt, e event, resp *wire.Message) {
+	v := decide(c.situation(a), e, &c.plan.failover)
+	r.note(s, c, a, e, v)
+	if v.relay {
+		r.relay(s, st, c, a, resp)
+	}
+	if v.keep {
+		r.keep(s, st, c, resp)
+	}
+	if v.stop {
+		c.stopping = true
+	}
+	var orig *wire.Message
+	others := v.cancelOthers && c.count > 1
+	if (v.cancel || others || v.next || v.settle) && c.raw != nil {
+		orig = r.original(s, c)
+	}
+	if v.cancel {
+		r.revoke(s, c, a, orig)
+	}
+	if others {
+		for i := range c.count {
+			if o := c.at(i); o != a {
+				r.revoke(s, c, o, orig)
+			}
+		}
+	}
+	if v.abandon {
+		a.abandoned = true
+		a.resendAt = never
+		if !a.cancelSent {
+			a.waitAt = never
+		}
+	}
+	switch {
+	case v.next:
+		r.next(s, st, c, orig)
+	case v.settle:
+		r.settle(s, st, c, orig)
+	}
+	if c.answered && !c.unresolved() {
+		st.release(&c.raw) // nothing is rendered from it any more
+	}
+}
+
+// note keeps what became of the attempt for the record, and tells health and
+// the counters.
+func (r *Router) note(s *scratch, c *call, a *attempt, e event, v verdict) {
+	var how attemptOutcome
+	var why failoverReason
+	var seen health.Event
+	switch e.kind {
+	case silence:
+		how, why, seen = attemptSilent, failedSilent, health.CallSilent
+	case noProgress:
+		how, why = attemptNoProgress, failedProgress
+	case timerC:
+		how = attemptTimedOut
+		if !c.settled() && !a.abandoned {
+			c.timedOut = true
+		}
+	case unreachable:
+		how, why, seen = attemptICMP, failedICMP, health.CallUnreachable
+		if e.status != 0 {
+			how, why, seen = attemptSendError, failedSend, 0
+		}
+	case final:
+		how, why = attemptRefused, failedCode
+		switch {
+		case e.status < 300:
+			how = attemptAnswered
+		case e.status == 487 && a.revoked:
+			how = attemptCancelled
+		case v.next:
+			how = attemptFailed
+		}
+		a.status = e.status
+	default:
+		return
+	}
+	if a.outcome == attemptPending || e.kind == final && !a.abandoned {
+		a.outcome, a.ended = how, s.now
+		a.host.connector.stats.attempts[how].Add(1)
+	}
+	if seen != 0 {
+		a.host.health.Observe(s.now, health.Observation{Event: seen})
+	}
+	if v.next {
+		r.stats.failovers[why].Add(1)
+	}
+}
+
+// relay sends a response of attempt a upstream (RFC 3261 16.7 steps 3, 5 and 9).
+func (r *Router) relay(s *scratch, st *stripe, c *call, a *attempt, resp *wire.Message) {
+	msg := r.appendRelayed(s.out.Buf(), s, resp)
+	s.out.Send(c.listener, c.replyTo, msg)
+	if resp.Status < 200 {
+		st.store(&c.answer, msg)
+		c.ringing = c.ringing || c.invite()
+		return
+	}
+	if c.refused {
+		r.stats.late2xx.Add(1) // outside of the server transaction: it ended with our refusal
+		return
+	}
+	if c.answered {
+		return // a retransmission, or the answer of another attempt
+	}
+	c.answered, c.stopping = true, true
+	if c.invite() {
+		st.release(&c.answer) // RFC 6026 7.1: INVITEs are absorbed from now on
+	} else {
+		st.store(&c.answer, msg)
+	}
+	r.conclude(s, st, c, resp.Status, answered)
+}
+
+// appendRelayed appends resp without our Via.
+func (r *Router) appendRelayed(dst []byte, s *scratch, resp *wire.Message) []byte {
+	s.edits.Reset(resp.Data)
+	vias := resp.Values(wire.HeaderVia)
+	if v, ok := vias.Next(); ok {
+		resp.DeleteValue(&s.edits, v)
+	}
+	return s.edits.Apply(dst, wire.Span{End: resp.Body.End})
+}
+
+// keep lets a final response compete for the best (RFC 3261 16.7 step 6). The
+// challenges of all 401 and 407 go upstream together (step 7, RFC 8760).
+func (r *Router) keep(s *scratch, st *stripe, c *call, resp *wire.Message) {
+	challenge := resp.Status == 401 || resp.Status == 407
+	if challenge && (c.bestStatus == 401 || c.bestStatus == 407) {
+		r.addChallenges(s, st, c, resp)
+		return
+	}
+	if !better(c.bestStatus, resp.Status) {
+		return
+	}
+	start := len(s.text)
+	s.text = r.appendRelayed(s.text, s, resp)
+	st.store(&c.best, s.text[start:])
+	c.bestStatus = resp.Status
+}
+
+// addChallenges puts the challenges of resp behind those of the best response.
+func (r *Router) addChallenges(s *scratch, st *stripe, c *call, resp *wire.Message) {
+	start := len(s.text)
+	for _, h := range resp.Headers {
+		if h.ID == wire.HeaderWWWAuthenticate || h.ID == wire.HeaderProxyAuthenticate {
+			s.text = append(s.text, resp.Bytes(h.Line)...)
+		}
+	}
+	best := &s.orig
+	if best.Parse(c.best) != nil {
+		return
+	}
+	at := best.Headers[0].Line.Start
+	for _, h := range best.Headers {
+		if h.ID == wire.HeaderWWWAuthenticate || h.ID == wire.HeaderProxyAuthenticate {
+			at = h.Line.End
+		}
+	}
+	s.edits.Reset(best.Data)
+	s.edits.Insert(at, s.text[start:])
+	start = len(s.text)
+	s.text = s.edits.Apply(s.text, wire.Span{End: best.Body.End})
+	st.store(&c.best, s.text[start:])
+}
+
+// revoke ends attempt a by CANCEL: now when it has had a provisional, else at
+// its first one (RFC 3261 9.1). m is the request of c.
+func (r *Router) revoke(s *scratch, c *call, a *attempt, m *wire.Message) {
+	if a.phase == over || a.cancelSent || !c.invite() {
+		return
+	}
+	a.revoked = true
+	if a.phase == trying {
+		return
+	}
+	a.cancelSent = true
+	a.cancelIv = t1
+	a.cancelAt = s.now + t1
+	a.waitAt = s.now + timerB
+	r.sendCancel(s, c, a, m)
+}
+
+// lostReason is why a losing attempt is cancelled (RFC 3326 2).
+var lostReason = []byte("Reason: SIP;cause=200;text=\"Call completed elsewhere\"\r\n")
+
+func (r *Router) sendCancel(s *scratch, c *call, a *attempt, m *wire.Message) {
+	h := wire.Hop{Method: wire.CANCEL, Extra: c.reason}
+	if c.answered {
+		h.Extra = lostReason
+	}
+	s.out.Send(a.host.listeners[c.listener], a.host.addr, r.appendHop(s.out.Buf(), s, c, a, m, h))
+}
+
+// sendAck acknowledges a refusal to the host that sent it, each time it comes.
+func (r *Router) sendAck(s *scratch, c *call, a *attempt, m, resp *wire.Message) {
+	h := wire.Hop{Method: wire.ACK, To: resp.Bytes(resp.To.Value)}
+	s.out.Send(a.host.listeners[c.listener], a.host.addr, r.appendHop(s.out.Buf(), s, c, a, m, h))
+}

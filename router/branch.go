@@ -1,0 +1,176 @@
+package router
+
+import (
+	"net/netip"
+
+	"tandem/router/wire"
+)
+
+// branch is what our Via carries. It depends on nothing but the request, where
+// it goes and the secret: a restarted node, or another with the same secret,
+// makes the same one for a retransmission.
+//
+//	z9hG4bK marker  call key  host hash  loop hash  check
+//	      7      1        16          8          8     12   characters
+type branch struct {
+	marker byte
+	key    uint64
+	host   uint32
+	loop   uint32
+	check  uint64
+}
+
+// Markers of branches: of a call's attempt, and of an in-dialog request that
+// was forwarded without state.
+const (
+	markCall   = 'c'
+	markDialog = 'd'
+)
+
+const (
+	cookie    = "z9hG4bK" // RFC 3261 8.1.1.7
+	branchLen = len(cookie) + 1 + 16 + 8 + 8 + 12
+	checkBits = 48
+)
+
+// appendTo appends the branch as it stands in a Via.
+func (b *branch) appendTo(dst []byte) []byte {
+	dst = append(dst, cookie...)
+	dst = append(dst, b.marker)
+	dst = appendHex(dst, b.key, 16)
+	dst = appendHex(dst, uint64(b.host), 8)
+	dst = appendHex(dst, uint64(b.loop), 8)
+	return appendHex(dst, b.check, 12)
+}
+
+// parseBranch reads a branch of ours. That it looks like one proves nothing:
+// verify does.
+func parseBranch(p []byte) (b branch, ok bool) {
+	if len(p) != branchLen || string(p[:len(cookie)]) != cookie {
+		return b, false
+	}
+	b.marker = p[len(cookie)]
+	if b.marker != markCall && b.marker != markDialog {
+		return b, false
+	}
+	p = p[len(cookie)+1:]
+	key, ok1 := parseHex(p[:16])
+	host, ok2 := parseHex(p[16:24])
+	loop, ok3 := parseHex(p[24:32])
+	check, ok4 := parseHex(p[32:44])
+	b.key, b.host, b.loop, b.check = key, uint32(host), uint32(loop), check
+	return b, ok1 && ok2 && ok3 && ok4
+}
+
+// seal fills the check: over all of the branch and the Via below ours, so that
+// nobody who does not have the secret can have a response sent anywhere.
+func (b *branch) seal(s *scratch, k *keys, m *wire.Message, next *wire.ViaValue, target netip.AddrPort) {
+	b.check = b.sum(s, k, m, next, target)
+}
+
+func (b *branch) sum(s *scratch, k *keys, m *wire.Message, next *wire.ViaValue, target netip.AddrPort) uint64 {
+	f := s.fields[:0].u8(b.marker).u64(b.key).u32(b.host).u32(b.loop)
+	f = f.viaTarget(m, next, target)
+	s.fields = f
+	return k.branch.sum(f) & (1<<checkBits - 1)
+}
+
+// verify reports whether the branch is ours for a message whose next Via is next.
+func (r *Router) verify(s *scratch, b *branch, m *wire.Message, next *wire.ViaValue, target netip.AddrPort) bool {
+	for i := range r.keys {
+		if b.sum(s, &r.keys[i], m, next, target) == b.check {
+			return true
+		}
+	}
+	return false
+}
+
+// viaTarget is where a response goes that has v on top (RFC 3261 18.2.2,
+// RFC 3581 4): received and rport when they are there, the sent-by otherwise.
+// ok is false when the Via names a host instead of an address.
+func viaTarget(m *wire.Message, v *wire.ViaValue) (target netip.AddrPort, ok bool) {
+	host := m.Bytes(v.Received)
+	if len(host) == 0 {
+		host = m.Bytes(v.Host)
+	}
+	addr, ok := parseAddr(host)
+	if !ok {
+		return target, false
+	}
+	port := portOr(v.Port)
+	if p, ok := parsePort(m.Bytes(v.RPort)); ok {
+		port = p
+	}
+	return netip.AddrPortFrom(addr, port), true
+}
+
+// replyTarget is what viaTarget will give once the top Via of a request from
+// source is completed.
+func replyTarget(v *wire.ViaValue, source netip.AddrPort, symmetric bool) netip.AddrPort {
+	if v.HasRPort || symmetric {
+		return source
+	}
+	return netip.AddrPortFrom(source.Addr(), portOr(v.Port))
+}
+
+// parseAddr reads an IP address as it stands in a Via or URI, an IPv6
+// reference with its brackets, without allocating.
+func parseAddr(b []byte) (netip.Addr, bool) {
+	if len(b) > 2 && b[0] == '[' && b[len(b)-1] == ']' {
+		b = b[1 : len(b)-1]
+	}
+	if a, ok := parseIPv4(b); ok {
+		return a, true
+	}
+	for _, c := range b {
+		if c == ':' {
+			a, err := netip.ParseAddr(string(b))
+			if err != nil || a.Zone() != "" {
+				return netip.Addr{}, false
+			}
+			return a.Unmap(), true
+		}
+	}
+	return netip.Addr{}, false
+}
+
+func parseIPv4(b []byte) (netip.Addr, bool) {
+	var a [4]byte
+	part, digits, value := 0, 0, 0
+	for i := 0; i <= len(b); i++ {
+		if i == len(b) || b[i] == '.' {
+			if digits == 0 || part > 3 {
+				return netip.Addr{}, false
+			}
+			a[part] = byte(value)
+			part, digits, value = part+1, 0, 0
+			continue
+		}
+		c := b[i]
+		if c < '0' || c > '9' || digits == 3 {
+			return netip.Addr{}, false
+		}
+		if value = value*10 + int(c-'0'); value > 255 {
+			return netip.Addr{}, false
+		}
+		digits++
+	}
+	if part != 4 {
+		return netip.Addr{}, false
+	}
+	return netip.AddrFrom4(a), true
+}
+
+func parsePort(b []byte) (uint16, bool) {
+	if len(b) == 0 || len(b) > 5 {
+		return 0, false
+	}
+	v := 0
+	for _, c := range b {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		v = v*10 + int(c-'0')
+	}
+	return uint16(v), v > 0 && v < 65536
+}

@@ -1,0 +1,201 @@
+package router
+
+import (
+	"net/netip"
+
+	"tandem/router/wire"
+)
+
+// call is one server transaction and its attempts, from the request until the
+// last of its RFC timers. It is under its stripe's lock.
+type call struct {
+	key       uint64
+	next      *call // in the stripe's chain, or among the idle
+	timerNext *call // in the stripe's wheel
+	timerPrev *call
+	slot      int32 // in the wheel, plus one; 0 when it waits for nothing
+	deadline  int64
+
+	plan  *plan
+	route *route
+	trunk *Trunk
+
+	method   wire.Method
+	listener int            // that the request came to
+	source   netip.AddrPort // where it came from
+	replyTo  netip.AddrPort // where responses go
+	loop     uint32         // loop hash of the request
+
+	raw        []byte // the request as received; nil once nothing is rendered from it any more
+	answer     []byte // the last response sent upstream, for retransmissions; nil stands for 100
+	best       []byte // the best final response that was not relayed yet
+	bestStatus int
+	reason     []byte // Reason of the caller's CANCEL
+
+	answered  bool // a 2xx went upstream
+	refused   bool // a final response other than 2xx went upstream
+	acked     bool // and was acknowledged
+	stopping  bool // nothing new may start
+	cancelled bool // by the caller
+	timedOut  bool // Timer C fired
+	ringing   bool // a 101-199 was relayed
+
+	number    [maxNumber]byte // the number that was looked up
+	numberLen uint8
+	status    int // of the final response
+	started   int64
+	resendAt  int64 // Timer G: the final response again
+	interval  int64
+	tryingAt  int64 // a 100 to a non-INVITE (RFC 4320)
+	endAt     int64
+
+	count int
+	first [2]attempt
+	more  *[moreAttempts]attempt
+}
+
+const moreAttempts = 6 // with the first two: catalog.MaxAttempts
+
+// attempt is one client transaction of a call.
+type attempt struct {
+	host  *host
+	hash  uint32 // of the host's address, as in the branch
+	phase phase
+	// What became of it, for the record.
+	outcome attemptOutcome
+	status  int
+
+	progress   bool // a 101-199 came
+	abandoned  bool // left behind for the next candidate
+	revoked    bool // CANCEL is sent, or waits for the first provisional
+	cancelSent bool
+
+	started  int64
+	ended    int64
+	resendAt int64 // Timer A or E
+	interval int64
+	waitAt   int64 // the end of its phase
+	cancelAt int64 // our CANCEL again
+	cancelIv int64
+}
+
+type phase uint8
+
+const (
+	trying     phase = iota // no response yet
+	proceeding              // a provisional came
+	over                    // a final response came, or none will
+)
+
+// attemptOutcome is how an attempt ended.
+type attemptOutcome uint8
+
+const (
+	attemptPending attemptOutcome = iota
+	attemptAnswered
+	attemptRefused
+	attemptFailed // with a failover code
+	attemptSilent
+	attemptNoProgress
+	attemptICMP
+	attemptSendError
+	attemptCancelled
+	attemptTimedOut
+	attemptOutcomes
+)
+
+var attemptNames = [attemptOutcomes]string{
+	"pending", "answered", "refused", "failed", "silent", "no_progress", "icmp", "send_error", "cancelled", "timeout",
+}
+
+func (o attemptOutcome) String() string { return attemptNames[o] }
+
+func (c *call) invite() bool { return c.method == wire.INVITE }
+
+func (c *call) settled() bool { return c.answered || c.refused }
+
+func (c *call) at(i int) *attempt {
+	if i < len(c.first) {
+		return &c.first[i]
+	}
+	return &c.more[i-len(c.first)]
+}
+
+// byHost finds the attempt that a branch with this host hash belongs to.
+func (c *call) byHost(hash uint32) *attempt {
+	for i := range c.count {
+		if a := c.at(i); a.hash == hash {
+			return a
+		}
+	}
+	return nil
+}
+
+// addAttempt makes room for one more.
+func (c *call) addAttempt(st *stripe) *attempt {
+	if c.count == len(c.first) && c.more == nil {
+		if n := len(st.spares); n > 0 {
+			c.more, st.spares = st.spares[n-1], st.spares[:n-1]
+		} else {
+			c.more = new([moreAttempts]attempt)
+		}
+	}
+	c.count++
+	a := c.at(c.count - 1)
+	*a = attempt{resendAt: never, waitAt: never, cancelAt: never}
+	return a
+}
+
+// situation is what decide is told about an event of attempt a.
+func (c *call) situation(a *attempt) situation {
+	s := situation{
+		invite:    c.invite(),
+		answered:  c.answered,
+		refused:   c.refused,
+		stopping:  c.stopping,
+		cancelled: c.cancelled,
+		ringing:   c.ringing,
+		abandoned: a.abandoned,
+		revoked:   a.revoked,
+	}
+	for i := range c.count {
+		if o := c.at(i); o != a && o.phase != over {
+			s.pending = s.pending || !o.abandoned
+			s.unresolved = s.unresolved || o.abandoned
+		}
+	}
+	return s
+}
+
+// pending reports whether an attempt is live that was not left behind.
+func (c *call) pending() bool {
+	for i := range c.count {
+		if a := c.at(i); a.phase != over && !a.abandoned {
+			return true
+		}
+	}
+	return false
+}
+
+// unresolved reports whether an attempt may still bring something.
+func (c *call) unresolved() bool {
+	for i := range c.count {
+		if c.at(i).phase != over {
+			return true
+		}
+	}
+	return false
+}
+
+// arm sets the timer of c to the earliest of its deadlines.
+func (r *Router) arm(st *stripe, c *call, now int64) {
+	at := min(c.resendAt, c.tryingAt, c.endAt)
+	for i := range c.count {
+		a := c.at(i)
+		at = min(at, a.resendAt, a.waitAt, a.cancelAt)
+	}
+	st.wheel.set(c, at, now)
+	if at < r.sleepUntil.Load() {
+		r.wakeTimers()
+	}
+}

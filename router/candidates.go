@@ -1,0 +1,170 @@
+package router
+
+import (
+	"math"
+
+	"tandem/config/catalog"
+	"tandem/health"
+)
+
+// entry is a host as a route lists it.
+type entry struct {
+	host *host
+	rank int // the connector's place in the route; equal ranks pool their hosts
+}
+
+// candidate is an entry with what the try order depends on at this moment.
+type candidate struct {
+	entry *entry
+	state health.State
+	trial bool    // it is in doubt, but one call may find out
+	lot   float64 // its draw among hosts of equal rank and priority; smaller is earlier
+}
+
+// candidates appends to dst the hosts of rt that a call may be tried on, in try
+// order. seed draws among equals: a retransmission has the same seed and gets
+// the same order.
+func candidates(dst []candidate, rt *route, seed uint64, now int64) []candidate {
+	for i := range rt.entries {
+		e := &rt.entries[i]
+		if e.host.state != catalog.Enabled || e.host.connector.state != catalog.Enabled {
+			continue
+		}
+		c := candidate{entry: e}
+		c.state, c.trial = e.host.health.State(now)
+		dst = append(dst, c)
+	}
+	order(dst, seed)
+	return dst
+}
+
+// order sorts by tier, rank, priority and draw. Routes are short: an insertion
+// sort beats everything that needs a function value.
+func order(cs []candidate, seed uint64) {
+	for i := range cs {
+		cs[i].lot = lot(seed, cs[i].entry.host)
+		for j := i; j > 0 && before(&cs[j], &cs[j-1]); j-- {
+			cs[j], cs[j-1] = cs[j-1], cs[j]
+		}
+	}
+}
+
+func before(a, b *candidate) bool {
+	if at, bt := a.tier(), b.tier(); at != bt {
+		return at < bt
+	}
+	if a.entry.rank != b.entry.rank {
+		return a.entry.rank < b.entry.rank
+	}
+	if a.entry.host.priority != b.entry.host.priority {
+		return a.entry.host.priority < b.entry.host.priority
+	}
+	return a.lot < b.lot
+}
+
+// tier is the class of health that a host is tried in: up, doubtful, full, down.
+func (c *candidate) tier() health.State {
+	if c.trial {
+		return health.Up
+	}
+	return c.state
+}
+
+// lot draws an exponential variate of rate weight: sorting by it takes the
+// hosts without replacement in proportion to their weights.
+func lot(seed uint64, h *host) float64 {
+	x := seed ^ uint64(h.id)*0x9e3779b97f4a7c15
+	x ^= x >> 33
+	x *= 0xff51afd7ed558ccd
+	x ^= x >> 33
+	x *= 0xc4ceb9fe1a85ec53
+	x ^= x >> 33
+	u := (float64(x>>11) + 1) / (1 << 53) // in (0, 1]
+	return -math.Log(u) / float64(h.weight)
+}
+
+// choose picks the candidate for the next attempt, or nil when there is none
+// left: each host once, at most two of a connector while others remain, one
+// attempt kept for each connector that was not tried, and after silence
+// another region first. tried lists the hosts of earlier attempts.
+func choose(cs []candidate, tried []*host, most int, silent bool) *candidate {
+	left := most - len(tried)
+	if left <= 0 {
+		return nil
+	}
+	fresh, open := 0, 0 // connectors not tried at all; connectors tried less than twice
+	for i := range cs {
+		if h := cs[i].entry.host; firstOfConnector(cs, i) {
+			switch triedOf(h.connector, tried) {
+			case 0:
+				fresh++
+				open++
+			case 1:
+				open++
+			}
+		}
+	}
+	var fallback *candidate
+	for i := range cs {
+		c := &cs[i]
+		h := c.entry.host
+		if wasTried(h, tried) {
+			continue
+		}
+		n := triedOf(h.connector, tried)
+		if fallback == nil {
+			fallback = c
+		}
+		if n >= 2 && open > 0 || n > 0 && fresh >= left {
+			continue
+		}
+		if silent && c.state != health.Down && h.connector.region == tried[len(tried)-1].connector.region {
+			if o := elsewhere(cs, i, tried); o != nil {
+				return o
+			}
+		}
+		return c
+	}
+	return fallback
+}
+
+// elsewhere finds a candidate behind i in another region that is not down.
+func elsewhere(cs []candidate, i int, tried []*host) *candidate {
+	region := cs[i].entry.host.connector.region
+	for j := i + 1; j < len(cs); j++ {
+		h := cs[j].entry.host
+		if h.connector.region != region && cs[j].state != health.Down && !wasTried(h, tried) {
+			return &cs[j]
+		}
+	}
+	return nil
+}
+
+func firstOfConnector(cs []candidate, i int) bool {
+	for j := range i {
+		if cs[j].entry.host.connector == cs[i].entry.host.connector {
+			return false
+		}
+	}
+	return true
+}
+
+func triedOf(c *connector, tried []*host) (n int) {
+	for _, h := range tried {
+		if h.connector == c {
+			n++
+		}
+	}
+	return n
+}
+
+// wasTried goes by address: the same host in two connectors is one target
+// (RFC 3261 16.5: each target once).
+func wasTried(h *host, tried []*host) bool {
+	for _, t := range tried {
+		if t.addr == h.addr {
+			return true
+		}
+	}
+	return false
+}

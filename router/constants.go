@@ -1,0 +1,36 @@
+package router
+
+import "time"
+
+// Constants of the specification: RFC 3261 17.1.1.1 and table 4.
+const (
+	t1 = int64(500 * time.Millisecond) // round-trip estimate
+	t2 = int64(4 * time.Second)        // longest retransmission interval
+	t4 = int64(5 * time.Second)        // longest time a message stays in the network
+
+	timerB = 64 * t1 // also F, H, J, L and M: the life of a transaction
+
+	// RFC 4320 4.2: a 100 to a non-INVITE goes out when Timer E would reach T2.
+	nonInvite100 = t1 + 2*t1 + 4*t1
+
+	defaultMaxForwards = 70 // RFC 3261 16.6 step 3
+	defaultMaxBreadth  = 60 // RFC 5393 5.3.3
+	defaultPort        = 5060
+)
+
+// Constants of this implementation.
+const (
+	stripes = 64 // independent shares of the calls, each under its own lock
+
+	tokenLifeDays = 30 // a route token is good for this long: the longest dialog
+
+	// In-dialog requests that one token may send in a second.
+	tokenRate = 50
+
+	// 403s to untrusted sources in a second, all sources together.
+	untrustedReplyRate = 100
+
+	maxNumber  = 32 // bytes of a called number that can be looked up
+	maxCallID  = 64 // bytes of a Call-ID that are kept for the log
+	recordRoom = 256
+)

@@ -1,0 +1,337 @@
+package router
+
+import (
+	"net/netip"
+
+	"tandem/router/wire"
+)
+
+// In-dialog requests never touch the table or health: they follow the route
+// set that their INVITE left behind, from any source, as long as the token in
+// our Route verifies (design D7). They are forwarded without state (RFC 3261
+// 16.11): branch and next hop depend only on what a retransmission repeats.
+
+// routeSet is what the Route fields and the request-URI say (RFC 3261 16.4).
+type routeSet struct {
+	target  wire.URI // the request-URI, or what belongs in its place
+	dialog  bool     // a token of ours verifies
+	foreign bool     // there is a Route that is not ours
+	token   token
+
+	own         int // leading Route values that are ours
+	first, last wire.Value
+	listener    int // that the last of them names
+	hop         wire.Value
+	hasHop      bool // hop is the first Route that is not ours
+
+	strict   bool       // a strict router before us put our URI into the request line
+	restored wire.Value // the last Route: what was there before
+}
+
+// routeSet reads the Route fields of the request that came. status is not 0
+// when a token is there and is not good.
+func (r *Router) routeSet(s *scratch) (rt routeSet, status int) {
+	m := &s.m
+	rt.target, _ = wire.ParseURI(m.Data, m.RequestURI)
+	rt.listener = s.listener
+	var user wire.Span
+	if _, own := r.ownURI(m, &rt.target); own && looksLikeToken(m.Bytes(rt.target.User)) {
+		rt.strict = true
+		user = rt.target.User
+	}
+	routes := m.Values(wire.HeaderRoute)
+	for v, ok := routes.Next(); ok; v, ok = routes.Next() {
+		rt.restored = v
+		if rt.foreign {
+			continue // the last one is wanted only
+		}
+		a, ok := wire.ParseAddress(m.Data, v.Span)
+		u, ok2 := wire.ParseURI(m.Data, a.URI)
+		l, own := 0, false
+		if ok && ok2 {
+			l, own = r.ownURI(m, &u)
+		}
+		if !own {
+			rt.foreign, rt.hasHop, rt.hop = true, true, v
+			continue
+		}
+		if rt.own == 0 {
+			rt.first = v
+		}
+		rt.own++
+		rt.last, rt.listener = v, l
+		if user.Len() == 0 {
+			user = u.User
+		}
+	}
+	if user.Len() == 0 {
+		return rt, 0
+	}
+	t, ok := parseToken(m.Bytes(user))
+	if ok {
+		_, ok = r.verifyToken(s, &t, m, r.day(s.now))
+	}
+	if !ok {
+		return rt, 403
+	}
+	rt.dialog, rt.token = true, t
+	if rt.strict && !r.restore(m, &rt) {
+		return rt, 400
+	}
+	return rt, 0
+}
+
+func looksLikeToken(user []byte) bool {
+	_, ok := parseToken(user)
+	return ok
+}
+
+// restore puts the last Route back as the target.
+func (r *Router) restore(m *wire.Message, rt *routeSet) bool {
+	a, ok := wire.ParseAddress(m.Data, rt.restored.Span)
+	if !ok || rt.restored.Len() == 0 {
+		return false
+	}
+	rt.target, ok = wire.ParseURI(m.Data, a.URI)
+	if rt.hasHop && rt.hop == rt.restored {
+		rt.hasHop = false
+	}
+	return ok
+}
+
+// refuseDialog answers a request whose token is not good.
+func (r *Router) refuseDialog(s *scratch, status int) {
+	if s.m.Method == wire.ACK || !r.untrustedWire.AllowN(r.wall(s.now), 1) {
+		r.stats.drop(dropForged)
+		return
+	}
+	r.reply(s, s.callKey(&r.keys[0], &s.m), reply{status: status})
+}
+
+// forwardDialog sends an in-dialog request to its next hop.
+func (r *Router) forwardDialog(s *scratch, rt *routeSet) {
+	m := &s.m
+	if !r.dialogRate.allow(rt.token.mac, s.now) {
+		r.refuseForward(s, 503, dropRate)
+		return
+	}
+	if m.MaxForwards == 0 {
+		r.refuseForward(s, 483, dropMaxForwards)
+		return
+	}
+	if r.looped(s) {
+		r.refuseForward(s, 482, dropForbidden)
+		return
+	}
+	hop, strict, ok := r.nextHop(m, rt)
+	if !ok {
+		r.refuseForward(s, 400, dropDefective)
+		return
+	}
+	dest, ok := destination(m, &hop)
+	if !ok {
+		r.refuseForward(s, 503, dropUnresolved)
+		return
+	}
+	out := rt.listener
+	if rt.own < 2 {
+		out, ok = r.listenerFor(dest.Addr(), s.listener)
+	}
+	if !ok || !r.allowed(dest) {
+		r.refuseForward(s, 403, dropForbidden)
+		return
+	}
+	r.stats.dialog.Add(1)
+	e := &s.edits
+	r.beginForward(s, out, dest)
+	if strict || rt.strict {
+		e.Replace(m.RequestURI, m.Bytes(hopURI(&hop, rt, strict).Whole))
+	}
+	switch {
+	case strict && rt.own > 0:
+		m.DeleteValues(e, rt.first, rt.hop)
+	case strict:
+		m.DeleteValue(e, rt.hop)
+	case rt.own > 0:
+		m.DeleteValues(e, rt.first, rt.last)
+	}
+	if rt.strict && !(rt.own > 0 && rt.last == rt.restored) {
+		m.DeleteValue(e, rt.restored)
+	}
+	if strict {
+		// RFC 3261 16.6 step 6: the request-URI goes to the end of the route set.
+		start := len(s.text)
+		s.text = append(s.text, "Route: <"...)
+		s.text = append(s.text, m.Bytes(rt.target.Whole)...)
+		s.text = append(s.text, ">\r\n"...)
+		e.Insert(m.Headers[rt.restored.Header].Line.End, s.text[start:])
+	}
+	s.out.Send(out, dest, e.Apply(s.out.Buf(), wire.Span{End: m.Body.End}))
+}
+
+// hopURI is what goes into the request line.
+func hopURI(hop *wire.URI, rt *routeSet, strict bool) *wire.URI {
+	if strict {
+		return hop
+	}
+	return &rt.target
+}
+
+// nextHop is the first Route that is not ours, or the request-URI. strict is
+// true when the next hop is a strict router.
+func (r *Router) nextHop(m *wire.Message, rt *routeSet) (hop wire.URI, strict, ok bool) {
+	if !rt.hasHop {
+		return rt.target, false, rt.target.Host.Len() > 0
+	}
+	a, ok := wire.ParseAddress(m.Data, rt.hop.Span)
+	if !ok {
+		return hop, false, false
+	}
+	hop, ok = wire.ParseURI(m.Data, a.URI)
+	_, loose := wire.Param(m.Data, hop.Params, "lr")
+	return hop, !loose, ok && hop.Host.Len() > 0
+}
+
+// destination is where a URI leads: maddr before host (RFC 3263 4). Names are
+// not resolved.
+func destination(m *wire.Message, u *wire.URI) (netip.AddrPort, bool) {
+	host := m.Bytes(u.Host)
+	if maddr, ok := wire.Param(m.Data, u.Params, "maddr"); ok && maddr.Len() > 0 {
+		host = m.Bytes(maddr)
+	}
+	addr, ok := parseAddr(host)
+	return netip.AddrPortFrom(addr, portOr(u.Port)), ok
+}
+
+// allowed reports whether in-dialog requests may go to dest: not to ourselves,
+// and to this machine or link only when we listen there.
+func (r *Router) allowed(dest netip.AddrPort) bool {
+	a := dest.Addr()
+	if r.ownDest(dest) || a.IsUnspecified() || a.IsMulticast() {
+		return false
+	}
+	if !a.IsLoopback() && !a.IsLinkLocalUnicast() {
+		return true
+	}
+	for i := range r.listeners {
+		own := r.listeners[i].Addr.Addr()
+		if a.IsLoopback() && own.IsLoopback() || a.IsLinkLocalUnicast() && own.IsLinkLocalUnicast() {
+			return true
+		}
+	}
+	return false
+}
+
+// refuseForward answers a request that cannot be forwarded; an ACK is dropped.
+func (r *Router) refuseForward(s *scratch, status int, why dropReason) {
+	if s.m.Method == wire.ACK {
+		r.stats.drop(why)
+		return
+	}
+	r.reply(s, s.callKey(&r.keys[0], &s.m), reply{status: status})
+}
+
+// beginForward starts the edits that every statelessly forwarded request has:
+// our Via, Max-Forwards, and the note of where it came from.
+func (r *Router) beginForward(s *scratch, out int, dest netip.AddrPort) {
+	m := &s.m
+	k := &r.keys[0]
+	t, _ := r.plan.Load().trunks.Lookup(s.source.Addr().WithZone(""))
+	symmetric := t != nil && t.Symmetric
+	b := branch{marker: markDialog, key: s.callKey(k, m), host: hostHash(k, dest), loop: s.loopHash(k, m)}
+	b.seal(s, k, m, &m.TopVia, replyTarget(&m.TopVia, s.source, symmetric))
+	s.edits.Reset(m.Data)
+	start := len(s.text)
+	s.text = append(s.text, "Via: "...)
+	s.text = r.appendViaOf(s.text, out, &b)
+	s.text = append(s.text, "\r\n"...)
+	s.text = appendHops(s.text, m)
+	s.edits.Insert(m.Headers[0].Line.Start, s.text[start:])
+	r.completeVia(s, m, s.source, symmetric)
+	editMaxForwards(s, m)
+}
+
+// forwardAck sends the ACK of a 2xx that came with the INVITE's branch and
+// without our token to the host that answered.
+func (r *Router) forwardAck(s *scratch, c *call) {
+	for i := range c.count {
+		a := c.at(i)
+		if a.outcome != attemptAnswered {
+			continue
+		}
+		out := a.host.listeners[c.listener]
+		r.beginForward(s, out, a.host.addr)
+		r.deleteOwnRoutes(s, &s.m)
+		s.out.Send(out, a.host.addr, s.edits.Apply(s.out.Buf(), wire.Span{End: s.m.Body.End}))
+		return
+	}
+	r.stats.drop(dropAck)
+}
+
+// looped reports whether the request went out from here before and came back
+// unchanged: a Via whose check verifies and that carries the same loop hash
+// (RFC 3261 16.3 step 4, RFC 5393 4.2). A spiral differs and passes.
+func (r *Router) looped(s *scratch) bool {
+	m := &s.m
+	vias := m.Values(wire.HeaderVia)
+	v, ok := vias.Next()
+	for ok {
+		next, more := vias.Next()
+		if !more {
+			return false // there is one below ours, always
+		}
+		if r.ourLoop(s, v, next) {
+			return true
+		}
+		v = next
+	}
+	return false
+}
+
+func (r *Router) ourLoop(s *scratch, v, below wire.Value) bool {
+	m := &s.m
+	own, ok := wire.ParseVia(m.Data, v.Span)
+	if !ok {
+		return false
+	}
+	b, ok := parseBranch(m.Bytes(own.Branch))
+	if !ok || b.loop != s.loopHash(&r.keys[0], m) {
+		return false
+	}
+	if s.next, ok = wire.ParseVia(m.Data, below.Span); !ok {
+		return false
+	}
+	target, ok := viaTarget(m, &s.next)
+	return ok && r.verify(s, &b, m, &s.next, target)
+}
+
+// cancelUnknown handles a CANCEL whose call is not here. Soon after a start it
+// may belong to a call of before: every candidate gets it with the branch that
+// its INVITE would have had, and their answers are relayed (design D3).
+func (r *Router) cancelUnknown(s *scratch, key uint64, rt *routeSet) {
+	m := &s.m
+	pl := r.plan.Load()
+	trunk, trusted := pl.trunks.Lookup(s.source.Addr().WithZone(""))
+	if !trusted {
+		r.reject(s, key, r.accept(s, facts{}))
+		return
+	}
+	match, routed := r.lookup(s, pl, trunk, &rt.target)
+	if !routed || s.now-r.started > int64(pl.failover.TimerC) || m.MaxForwards == 0 {
+		r.reply(s, key, reply{status: 481})
+		return
+	}
+	c := call{key: key, listener: s.listener, source: s.source, trunk: trunk, loop: s.loopHash(&r.keys[0], m)}
+	c.replyTo = replyTarget(&m.TopVia, s.source, trunk.Symmetric)
+	c.numberLen = uint8(copy(c.number[:], s.number))
+	s.cands = candidates(s.cands[:0], &pl.routes[match.Route], key, s.now)
+	if len(s.cands) == 0 {
+		r.reply(s, key, reply{status: 481})
+		return
+	}
+	for i := range s.cands[:min(len(s.cands), pl.failover.MaxAttempts)] {
+		h := s.cands[i].entry.host
+		a := attempt{host: h, hash: h.id}
+		s.out.Send(h.listeners[s.listener], h.addr, r.appendRequest(s.out.Buf(), s, &c, &a, m))
+	}
+}

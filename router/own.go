@@ -1,0 +1,117 @@
+package router
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"tandem/router/wire"
+)
+
+// alias is a host, or host and port, that is ours besides the listeners.
+type alias struct {
+	host []byte
+	port uint16 // 0: any port that we listen on
+}
+
+func newAlias(s string) alias {
+	host, port := splitHostPort(s)
+	return alias{[]byte(host), port}
+}
+
+func newListener(l Listener) (listener, error) {
+	own := listener{Listener: l}
+	sentBy := l.Advertise
+	if sentBy == "" {
+		sentBy = l.Addr.String()
+	}
+	host, port := splitHostPort(sentBy)
+	if host == "" {
+		return own, fmt.Errorf("router: advertised address %q has no host", sentBy)
+	}
+	own.host, own.port = []byte(host), port
+	if own.port == 0 {
+		own.port = l.Addr.Port()
+	}
+	own.sentBy = fmt.Appendf(nil, "%s:%d", host, own.port)
+	return own, nil
+}
+
+// splitHostPort takes "host", "host:port", "[v6]" or "[v6]:port" apart; the
+// brackets stay. No port is 0.
+func splitHostPort(s string) (host string, port uint16) {
+	i := strings.LastIndexByte(s, ':')
+	if i < 0 || strings.HasSuffix(s, "]") {
+		return s, 0
+	}
+	p, ok := parsePort([]byte(s[i+1:]))
+	if !ok {
+		return s, 0
+	}
+	return s[:i], p
+}
+
+// own finds the listener that a host and port, as written in a URI or Via,
+// mean. Port 0 is the default port.
+func (r *Router) own(host []byte, port uint16) (int, bool) {
+	p := portOr(port)
+	for i := range r.listeners {
+		l := &r.listeners[i]
+		if p == l.port && sameHost(host, l.host) {
+			return i, true
+		}
+		if p == l.Addr.Port() && sameAddr(host, l.Addr.Addr()) {
+			return i, true
+		}
+	}
+	for _, a := range r.aliases {
+		if !sameHost(host, a.host) {
+			continue
+		}
+		for i := range r.listeners {
+			if a.port == p || a.port == 0 && (p == r.listeners[i].port || port == 0) {
+				return i, true
+			}
+		}
+	}
+	return 0, false
+}
+
+func (r *Router) ownURI(m *wire.Message, u *wire.URI) (int, bool) {
+	if u.Scheme != wire.SIP && u.Scheme != wire.SIPS {
+		return 0, false
+	}
+	return r.own(m.Bytes(u.Host), u.Port)
+}
+
+func sameHost(a, b []byte) bool {
+	if bytes.EqualFold(a, b) {
+		return true
+	}
+	if len(a) == 0 || a[0] != '[' {
+		return false
+	}
+	x, ok1 := parseAddr(a)
+	y, ok2 := parseAddr(b)
+	return ok1 && ok2 && x == y
+}
+
+func sameAddr(host []byte, addr netip.Addr) bool {
+	x, ok := parseAddr(host)
+	return ok && x == addr
+}
+
+// ownDest reports whether a message to dest would come back to us.
+func (r *Router) ownDest(dest netip.AddrPort) bool {
+	for i := range r.listeners {
+		l := &r.listeners[i]
+		if dest == l.Addr || dest.Port() == l.port && sameAddr(l.host, dest.Addr()) {
+			return true
+		}
+		if l.Addr.Addr().IsUnspecified() && dest.Port() == l.Addr.Port() && dest.Addr().IsLoopback() {
+			return true
+		}
+	}
+	return false
+}

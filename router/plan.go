@@ -1,0 +1,269 @@
+package router
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/gaissmai/bart"
+
+	"tandem/config/catalog"
+	"tandem/health"
+	"tandem/router/table"
+)
+
+// Trunk is who may call in: a named set of source prefixes.
+type Trunk struct {
+	Name      string
+	Sources   []netip.Prefix
+	Strip     string // prefix removed from the called number
+	Prepend   string // put before a called number without "+"
+	Symmetric bool   // replies go to the source port even without rport
+}
+
+// Policy is what can be changed while calls run.
+type Policy struct {
+	Catalog   *catalog.Catalog
+	Trunks    []Trunk // none: loopback sources may call in
+	Failover  catalog.Failover
+	Untrusted Untrusted
+}
+
+// Untrusted says what a source that is no trunk's gets.
+type Untrusted uint8
+
+// What an untrusted source gets.
+const (
+	Reject Untrusted = iota // 403
+	Drop                    // silence
+)
+
+// plan is a Policy compiled: immutable, except for the atomic words of health
+// and counters that it points to. A call keeps the plan it began with.
+type plan struct {
+	policy   Policy
+	numbers  *table.Table
+	routes   []route
+	hosts    []*host
+	byAddr   map[netip.AddrPort]*host
+	sources  map[netip.Addr]bool // addresses of hosts: they may send OPTIONS
+	trunks   *bart.Table[*Trunk]
+	failover catalog.Failover
+}
+
+// route is what a number leads to: a group, or a single connector.
+type route struct {
+	group     string // "" for a connector without a group
+	connector string // of a connector's own numbers
+	entries   []entry
+	stats     *routeStats
+}
+
+// name is how the route is called in logs and metrics.
+func (rt *route) name() string {
+	if rt.group != "" {
+		return rt.group
+	}
+	return rt.connector
+}
+
+type connector struct {
+	name   string
+	id     uint32 // hash of the name: the same after a restart
+	region string
+	state  catalog.State
+
+	requestURI catalog.RequestURI
+	number     catalog.NumberForm
+	strip      string
+	prepend    string
+
+	stats *connectorStats
+}
+
+type host struct {
+	uri       string
+	id        uint32 // hash of the address: the same after a restart
+	addr      netip.AddrPort
+	hostPort  []byte
+	params    []byte
+	priority  int
+	weight    int
+	state     catalog.State
+	connector *connector
+	health    *health.Host
+	listeners []int // the listener to send from, by the listener a call came to
+	probeFrom int   // the listener to probe from
+}
+
+// compile makes the plan of a policy. Hosts that were there before keep their
+// health, groups and connectors their counters.
+func (r *Router) compile(p Policy) (*plan, error) {
+	pl := &plan{
+		policy:   p,
+		byAddr:   make(map[netip.AddrPort]*host),
+		sources:  make(map[netip.Addr]bool),
+		trunks:   new(bart.Table[*Trunk]),
+		failover: p.Failover,
+	}
+	for i := range p.Trunks {
+		t := &p.Trunks[i]
+		for _, prefix := range t.Sources {
+			pl.trunks.Insert(prefix.Masked(), t)
+		}
+	}
+	if len(p.Trunks) == 0 {
+		local := &Trunk{Name: "loopback"}
+		pl.trunks.Insert(netip.MustParsePrefix("127.0.0.0/8"), local)
+		pl.trunks.Insert(netip.MustParsePrefix("::1/128"), local)
+	}
+	connectors, err := pl.compileConnectors(r)
+	if err != nil {
+		return nil, err
+	}
+	return pl, pl.compileRoutes(r, connectors)
+}
+
+func (pl *plan) compileConnectors(r *Router) (map[string][]entry, error) {
+	connectors := make(map[string][]entry)
+	k := &r.keys[0]
+	for i := range pl.policy.Catalog.Connectors {
+		cc := &pl.policy.Catalog.Connectors[i]
+		c := &connector{
+			name: cc.Name, id: nameID(cc.Name), region: cc.Region, state: cc.State,
+			requestURI: cc.RequestURI, number: cc.Number, strip: cc.Strip, prepend: cc.Prepend,
+			stats: r.stats.connector(cc.Name),
+		}
+		for _, ch := range cc.Hosts {
+			h := &host{
+				uri: ch.URI, id: hostHash(k, ch.Addr), addr: ch.Addr,
+				hostPort: []byte(ch.HostPort), params: []byte(ch.Params),
+				priority: ch.Priority, weight: max(ch.Weight, 1), state: ch.State,
+				connector: c,
+			}
+			for l := range r.listeners {
+				out, ok := r.listenerFor(ch.Addr.Addr(), l)
+				if !ok {
+					return nil, fmt.Errorf("connector %q: host %s: no listener of its address family; add one to listen", cc.Name, ch.URI)
+				}
+				h.listeners = append(h.listeners, out)
+			}
+			h.probeFrom = h.listeners[0]
+			h.health = r.health.Host(health.Key{
+				URI: ch.URI, Addr: ch.Addr, Listener: r.listeners[h.probeFrom].Addr.String(),
+			})
+			pl.hosts = append(pl.hosts, h)
+			if pl.byAddr[h.addr] == nil {
+				pl.byAddr[h.addr] = h
+			}
+			pl.sources[h.addr.Addr()] = true
+			connectors[cc.Name] = append(connectors[cc.Name], entry{host: h})
+		}
+	}
+	return connectors, nil
+}
+
+func (pl *plan) compileRoutes(r *Router, connectors map[string][]entry) error {
+	b := new(table.Builder)
+	groupOf := make(map[string]*route)
+	for i := range pl.policy.Catalog.Groups {
+		g := &pl.policy.Catalog.Groups[i]
+		members := slices.Clone(g.Connectors)
+		slices.SortStableFunc(members, func(a, b catalog.Member) int { return cmp.Compare(a.Priority, b.Priority) })
+		rt := route{group: g.Name, stats: r.stats.route(g.Name)}
+		for _, m := range members {
+			rt.add(connectors[m.Connector], m.Priority)
+		}
+		for _, m := range members {
+			groupOf[m.Connector] = &rt
+		}
+		if err := pl.addNumbers(b, g.Numbers, uint32(len(pl.routes))); err != nil {
+			return err
+		}
+		pl.routes = append(pl.routes, rt)
+	}
+	// A connector's own numbers: itself first, then the rest of its group.
+	for i := range pl.policy.Catalog.Connectors {
+		cc := &pl.policy.Catalog.Connectors[i]
+		if len(cc.Numbers) == 0 {
+			continue
+		}
+		rt := route{connector: cc.Name}
+		rt.add(connectors[cc.Name], 0)
+		if g := groupOf[cc.Name]; g != nil {
+			rt.group = g.group
+			for _, e := range g.entries {
+				if e.host.connector.name != cc.Name {
+					rt.entries = append(rt.entries, e)
+				}
+			}
+		}
+		rt.stats = r.stats.route(rt.name())
+		if err := pl.addNumbers(b, cc.Numbers, uint32(len(pl.routes))); err != nil {
+			return err
+		}
+		pl.routes = append(pl.routes, rt)
+	}
+	var err error
+	pl.numbers, err = b.Build()
+	return err
+}
+
+func (rt *route) add(entries []entry, rank int) {
+	for _, e := range entries {
+		rt.entries = append(rt.entries, entry{host: e.host, rank: rank})
+	}
+}
+
+func (pl *plan) addNumbers(b *table.Builder, numbers []catalog.Numbers, route uint32) error {
+	for _, n := range numbers {
+		var err error
+		switch n.Kind {
+		case catalog.Exact:
+			err = b.Add(n.First, route)
+		case catalog.Range:
+			err = b.AddRange(n.First, n.Last, route)
+		case catalog.Prefix:
+			err = b.AddPrefix(n.First, route)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// listenerFor picks the listener that a message to dest leaves from: the one
+// preferred if it can reach dest, else the first that can.
+func (r *Router) listenerFor(dest netip.Addr, preferred int) (int, bool) {
+	if r.listeners[preferred].reaches(dest) {
+		return preferred, true
+	}
+	fallback := -1
+	for i := range r.listeners {
+		if r.listeners[i].reaches(dest) {
+			return i, true
+		}
+		if fallback < 0 && r.listeners[i].Addr.Addr().Is4() == dest.Is4() {
+			fallback = i
+		}
+	}
+	return max(fallback, 0), fallback >= 0
+}
+
+// reaches reports whether messages to dest can leave from l: of its family,
+// and loopback to loopback only.
+func (l *listener) reaches(dest netip.Addr) bool {
+	own := l.Addr.Addr()
+	return own.Is4() == dest.Is4() && (own.IsUnspecified() || own.IsLoopback() == dest.IsLoopback())
+}
+
+// nameID hashes a name in a way that is the same everywhere (FNV-1a).
+func nameID(name string) uint32 {
+	h := uint32(2166136261)
+	for i := range len(name) {
+		h = (h ^ uint32(name[i])) * 16777619
+	}
+	return h
+}

@@ -1,0 +1,43 @@
+package router
+
+import (
+	"net/netip"
+
+	"tandem/router/wire"
+)
+
+// reply is a response of our own.
+type reply struct {
+	status int
+	phrase string // "" for the usual one
+	extra  []byte // header lines
+}
+
+// reply answers the request that came, without state. Its To tag is made from
+// the call key, so that its ACK is known when it comes.
+func (r *Router) reply(s *scratch, key uint64, p reply) {
+	m := &s.m
+	if m.TopVia.Host.Len() == 0 {
+		r.stats.drop(dropDefective)
+		return
+	}
+	r.stats.replies[p.status/100].Add(1)
+	dest := r.replyDest(s)
+	s.tag = toTag(s.tag[:0], &r.keys[0], key)
+	s.out.Send(s.listener, dest, wire.AppendResponse(s.out.Buf(), m, wire.Response{
+		Status: p.status, Phrase: p.phrase, ToTag: s.tag, Source: s.source, Extra: p.extra,
+	}))
+}
+
+// replyDest is where responses to the request that came go.
+func (r *Router) replyDest(s *scratch) netip.AddrPort {
+	t, _ := r.plan.Load().trunks.Lookup(s.source.Addr().WithZone(""))
+	return replyTarget(&s.m.TopVia, s.source, t != nil && t.Symmetric)
+}
+
+// ownTag reports whether the To tag of an ACK is one that reply made.
+func (r *Router) ownTag(s *scratch, key uint64) bool {
+	tag := s.m.Bytes(s.m.To.Tag)
+	s.tag = toTag(s.tag[:0], &r.keys[0], key)
+	return string(tag) == string(s.tag)
+}

@@ -1,0 +1,225 @@
+package router
+
+import (
+	"bytes"
+	"net/netip"
+	"time"
+
+	"tandem/health"
+	"tandem/router/wire"
+)
+
+// probeBranch is how the branches of our own OPTIONS probes begin. The dot
+// tells them from those of calls.
+var probeBranch = []byte("z9hG4bK.")
+
+// response finds what a response belongs to: a probe, a call, a dialog.
+func (r *Router) response(s *scratch) {
+	m := &s.m
+	if m.Defect != wire.NoDefect {
+		r.stats.drop(dropDefective)
+		return
+	}
+	if bytes.HasPrefix(m.Bytes(m.TopVia.Branch), probeBranch) {
+		r.probed(s)
+		return
+	}
+	b, ok := parseBranch(m.Bytes(m.TopVia.Branch))
+	if _, own := r.own(m.Bytes(m.TopVia.Host), m.TopVia.Port); !ok || !own {
+		r.stats.drop(dropViaNotOurs) // RFC 3261 18.1.2
+		return
+	}
+	vias := m.Values(wire.HeaderVia)
+	vias.Next()
+	v, ok := vias.Next()
+	if !ok {
+		r.answerHop(s, &b)
+		return
+	}
+	s.next, ok = wire.ParseVia(m.Data, v.Span)
+	target, known := viaTarget(m, &s.next)
+	if !ok || !known || !r.verify(s, &b, m, &s.next, target) {
+		r.stats.drop(dropForged)
+		return
+	}
+	if b.marker == markDialog {
+		r.relayStateless(s, target)
+		return
+	}
+	st := r.stripeOf(b.key)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if c := st.find(b.key); c != nil {
+		if a := c.byHost(b.host); a != nil && c.loop == b.loop {
+			r.answer(s, st, c, a)
+			return
+		}
+	}
+	r.orphan(s, target)
+}
+
+// answerHop handles a response without a Via below ours: it can only be to a
+// CANCEL that we made. What matches a call by its key, host and loop hash, 128
+// bits that only the host was told, needs no further proof.
+func (r *Router) answerHop(s *scratch, b *branch) {
+	st := r.stripeOf(b.key)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if c := st.find(b.key); c != nil && s.m.Method == wire.CANCEL {
+		if a := c.byHost(b.host); a != nil && c.loop == b.loop {
+			r.answer(s, st, c, a)
+			return
+		}
+	}
+	r.stats.drop(dropLate)
+}
+
+// probed hands the answer to a probe on. Only hosts that we probe get that far.
+func (r *Router) probed(s *scratch) {
+	if r.probe == nil || r.plan.Load().byAddr[s.source] == nil {
+		r.stats.drop(dropViaNotOurs)
+		return
+	}
+	if !r.probe(s.listener, s.m.Data, s.source) {
+		r.stats.drop(dropProbe)
+	}
+}
+
+// answer handles a response to attempt a. A response matches by branch and by
+// the method in CSeq: the 200 of our CANCEL has the INVITE's branch (17.1.3).
+func (r *Router) answer(s *scratch, st *stripe, c *call, a *attempt) {
+	m := &s.m
+	if c.invite() && m.Method == wire.CANCEL {
+		if m.Status >= 200 {
+			a.cancelAt = never // it arrived; the INVITE's final is what counts
+			r.arm(st, c, s.now)
+		}
+		return
+	}
+	if m.Method != c.method {
+		r.stats.drop(dropMethod)
+		return
+	}
+	r.believe(s, a, m)
+	if m.Status < 200 {
+		r.progress(s, st, c, a)
+	} else {
+		r.finish(s, st, c, a)
+	}
+	r.arm(st, c, s.now)
+}
+
+// believe tells health that the host answered. A 503 with Retry-After is a
+// host that asks for rest; without, it is a 500 (RFC 3261 16.7, 21.5.4).
+func (r *Router) believe(s *scratch, a *attempt, m *wire.Message) {
+	o := health.Observation{Event: health.CallAnswered, Code: m.Status}
+	if m.Status == 503 {
+		if i := m.Find(wire.HeaderRetryAfter); i >= 0 {
+			if seconds, ok := retryAfter(m.Bytes(m.Headers[i].Value)); ok {
+				o = health.Observation{Event: health.CallFull, Code: 503, RetryAfter: seconds}
+			}
+		}
+	}
+	a.host.health.Observe(s.now, o)
+}
+
+// retryAfter reads the seconds at the start of a Retry-After value.
+func retryAfter(b []byte) (time.Duration, bool) {
+	n, i := 0, 0
+	for ; i < len(b) && '0' <= b[i] && b[i] <= '9' && n < 1e6; i++ {
+		n = n*10 + int(b[i]-'0')
+	}
+	return time.Duration(n) * time.Second, i > 0
+}
+
+// progress handles a provisional response.
+func (r *Router) progress(s *scratch, st *stripe, c *call, a *attempt) {
+	m := &s.m
+	if a.phase == over {
+		r.stats.drop(dropLate)
+		return
+	}
+	f := &c.plan.failover
+	if a.phase == trying {
+		a.phase = proceeding
+		if c.invite() {
+			a.resendAt = never
+			if !a.abandoned {
+				a.waitAt = a.started + int64(f.Progress)
+			}
+		} else {
+			a.interval = t2 // RFC 3261 17.1.2.2
+			a.waitAt = c.started + timerB
+		}
+		if a.revoked && !a.cancelSent {
+			r.revoke(s, c, a, r.original(s, c))
+		}
+	}
+	if m.Status > 100 && c.invite() && !a.abandoned && !a.cancelSent {
+		a.progress = true
+		a.waitAt = s.now + int64(f.TimerC) // RFC 3261 16.7 step 2
+	}
+	r.event(s, st, c, a, event{kind: provisional, status: m.Status}, m)
+}
+
+// finish handles a final response.
+func (r *Router) finish(s *scratch, st *stripe, c *call, a *attempt) {
+	m := &s.m
+	if c.invite() && m.Status >= 300 && c.raw != nil {
+		r.sendAck(s, c, a, r.original(s, c), m)
+	}
+	if a.phase == over {
+		// A 2xx again, from this host or forked behind it: every one goes
+		// upstream (RFC 3261 16.7 step 5). All else has had its effect.
+		if c.invite() && m.Status < 300 {
+			r.relay(s, st, c, a, m)
+		} else {
+			r.stats.drop(dropDuplicate)
+		}
+		return
+	}
+	a.phase = over
+	a.resendAt, a.waitAt, a.cancelAt = never, never, never
+	r.event(s, st, c, a, event{kind: final, status: m.Status}, m)
+}
+
+// relayStateless sends a response on by its next Via (RFC 3261 16.11).
+func (r *Router) relayStateless(s *scratch, target netip.AddrPort) {
+	out, ok := r.listenerFor(target.Addr(), s.listener)
+	if !ok || r.ownDest(target) {
+		r.stats.drop(dropForbidden)
+		return
+	}
+	r.stats.stateless.Add(1)
+	s.out.Send(out, target, r.appendRelayed(s.out.Buf(), s, &s.m))
+}
+
+// orphan handles a response to an attempt of a call that is not here: this
+// node was restarted, or the response is very late (design D3).
+func (r *Router) orphan(s *scratch, target netip.AddrPort) {
+	m := &s.m
+	fresh := s.now-r.started < int64(r.plan.Load().failover.TimerC)
+	if m.Method == wire.INVITE && m.Status >= 300 {
+		r.ackOrphan(s)
+	}
+	switch {
+	case m.Status == 100:
+		r.stats.drop(dropLate)
+	case m.Status/100 == 2 && m.Method != wire.CANCEL, fresh:
+		r.relayStateless(s, target)
+	default:
+		r.stats.drop(dropLate)
+	}
+}
+
+// ackOrphan acknowledges a refusal from nothing but itself. The host matches
+// it by the branch; the request-URI of the INVITE is not known any more, and
+// To is what it was made from.
+func (r *Router) ackOrphan(s *scratch) {
+	m := &s.m
+	s.out.Send(s.listener, s.source, wire.AppendHop(s.out.Buf(), m, wire.Hop{
+		Method:     wire.ACK,
+		RequestURI: m.Bytes(m.To.URI),
+		Via:        m.Bytes(m.TopVia.Value),
+	}))
+}

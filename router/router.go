@@ -1,0 +1,264 @@
+// Package router is the data plane: it takes SIP messages as bytes and leaves
+// SIP messages in a batch.
+//
+// The life of a call, in the order of the functions below and of the files:
+//
+//  1. A transport hands a batch of datagrams to Packets.
+//  2. handle parses one (router/wire). Garbage is counted and dropped.
+//  3. A response goes to its call by the key in our branch (response.go). A
+//     request with a valid route token is in-dialog (dialog.go). CANCEL, ACK
+//     and retransmissions are matched by key (upstream.go). Everything else
+//     must pass accept (accept.go), or is answered without state.
+//  4. A new call (begin, upstream.go) answers 100, looks its number up
+//     (number.go, router/table) and tries its first candidate (candidates.go).
+//  5. Each attempt is rendered from the original request (render.go).
+//  6. Each event of an attempt, be it a response, a timer (timers.go) or an
+//     ICMP error (unreachable.go), goes through decide (decide.go), and its
+//     verdict is carried out by apply (attempt.go).
+//  7. One final response goes upstream, and every 2xx. The call's record stays
+//     until its RFC timers end.
+//
+// The package opens no socket, reads no clock and does not import sipgo. It
+// speaks SIP only as a proxy: what is an endpoint's (OPTIONS probes, requests
+// of our own) is done elsewhere, on the same socket (health/probe).
+package router
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/time/rate"
+
+	"tandem/health"
+	"tandem/router/transport"
+	"tandem/router/wire"
+)
+
+// Listener is an address that messages come to.
+type Listener struct {
+	Addr      netip.AddrPort // what is bound
+	Advertise string         // host:port for Via and Record-Route; "" is Addr
+}
+
+// Options are what a Router is made with and keeps for life.
+type Options struct {
+	Listeners []Listener
+	Aliases   []string // hosts or host:port that are ours too
+	// Secrets for branches, tags and tokens, 16 bytes or more each. The first
+	// makes new ones, all are accepted.
+	Secrets     [][]byte
+	RecordRoute bool
+	Health      *health.Registry
+	// Probe is given the answers to OPTIONS probes, copies what it keeps and
+	// never blocks; false when it has no room. ProbeFailed is told of ICMP
+	// errors for probes. Both may be nil.
+	Probe       func(listener int, data []byte, source netip.AddrPort) bool
+	ProbeFailed func(dest netip.AddrPort)
+	Log         *slog.Logger
+	// Now is the time on the monotonic clock that all methods are called with,
+	// Epoch the time of day at its zero, in nanoseconds since 1970.
+	Now, Epoch int64
+}
+
+// Router routes calls. Its methods may be called from any goroutine.
+type Router struct {
+	listeners   []listener
+	aliases     []alias
+	keys        []keys
+	recordRoute bool
+	health      *health.Registry
+	probe       func(int, []byte, netip.AddrPort) bool
+	probeFailed func(netip.AddrPort)
+	log         *slog.Logger
+	epoch       int64
+	started     int64
+
+	plan     atomic.Pointer[plan]
+	draining atomic.Bool
+	stripes  [stripes]*stripe
+
+	sleepUntil atomic.Int64 // when the timer goroutine looks again
+	wake       chan struct{}
+
+	idle struct {
+		mu   sync.Mutex
+		list []*scratch
+	}
+	dialogRate     *rateWords
+	untrustedWire  *rate.Limiter
+	untrustedLog   *rate.Limiter
+	records        chan record
+	stats          Stats
+	untrustedSkips atomic.Uint64
+}
+
+// listener is a Listener with what is written of it into messages.
+type listener struct {
+	Listener
+	sentBy []byte // host:port
+	host   []byte
+	port   uint16
+}
+
+// scratch is the working memory of one goroutine while it handles a batch.
+type scratch struct {
+	now      int64
+	out      *transport.Batch
+	listener int
+	source   netip.AddrPort
+
+	m      wire.Message // the message that came
+	orig   wire.Message // the request of a call, when something is rendered from it
+	next   wire.ViaValue
+	edits  wire.Edits
+	fields fields
+	text   []byte // what edits insert
+	number []byte
+	tag    []byte
+	cands  []candidate
+	tried  []*host
+}
+
+// New returns a Router for the policy p.
+func New(opts Options, p Policy) (*Router, error) {
+	if len(opts.Listeners) == 0 {
+		return nil, errors.New("router: no listener")
+	}
+	if len(opts.Secrets) == 0 {
+		return nil, errors.New("router: no secret")
+	}
+	r := &Router{
+		recordRoute:   opts.RecordRoute,
+		health:        opts.Health,
+		probe:         opts.Probe,
+		probeFailed:   opts.ProbeFailed,
+		log:           opts.Log,
+		epoch:         opts.Epoch,
+		started:       opts.Now,
+		wake:          make(chan struct{}, 1),
+		dialogRate:    new(rateWords),
+		untrustedWire: rate.NewLimiter(untrustedReplyRate, untrustedReplyRate),
+		untrustedLog:  rate.NewLimiter(1, 3),
+		records:       make(chan record, recordRoom),
+	}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	for _, secret := range opts.Secrets {
+		if len(secret) < 16 {
+			return nil, fmt.Errorf("router: a secret has %d bytes, needs 16 or more", len(secret))
+		}
+		r.keys = append(r.keys, newKeys(secret))
+	}
+	for _, l := range opts.Listeners {
+		own, err := newListener(l)
+		if err != nil {
+			return nil, err
+		}
+		r.listeners = append(r.listeners, own)
+	}
+	for _, a := range opts.Aliases {
+		r.aliases = append(r.aliases, newAlias(a))
+	}
+	for i := range r.stripes {
+		r.stripes[i] = newStripe()
+	}
+	r.sleepUntil.Store(never)
+	return r, r.SetPolicy(p)
+}
+
+// SetPolicy puts p in force for calls that begin from now on. An error leaves
+// everything as it was.
+func (r *Router) SetPolicy(p Policy) error {
+	pl, err := r.compile(p)
+	if err != nil {
+		return err
+	}
+	r.plan.Store(pl)
+	keys := make([]health.Key, 0, len(pl.hosts))
+	for _, h := range pl.hosts {
+		keys = append(keys, h.health.Key())
+	}
+	r.health.Retain(keys)
+	return nil
+}
+
+// Drain makes OPTIONS and new calls be answered 503; those in set-up go on.
+func (r *Router) Drain() { r.draining.Store(true) }
+
+// Setups returns the number of calls without a final response.
+func (r *Router) Setups() int { return int(r.stats.setups.Load()) }
+
+// Packets handles one batch: step 1.
+func (r *Router) Packets(now int64, in []transport.Packet, out *transport.Batch) {
+	s := r.acquire(now, out)
+	for i := range in {
+		s.listener, s.source = in[i].Listener, in[i].Source
+		r.handle(s, in[i].Data)
+	}
+	r.release(s)
+}
+
+func (r *Router) acquire(now int64, out *transport.Batch) *scratch {
+	r.idle.mu.Lock()
+	var s *scratch
+	if n := len(r.idle.list); n > 0 {
+		s = r.idle.list[n-1]
+		r.idle.list = r.idle.list[:n-1]
+	}
+	r.idle.mu.Unlock()
+	if s == nil {
+		s = new(scratch)
+	}
+	s.now, s.out = now, out
+	return s
+}
+
+func (r *Router) release(s *scratch) {
+	s.out = nil
+	r.idle.mu.Lock()
+	r.idle.list = append(r.idle.list, s)
+	r.idle.mu.Unlock()
+}
+
+// handle is steps 2 and 3: what a message is decides where it goes.
+func (r *Router) handle(s *scratch, data []byte) {
+	m := &s.m
+	s.text = s.text[:0]
+	switch err := m.Parse(data); err {
+	case nil:
+	case wire.ErrEmpty:
+		r.stats.drop(dropKeepAlive)
+		return
+	case wire.ErrTruncated:
+		r.stats.drop(dropTruncated)
+		return
+	default:
+		r.stats.drop(dropNotSIP)
+		return
+	}
+	if !m.IsRequest {
+		r.stats.responses[m.Status/100].Add(1)
+		r.response(s)
+		return
+	}
+	r.stats.requests[m.Method].Add(1)
+	if m.Defect != wire.NoDefect {
+		r.reject(s, 0, r.accept(s, facts{}))
+		return
+	}
+	rt, why := r.routeSet(s)
+	if why != 0 {
+		r.refuseDialog(s, why)
+		return
+	}
+	if rt.dialog {
+		r.forwardDialog(s, &rt)
+		return
+	}
+	r.request(s, &rt)
+}

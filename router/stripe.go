@@ -1,0 +1,119 @@
+package router
+
+import (
+	"math/bits"
+	"sync"
+)
+
+// stripe is a share of the calls, found by the call key. It owns their memory
+// and their timers; all of it is under one lock, which is taken once for a
+// message and never held across a system call.
+type stripe struct {
+	mu    sync.Mutex
+	heads []*call // hash chains, a power of two
+	count int
+	wheel wheel
+
+	idle    *call                    // calls to be used again
+	spares  []*[moreAttempts]attempt // room for long searches, to be used again
+	buffers [bufferClasses][][]byte
+}
+
+const (
+	smallestBuffer = 9 // 512 bytes
+	bufferClasses  = 8 // up to 64 KiB
+)
+
+func newStripe() *stripe { return &stripe{heads: make([]*call, 16)} }
+
+func (r *Router) stripeOf(key uint64) *stripe { return r.stripes[key%stripes] }
+
+func (st *stripe) find(key uint64) *call {
+	for c := st.heads[st.home(key)]; c != nil; c = c.next {
+		if c.key == key {
+			return c
+		}
+	}
+	return nil
+}
+
+// home uses bits of the key that do not choose the stripe.
+func (st *stripe) home(key uint64) uint64 { return key / stripes & uint64(len(st.heads)-1) }
+
+// add makes a call with that key.
+func (st *stripe) add(key uint64) *call {
+	if st.count >= len(st.heads) {
+		st.grow()
+	}
+	c := st.idle
+	if c == nil {
+		c = new(call)
+	} else {
+		st.idle = c.next
+	}
+	home := st.home(key)
+	*c = call{key: key, next: st.heads[home], deadline: never, resendAt: never, tryingAt: never, endAt: never}
+	st.heads[home] = c
+	st.count++
+	return c
+}
+
+func (st *stripe) grow() {
+	old := st.heads
+	st.heads = make([]*call, 2*len(old))
+	for _, c := range old {
+		for c != nil {
+			next := c.next
+			home := st.home(c.key)
+			c.next, st.heads[home] = st.heads[home], c
+			c = next
+		}
+	}
+}
+
+// remove ends a call; its memory is used again.
+func (st *stripe) remove(c *call) {
+	st.wheel.remove(c)
+	link := &st.heads[st.home(c.key)]
+	for *link != c {
+		link = &(*link).next
+	}
+	*link = c.next
+	st.release(&c.raw)
+	st.release(&c.answer)
+	st.release(&c.best)
+	st.release(&c.reason)
+	if c.more != nil {
+		*c.more = [moreAttempts]attempt{} // it must not hold on to hosts
+		st.spares = append(st.spares, c.more)
+	}
+	*c = call{next: st.idle}
+	st.idle = c
+	st.count--
+}
+
+// store copies b to a buffer that release gives back. What dst held is released.
+func (st *stripe) store(dst *[]byte, b []byte) {
+	if cap(*dst) < len(b) {
+		st.release(dst)
+		class := max(bits.Len(uint(len(b)-1)), smallestBuffer) - smallestBuffer
+		if class >= bufferClasses {
+			*dst = make([]byte, 0, len(b))
+		} else if free := st.buffers[class]; len(free) > 0 {
+			*dst = free[len(free)-1]
+			st.buffers[class] = free[:len(free)-1]
+		} else {
+			*dst = make([]byte, 0, 1<<(class+smallestBuffer))
+		}
+	}
+	*dst = append((*dst)[:0], b...)
+}
+
+func (st *stripe) release(b *[]byte) {
+	if cap(*b) >= 1<<smallestBuffer {
+		if class := bits.Len(uint(cap(*b))) - 1 - smallestBuffer; class < bufferClasses {
+			st.buffers[class] = append(st.buffers[class], (*b)[:0])
+		}
+	}
+	*b = nil
+}

@@ -1,0 +1,133 @@
+package router
+
+import (
+	"context"
+	"time"
+
+	"tandem/router/transport"
+)
+
+// RunTimers fires the timers of all calls until ctx ends. now reads the
+// monotonic clock; flush sends what a stripe left in the batch.
+func (r *Router) RunTimers(ctx context.Context, now func() int64, flush func(now int64, out *transport.Batch)) {
+	var out transport.Batch
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		at := r.Tick(now(), &out, flush)
+		pause := time.Hour
+		if at != never {
+			pause = time.Duration(max(at-now(), 0))
+		}
+		timer.Reset(pause)
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-r.wake:
+		}
+	}
+}
+
+// Tick fires what is due at now, stripe by stripe, and returns when to call it
+// again. It is for one goroutine.
+func (r *Router) Tick(now int64, out *transport.Batch, flush func(now int64, out *transport.Batch)) int64 {
+	// A deadline that is set from here on and is earlier than what we are about
+	// to find wakes us again.
+	r.sleepUntil.Store(never)
+	s := r.acquire(now, out)
+	defer r.release(s)
+	next := never
+	for _, st := range r.stripes {
+		st.mu.Lock()
+		for c := st.wheel.pop(now); c != nil; c = st.wheel.pop(now) {
+			r.fire(s, st, c)
+		}
+		next = min(next, st.wheel.next())
+		st.mu.Unlock()
+		if out.Len() > 0 {
+			flush(now, out)
+		}
+	}
+	r.sleepUntil.Store(next)
+	return next
+}
+
+// wakeTimers makes RunTimers look at the deadlines again.
+func (r *Router) wakeTimers() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// fire does what is due for call c.
+func (r *Router) fire(s *scratch, st *stripe, c *call) {
+	now := s.now
+	s.text = s.text[:0]
+	if c.endAt <= now {
+		r.end(st, c)
+		return
+	}
+	for i := range c.count {
+		r.fireAttempt(s, st, c, c.at(i))
+	}
+	if c.resendAt <= now { // Timer G
+		s.out.Send(c.listener, c.replyTo, append(s.out.Buf(), c.answer...))
+		c.interval = min(2*c.interval, t2)
+		c.resendAt = now + c.interval
+	}
+	if c.tryingAt <= now {
+		c.tryingAt = never
+		r.tryingLate(s, c)
+	}
+	r.arm(st, c, now)
+}
+
+func (r *Router) fireAttempt(s *scratch, st *stripe, c *call, a *attempt) {
+	now := s.now
+	if a.waitAt <= now {
+		a.waitAt = never
+		r.event(s, st, c, a, event{kind: a.timeout(c)}, nil)
+	}
+	if a.resendAt <= now { // Timer A, Timer E
+		if a.interval *= 2; !c.invite() {
+			a.interval = min(a.interval, t2)
+		}
+		a.resendAt = now + a.interval
+		r.sendRequest(s, c, a, r.original(s, c))
+	}
+	if a.cancelAt <= now {
+		a.cancelIv = min(2*a.cancelIv, t2)
+		a.cancelAt = now + a.cancelIv
+		r.sendCancel(s, c, a, r.original(s, c))
+	}
+}
+
+// timeout is what the end of the attempt's phase means.
+func (a *attempt) timeout(c *call) eventKind {
+	switch {
+	case a.cancelSent:
+		a.phase = over
+		a.cancelAt = never
+		return cancelUnsure
+	case a.phase == trying || !c.invite():
+		return silence
+	case a.progress:
+		return timerC
+	}
+	return noProgress
+}
+
+// tryingLate answers 100 to a non-INVITE that takes long (RFC 4320 4.1).
+func (r *Router) tryingLate(s *scratch, c *call) {
+	if c.answer == nil {
+		r.trying(s, c, r.original(s, c))
+	}
+}
+
+// end forgets the call.
+func (r *Router) end(st *stripe, c *call) {
+	st.remove(c)
+	r.stats.live.Add(-1)
+}

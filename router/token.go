@@ -1,0 +1,106 @@
+package router
+
+import (
+	"sync/atomic"
+	"time"
+
+	"tandem/router/wire"
+)
+
+// token is the user part of our Record-Route URI. It lets one dialog pass
+// through us for a limited time and says which host was chosen for it; whoever
+// does not have the secret cannot make one (design D7).
+//
+//	td  day  connector  host   mac
+//	 2    4          8     8    16   characters
+type token struct {
+	day       uint16 // the last day it is good for, counted since 1970
+	connector uint32 // hash of the connector's name
+	host      uint32 // hash of the host's address
+	mac       uint64
+}
+
+const tokenLen = 2 + 4 + 8 + 8 + 16
+
+// direction says who of a dialog sent a request.
+type direction uint8
+
+const (
+	fromCaller direction = iota // From carries the tag of the one who started it
+	fromCallee
+)
+
+func (t *token) sum(s *scratch, k *keys, callID, tag []byte) uint64 {
+	f := s.fields[:0].u16(t.day).u32(t.connector).u32(t.host).bytes(callID).bytes(tag)
+	s.fields = f
+	return k.token.sum(f)
+}
+
+func (t *token) appendTo(dst []byte) []byte {
+	dst = append(dst, 't', 'd')
+	dst = appendHex(dst, uint64(t.day), 4)
+	dst = appendHex(dst, uint64(t.connector), 8)
+	dst = appendHex(dst, uint64(t.host), 8)
+	return appendHex(dst, t.mac, 16)
+}
+
+func parseToken(p []byte) (t token, ok bool) {
+	if len(p) != tokenLen || p[0] != 't' || p[1] != 'd' {
+		return t, false
+	}
+	p = p[2:]
+	day, ok1 := parseHex(p[:4])
+	conn, ok2 := parseHex(p[4:12])
+	host, ok3 := parseHex(p[12:20])
+	mac, ok4 := parseHex(p[20:36])
+	t = token{uint16(day), uint32(conn), uint32(host), mac}
+	return t, ok1 && ok2 && ok3 && ok4
+}
+
+// verifyToken finds out whether t belongs to the dialog of request m, and who
+// of its two sides sent m.
+func (r *Router) verifyToken(s *scratch, t *token, m *wire.Message, today uint16) (direction, bool) {
+	if t.day < today {
+		return 0, false
+	}
+	callID := m.Bytes(m.CallID)
+	for i := range r.keys {
+		k := &r.keys[i]
+		if tag := m.Bytes(m.From.Tag); t.sum(s, k, callID, tag) == t.mac {
+			return fromCaller, true
+		}
+		if tag := m.Bytes(m.To.Tag); len(tag) > 0 && t.sum(s, k, callID, tag) == t.mac {
+			return fromCallee, true
+		}
+	}
+	return 0, false
+}
+
+// day counts the days since 1970 at monotonic time now.
+func (r *Router) day(now int64) uint16 {
+	return uint16((r.epoch + now) / int64(24*time.Hour))
+}
+
+// rateWords count requests per token in the current second, in a fixed table:
+// two tokens that share a word share its allowance.
+type rateWords [4096]atomic.Uint64
+
+// allow counts one request of the token with this mac and reports whether it
+// stays within the rate.
+func (w *rateWords) allow(mac uint64, now int64) bool {
+	word := &w[mac%uint64(len(w))]
+	second := uint64(now/int64(time.Second)) & 0xffffffff
+	for {
+		old := word.Load()
+		count := old & 0xffffffff
+		if old>>32 != second {
+			count = 0
+		}
+		if count >= tokenRate {
+			return false
+		}
+		if word.CompareAndSwap(old, second<<32|(count+1)) {
+			return true
+		}
+	}
+}

@@ -1,0 +1,101 @@
+package router
+
+import (
+	"bytes"
+
+	"tandem/health"
+	"tandem/router/transport"
+	"tandem/router/wire"
+)
+
+// Unreachable handles a datagram of ours that did not arrive (design D5). An
+// error whose quoted branch is one of a call's attempts proves that we sent it
+// there: the host becomes doubtful, and if it was the request itself and
+// nothing was heard of it, the call moves on at once.
+func (r *Router) Unreachable(now int64, u transport.Unreachable, out *transport.Batch) {
+	r.stats.icmp.Add(1)
+	if u.Code == transport.Other {
+		return
+	}
+	method, quoted, ok := quotedBranch(u.Quote)
+	if !ok {
+		// Too short to prove anything: the host may be looked at, no more.
+		if h := r.plan.Load().byAddr[u.Dest]; h != nil {
+			h.health.Wake()
+		}
+		return
+	}
+	if bytes.HasPrefix(quoted, probeBranch) {
+		if r.probeFailed != nil && u.Code != transport.TooBig {
+			r.probeFailed(u.Dest)
+		}
+		return
+	}
+	b, ok := parseBranch(quoted)
+	if !ok || b.marker != markCall {
+		return
+	}
+	st := r.stripeOf(b.key)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	c := st.find(b.key)
+	if c == nil || c.loop != b.loop {
+		return
+	}
+	a := c.byHost(b.host)
+	if a == nil || a.host.addr != u.Dest || !c.sent(method) {
+		return // a CANCEL or an ACK that did not arrive changes nothing
+	}
+	s := r.acquire(now, out)
+	defer r.release(s)
+	s.text = s.text[:0]
+	if u.Code == transport.TooBig {
+		if a.phase == trying && !u.Local {
+			r.sendRequest(s, c, a, r.original(s, c)) // the path's size is known now
+		}
+		return
+	}
+	if a.phase != trying || a.abandoned {
+		if a.phase == trying {
+			a.host.health.Observe(now, health.Observation{Event: health.CallUnreachable})
+		}
+		return
+	}
+	e := event{kind: unreachable}
+	if u.Local {
+		e.status = 1
+	}
+	r.event(s, st, c, a, e, nil)
+	r.arm(st, c, now)
+}
+
+// sent reports whether method is that of the call's own request.
+func (c *call) sent(method []byte) bool {
+	if c.method == wire.Other {
+		return string(method) != "CANCEL" && string(method) != "ACK"
+	}
+	return string(method) == c.method.String()
+}
+
+// quotedBranch finds the method and our branch in a quoted request, which may
+// be cut short anywhere. Our Via is the first header that we write, and we
+// write it in one way only.
+func quotedBranch(q []byte) (method, branch []byte, ok bool) {
+	i := bytes.IndexByte(q, ' ')
+	if i <= 0 || bytes.HasPrefix(q, []byte("SIP/2.0")) {
+		return nil, nil, false
+	}
+	method = q[:i]
+	at := bytes.Index(q, []byte("branch="))
+	if at < 0 {
+		return nil, nil, false
+	}
+	branch = q[at+len("branch="):]
+	if bytes.HasPrefix(branch, probeBranch) {
+		return method, branch, true
+	}
+	if len(branch) < branchLen {
+		return nil, nil, false
+	}
+	return method, branch[:branchLen], true
+}

@@ -1,0 +1,265 @@
+package router
+
+import (
+	"tandem/router/table"
+	"tandem/router/wire"
+)
+
+// request handles a request outside of the dialogs that pass through us: it
+// belongs to a call by its key, or begins one.
+func (r *Router) request(s *scratch, rt *routeSet) {
+	m := &s.m
+	key := s.callKey(&r.keys[0], m)
+	st := r.stripeOf(key)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	c := st.find(key)
+	switch {
+	case m.Method == wire.ACK:
+		r.ack(s, st, c, key)
+	case m.Method == wire.CANCEL:
+		r.cancel(s, st, c, key, rt)
+	case c != nil:
+		r.repeat(s, c)
+	default:
+		r.admit(s, st, key, rt)
+	}
+}
+
+// admit lets a request in, or answers it without state.
+func (r *Router) admit(s *scratch, st *stripe, key uint64, rt *routeSet) {
+	pl := r.plan.Load()
+	trunk, _ := pl.trunks.Lookup(s.source.Addr().WithZone(""))
+	match, routed := r.lookup(s, pl, trunk, &rt.target)
+	_, own := r.ownURI(&s.m, &rt.target)
+	a := r.accept(s, facts{
+		looped:     r.looped(s),
+		foreign:    rt.foreign,
+		forOurself: !routed && (own || rt.target.User.Len() == 0),
+		routed:     routed,
+		scheme:     rt.target.Scheme,
+	})
+	if a != (admission{}) {
+		r.reject(s, key, a)
+		return
+	}
+	r.begin(s, st, key, pl, trunk, &pl.routes[match.Route])
+}
+
+// lookup finds the route of the number in the request-URI, after the trunk's
+// strip and prepend. The number stays in s.number.
+func (r *Router) lookup(s *scratch, pl *plan, trunk *Trunk, target *wire.URI) (table.Match, bool) {
+	s.number = wire.AppendNumber(s.number[:0], s.m.Data, *target)
+	if trunk != nil {
+		s.number = translate(s.number, trunk.Strip, trunk.Prepend)
+	}
+	if len(s.number) > maxNumber {
+		return table.Match{}, false
+	}
+	return pl.numbers.Lookup(s.number)
+}
+
+// begin makes the call, answers 100 and tries the first candidate: step 4.
+func (r *Router) begin(s *scratch, st *stripe, key uint64, pl *plan, trunk *Trunk, rt *route) {
+	m := &s.m
+	c := st.add(key)
+	c.plan, c.route, c.trunk = pl, rt, trunk
+	c.method = m.Method
+	c.listener, c.source = s.listener, s.source
+	c.replyTo = replyTarget(&m.TopVia, s.source, trunk.Symmetric)
+	c.loop = s.loopHash(&r.keys[0], m)
+	c.numberLen = uint8(copy(c.number[:], s.number))
+	c.started = s.now
+	st.store(&c.raw, m.Data[:m.Body.End])
+	r.stats.live.Add(1)
+	r.stats.setups.Add(1)
+	if c.invite() {
+		r.trying(s, c, m) // RFC 3261 17.2.1
+	} else {
+		c.tryingAt = s.now + nonInvite100
+	}
+	r.next(s, st, c, m)
+	r.arm(st, c, s.now)
+}
+
+// trying answers 100 to m, the request of c.
+func (r *Router) trying(s *scratch, c *call, m *wire.Message) {
+	r.stats.replies[1].Add(1)
+	s.out.Send(c.listener, c.replyTo, wire.AppendResponse(s.out.Buf(), m, wire.Response{Status: 100, Source: c.source}))
+}
+
+// repeat answers a retransmission with what was answered last (RFC 3261
+// 17.2.1, 17.2.2). After a 2xx an INVITE is absorbed (RFC 6026 7.1).
+func (r *Router) repeat(s *scratch, c *call) {
+	switch {
+	case c.answer != nil:
+		s.out.Send(c.listener, c.replyTo, append(s.out.Buf(), c.answer...))
+	case c.invite() && !c.settled():
+		r.trying(s, c, &s.m)
+	default:
+		r.stats.drop(dropDuplicate)
+	}
+}
+
+// ack ends the retransmission of a refusal (RFC 3261 17.2.1). The ACK of a 2xx
+// has a branch of its own and comes along the route set; but clients exist
+// that use the INVITE's again, and theirs goes where the INVITE was answered.
+func (r *Router) ack(s *scratch, st *stripe, c *call, key uint64) {
+	switch {
+	case c == nil && r.ownTag(s, key):
+		r.stats.drop(dropAckOwn)
+	case c == nil || !c.invite() || !c.settled():
+		r.stats.drop(dropAck)
+	case c.answered:
+		r.forwardAck(s, c)
+	case !c.acked:
+		c.acked = true
+		c.resendAt = never
+		st.release(&c.answer)
+		r.arm(st, c, s.now)
+	}
+}
+
+// cancel is RFC 3261 16.10: 200 at once, whatever comes of it.
+func (r *Router) cancel(s *scratch, st *stripe, c *call, key uint64, rt *routeSet) {
+	if c == nil {
+		r.cancelUnknown(s, key, rt)
+		return
+	}
+	if c.source.Addr() != s.source.Addr() {
+		r.reply(s, key, reply{status: 481}) // whoever did not send the INVITE cannot cancel it
+		return
+	}
+	r.reply(s, key, reply{status: 200})
+	if c.settled() || c.cancelled || !c.invite() {
+		return
+	}
+	c.cancelled, c.stopping = true, true
+	if i := s.m.Find(wire.HeaderReason); i >= 0 {
+		st.store(&c.reason, s.m.Bytes(s.m.Headers[i].Line)) // RFC 3326
+	}
+	orig := r.original(s, c)
+	for i := range c.count {
+		r.revoke(s, c, c.at(i), orig)
+	}
+	if !c.pending() {
+		r.settle(s, st, c, orig)
+	}
+	r.arm(st, c, s.now)
+}
+
+// original parses the request of c again.
+func (r *Router) original(s *scratch, c *call) *wire.Message {
+	_ = s.orig.Parse(c.raw) // it was parsed before
+	return &s.orig
+}
+
+// next tries the next candidate, or answers that there is none: step 5 and 6.
+// m is the request of c.
+func (r *Router) next(s *scratch, st *stripe, c *call, m *wire.Message) {
+	s.tried = s.tried[:0]
+	silent := false
+	for i := range c.count {
+		s.tried = append(s.tried, c.at(i).host)
+		silent = c.at(i).outcome == attemptSilent
+	}
+	// RFC 4320: a non-INVITE has 64·T1 in all; what starts must have time to end.
+	if !c.invite() && s.now-c.started > timerB-int64(c.plan.failover.FirstResponse) {
+		r.settle(s, st, c, m)
+		return
+	}
+	for range 4 { // a lost race for a trial is rare; twice in a row is rarer
+		s.cands = candidates(s.cands[:0], c.route, c.key, s.now)
+		pick := choose(s.cands, s.tried, c.plan.failover.MaxAttempts, silent)
+		if pick == nil {
+			break
+		}
+		h := pick.entry.host
+		if pick.trial && !h.health.Claim(s.now) {
+			continue // another call has the trial
+		}
+		r.attempt(s, st, c, h, m)
+		return
+	}
+	r.settle(s, st, c, m)
+}
+
+// settle sends the final response when no attempt is left: the best that came,
+// or our own.
+func (r *Router) settle(s *scratch, st *stripe, c *call, m *wire.Message) {
+	f := &c.plan.failover
+	switch {
+	case c.bestStatus == 503 && f.ExhaustedCode == 0 && !c.cancelled:
+		r.answerOwn(s, st, c, m, 500, exhausted) // RFC 3261 16.7 step 6: a lone 503 speaks for one host only
+	case c.bestStatus != 0 && (c.invite() || c.bestStatus != 408):
+		how := refused
+		if c.cancelled {
+			how = cancelledByCaller
+		}
+		best := c.best
+		c.best = nil
+		r.refuse(s, st, c, c.bestStatus, best, how)
+	case c.cancelled:
+		r.answerOwn(s, st, c, m, 487, cancelledByCaller)
+	case c.timedOut && c.invite():
+		r.answerOwn(s, st, c, m, 408, timedOut)
+	case f.ExhaustedCode != 0:
+		r.answerOwn(s, st, c, m, f.ExhaustedCode, exhausted)
+	default:
+		r.answerOwn(s, st, c, m, r.exhaustedBest(c), exhausted)
+	}
+}
+
+// exhaustedBest is what RFC 3261 16.7 makes of attempts that brought no
+// response: a timeout counts as 408, a transport error as 503, which goes
+// upstream as 500. With nothing to try it is 480.
+func (r *Router) exhaustedBest(c *call) int {
+	if c.count == 0 {
+		return 480
+	}
+	for i := range c.count {
+		if o := c.at(i).outcome; c.invite() && (o == attemptSilent || o == attemptNoProgress) {
+			return 408
+		}
+	}
+	return 500
+}
+
+// answerOwn sends a final response of our own.
+func (r *Router) answerOwn(s *scratch, st *stripe, c *call, m *wire.Message, status int, how outcome) {
+	s.tag = toTag(s.tag[:0], &r.keys[0], c.key)
+	r.stats.replies[status/100].Add(1)
+	start := len(s.text)
+	s.text = wire.AppendResponse(s.text, m, wire.Response{Status: status, ToTag: s.tag, Source: c.source})
+	var kept []byte
+	st.store(&kept, s.text[start:])
+	r.refuse(s, st, c, status, kept, how)
+}
+
+// refuse sends answer, a final response other than 2xx whose memory the call
+// takes over, and starts its retransmission.
+func (r *Router) refuse(s *scratch, st *stripe, c *call, status int, answer []byte, how outcome) {
+	s.out.Send(c.listener, c.replyTo, append(s.out.Buf(), answer...))
+	st.release(&c.answer)
+	c.answer = answer
+	c.refused, c.stopping = true, true
+	if c.invite() {
+		c.interval = t1
+		c.resendAt = s.now + t1
+	}
+	r.conclude(s, st, c, status, how)
+}
+
+// conclude notes how the call ended for the caller. Its record stays until no
+// retransmission of it can come any more: step 7.
+func (r *Router) conclude(s *scratch, st *stripe, c *call, status int, how outcome) {
+	c.status = status
+	c.tryingAt = never
+	c.endAt = s.now + timerB
+	r.stats.setups.Add(-1)
+	c.route.stats.calls[how].Add(1)
+	st.release(&c.best)
+	if c.count > 1 || how == exhausted || how == timedOut {
+		r.recordCall(s, c, how)
+	}
+}
