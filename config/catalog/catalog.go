@@ -66,6 +66,16 @@ const (
 	Disabled       // no new calls, no probes
 )
 
+func (s State) String() string {
+	switch s {
+	case Draining:
+		return "draining"
+	case Disabled:
+		return "disabled"
+	}
+	return "enabled"
+}
+
 // RequestURI says what becomes of the host part of the request-URI.
 type RequestURI uint8
 
