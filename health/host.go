@@ -63,7 +63,7 @@ func (h *Host) Claim(now int64) bool {
 // Options.OnFlip when it returns. What changes nothing costs one atomic load.
 // A new doubt asks for a probe at once.
 func (h *Host) Observe(now int64, o Observation) (from, to State, flipped bool) {
-	if w := word(h.word.Load()); w.ignores(&o) {
+	if w := word(h.word.Load()); w.ignores(now, &o) {
 		s, _ := w.at(now)
 		return s, s, false
 	}

@@ -93,10 +93,17 @@ func (s *Status) probed(o Observation, now int64, set *catalog.Health) {
 	if o.Event == ProbeOK {
 		s.LastCode, s.RTT = o.Code, o.RTT
 	}
-	if o.Event != ProbeOK || set.DownCodes.Has(o.Code) {
+	good := o.Event == ProbeOK && !set.DownCodes.Has(o.Code)
+	if good {
+		s.believe()
+	}
+	if !set.Probe {
+		return // a late result: it begins nothing that no other would end
+	}
+	if !good {
 		s.Failures++
 		s.Successes = 0
-		if set.Probe && s.Failures >= set.DownAfter {
+		if s.Failures >= max(set.DownAfter, 1) {
 			s.Dead = true
 			s.believe() // beyond doubt
 		}
@@ -104,8 +111,7 @@ func (s *Status) probed(o Observation, now int64, set *catalog.Health) {
 	}
 	s.Successes++
 	s.Failures = 0
-	s.ProbeFull = set.Probe && o.Code == 503
-	s.believe()
+	s.ProbeFull = o.Code == 503
 	if s.Successes >= set.UpAfter {
 		s.Dead = false
 	}

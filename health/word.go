@@ -71,14 +71,14 @@ func (w word) claimed(now int64) word {
 
 // ignores says whether o changes nothing about a host whose word is w, so that
 // it need not be written down. It may say no without need, never yes.
-func (w word) ignores(o *Observation) bool {
+func (w word) ignores(now int64, o *Observation) bool {
 	switch o.Event {
 	case CallAnswered:
 		return w.state() == Up || w.state() == Down
 	case CallSilent, CallUnreachable:
 		return w.state() == Down || w.state() == Doubtful && !w.trials()
 	case CallFull:
-		return o.RetryAfter <= 0
+		return o.RetryAfter <= 0 && !(w.state() == Full && w.over(now))
 	}
 	return false
 }

@@ -1,0 +1,270 @@
+package health
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"tandem/config/catalog"
+)
+
+const second = int64(time.Second)
+
+// Short hands for what is seen.
+var (
+	ok200       = Observation{Event: ProbeOK, Code: 200, RTT: time.Millisecond}
+	ok404       = Observation{Event: ProbeOK, Code: 404}
+	ok503       = Observation{Event: ProbeOK, Code: 503}
+	ok408       = Observation{Event: ProbeOK, Code: 408}
+	silent      = Observation{Event: ProbeFailed}
+	icmp        = Observation{Event: ProbeUnreachable}
+	callSilent  = Observation{Event: CallSilent}
+	callICMP    = Observation{Event: CallUnreachable}
+	callOK      = Observation{Event: CallAnswered}
+	callFull    = Observation{Event: CallFull, Code: 503}
+	callFullFor = func(d time.Duration) Observation {
+		return Observation{Event: CallFull, Code: 503, RetryAfter: d}
+	}
+)
+
+func probing() *catalog.Health {
+	set := catalog.DefaultHealth()
+	return &set
+}
+
+func notProbing() *catalog.Health {
+	set := catalog.DefaultHealth()
+	set.Probe = false
+	return &set
+}
+
+func TestNext(t *testing.T) {
+	type seen []Observation
+	for _, c := range []struct {
+		rule string
+		seen seen // one a second, from the first second on
+		set  *catalog.Health
+		want State
+		why  string
+	}{
+		{"a host of which nothing was seen is up", seen{}, probing(), Up, "nothing seen yet"},
+		{"any answer is alive", seen{ok404}, probing(), Up, "nothing seen yet"},
+		{"one failed probe does not demote", seen{silent}, probing(), Up, "nothing seen yet"},
+		{"nor do two", seen{silent, icmp}, probing(), Up, "nothing seen yet"},
+		{"down after three in a row", seen{silent, icmp, silent}, probing(), Down, "no answer to OPTIONS"},
+		{"a down code is a failure", seen{ok408, ok408, ok408}, probing(), Down, "answer to OPTIONS (408)"},
+		{"in a row: an answer between starts anew", seen{silent, silent, ok200, silent, silent}, probing(), Up, "nothing seen yet"},
+		{"a 503 between is an answer", seen{silent, silent, ok503, silent, silent}, probing(), Full, "answer to OPTIONS (503)"},
+		{"one success does not bring it back", seen{silent, silent, silent, ok200}, probing(), Down, "no answer to OPTIONS"},
+		{"two in a row do", seen{silent, silent, silent, ok200, ok200}, probing(), Up, "answer to OPTIONS (200)"},
+		{"in a row: a failure between starts anew", seen{silent, silent, silent, ok200, silent, ok200}, probing(), Down, "no answer to OPTIONS"},
+		{"the two counters do not mix: after its return it takes three again",
+			seen{silent, silent, silent, ok200, ok200, silent, silent}, probing(), Up, "answer to OPTIONS (200)"},
+
+		{"503 to OPTIONS is full, not down", seen{ok503, ok503, ok503, ok503}, probing(), Full, "answer to OPTIONS (503)"},
+		{"the next good answer clears it", seen{ok503, ok200}, probing(), Up, "answer to OPTIONS (200)"},
+		{"a lost probe does not", seen{ok503, silent}, probing(), Full, "answer to OPTIONS (503)"},
+		{"a full host goes down like others", seen{ok503, silent, silent, silent}, probing(), Down, "no answer to OPTIONS"},
+		{"503 brings a down host back, but as full", seen{silent, silent, silent, ok503, ok503}, probing(), Full, "answer to OPTIONS (503)"},
+
+		{"one silent call makes it doubtful", seen{callSilent}, probing(), Doubtful, "no answer to a call"},
+		{"so does one ICMP", seen{callICMP}, probing(), Doubtful, "a call undeliverable"},
+		{"the reason is that of the change", seen{callICMP, callSilent}, probing(), Doubtful, "a call undeliverable"},
+		{"a good probe clears a doubt", seen{callSilent, ok200}, probing(), Up, "answer to OPTIONS (200)"},
+		{"so does an answered call", seen{callSilent, callOK}, probing(), Up, "answer to a call"},
+		{"a failed probe does not", seen{callSilent, silent}, probing(), Doubtful, "no answer to a call"},
+		{"failing probes take it on to down", seen{callSilent, silent, silent, silent}, probing(), Down, "no answer to OPTIONS"},
+		{"failures from before the doubt count", seen{silent, silent, callSilent, silent}, probing(), Down, "no answer to OPTIONS"},
+		{"calls alone never take it down", seen{callSilent, callSilent, callICMP, callICMP}, probing(), Doubtful, "no answer to a call"},
+		{"a down host stays down", seen{silent, silent, silent, callSilent, callICMP}, probing(), Down, "no answer to OPTIONS"},
+		{"answered calls do not bring a down host back", seen{silent, silent, silent, callOK, callOK}, probing(), Down, "no answer to OPTIONS"},
+		{"a doubt from before is over when it is back", seen{callSilent, silent, silent, silent, ok200, ok200}, probing(), Up, "answer to OPTIONS (200)"},
+
+		{"503 without Retry-After says nothing", seen{callFull}, probing(), Up, "nothing seen yet"},
+		{"503 with Retry-After is full", seen{callFullFor(5 * time.Second)}, probing(), Full, "Retry-After to a call (503)"},
+		{"a good probe does not clear it", seen{callFullFor(5 * time.Second), ok200}, probing(), Full, "Retry-After to a call (503)"},
+		{"nor does an answered call", seen{callFullFor(5 * time.Second), callOK}, probing(), Full, "Retry-After to a call (503)"},
+		{"time does", seen{callFullFor(2 * time.Second), ok200, ok200}, probing(), Up, "Retry-After over"},
+		{"a shorter one does not shorten it", seen{callFullFor(9 * time.Second), callFullFor(time.Second), ok200}, probing(), Full, "Retry-After to a call (503)"},
+		{"a doubt about a full host leaves it full", seen{callFullFor(9 * time.Second), callSilent}, probing(), Full, "Retry-After to a call (503)"},
+		{"and is there when it is not full any more", seen{callFullFor(3 * time.Second), callSilent, silent, silent}, probing(), Doubtful, "Retry-After over"},
+		{"a doubtful host can become full", seen{callSilent, callFullFor(9 * time.Second)}, probing(), Full, "Retry-After to a call (503)"},
+		{"a down host with Retry-After is down", seen{silent, silent, silent, callFullFor(9 * time.Second)}, probing(), Down, "no answer to OPTIONS"},
+
+		{"without probes nothing is ever down", seen{silent, silent, silent, silent, ok408}, notProbing(), Up, "nothing seen yet"},
+		{"without probes a late answer does not make it full for ever", seen{ok503}, notProbing(), Up, "nothing seen yet"},
+		{"without probes a silent call makes it doubtful", seen{callSilent}, notProbing(), Doubtful, "no answer to a call"},
+		{"without probes an answered call clears it", seen{callSilent, callOK}, notProbing(), Up, "answer to a call"},
+		{"without probes Retry-After runs out", seen{callFullFor(time.Second), callOK}, notProbing(), Up, "Retry-After over"},
+	} {
+		t.Run(c.rule, func(t *testing.T) {
+			var s Status
+			now := second
+			for _, o := range c.seen {
+				s = Next(s, o, now, c.set)
+				now += second
+			}
+			require.Equal(t, c.want.String(), s.State.String())
+			require.Equal(t, c.why, s.Reason.String())
+		})
+	}
+}
+
+func TestNext_RetryAfterIsCapped(t *testing.T) {
+	s := Next(Status{}, callFullFor(time.Hour), second, probing())
+	require.Equal(t, second+int64(MaxRetryAfter), s.FullUntil)
+	require.Equal(t, Full, s.At(s.FullUntil-1).State)
+	require.Equal(t, Up, s.At(s.FullUntil).State)
+	require.Equal(t, s.FullUntil, s.At(s.FullUntil+7).Since, "it was up from then on, not from when somebody looked")
+}
+
+func TestNext_RetryAfterOverflow(t *testing.T) {
+	s := Next(Status{}, callFullFor(1<<63-1), second, probing())
+	require.Equal(t, second+int64(MaxRetryAfter), s.FullUntil)
+}
+
+func TestNext_DoubtHold(t *testing.T) {
+	s := Next(Status{}, callSilent, second, notProbing())
+	require.Equal(t, second+int64(DoubtHold), s.DoubtUntil)
+	s = Next(s, callSilent, 3*second, notProbing())
+	require.Equal(t, 3*second+int64(DoubtHold), s.DoubtUntil, "a trial that fails begins the hold anew")
+	require.Zero(t, Next(Status{}, callSilent, second, probing()).DoubtUntil, "with probes there are no trials")
+}
+
+func TestNext_InDoubt(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		seen []Observation
+		want bool
+	}{
+		{"new", nil, false},
+		{"good", []Observation{ok200}, false},
+		{"full", []Observation{ok503}, false},
+		{"held by Retry-After", []Observation{callFullFor(time.Minute)}, false},
+		{"first failure", []Observation{silent}, true},
+		{"doubtful", []Observation{callSilent}, true},
+		{"full and doubtful", []Observation{ok503, callSilent}, true},
+		{"down", []Observation{silent, silent, silent}, true},
+		{"down with one success", []Observation{silent, silent, silent, ok200}, true},
+		{"back", []Observation{silent, silent, silent, ok200, ok200}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var s Status
+			for i, o := range c.seen {
+				s = Next(s, o, int64(i+1)*second, probing())
+			}
+			require.Equal(t, c.want, s.InDoubt())
+		})
+	}
+}
+
+func TestNext_RecordsTheLastProbe(t *testing.T) {
+	s := Next(Status{}, ok200, second, probing())
+	s = Next(s, callSilent, 2*second, probing())
+	require.Equal(t, second, s.LastProbe)
+	require.Equal(t, 200, s.LastCode)
+	require.Equal(t, time.Millisecond, s.RTT)
+	s = Next(s, silent, 3*second, probing())
+	require.Equal(t, 3*second, s.LastProbe)
+	require.Equal(t, ProbeFailed, s.LastEvent)
+	require.Equal(t, 200, s.LastCode, "of the last answer")
+	require.Equal(t, 2*second, s.Since)
+}
+
+func TestNext_ThresholdsBelowOneAreOne(t *testing.T) {
+	set := probing()
+	set.DownAfter, set.UpAfter = 0, 0
+	s := Next(Status{}, silent, second, set)
+	require.Equal(t, Down, s.State)
+	s = Next(s, ok200, 2*second, set)
+	require.Equal(t, Up, s.State)
+}
+
+func TestAdopt(t *testing.T) {
+	down := Status{}
+	for i := range int64(3) {
+		down = Next(down, silent, (i+1)*second, probing())
+	}
+	s := Adopt(down, 9*second, notProbing())
+	require.Equal(t, Doubtful, s.State, "nobody would ever bring it back")
+	require.Equal(t, "probes switched off", s.Reason.String())
+	require.Equal(t, 9*second+int64(DoubtHold), s.DoubtUntil)
+
+	s = Adopt(Next(Status{}, ok503, second, probing()), 9*second, notProbing())
+	require.Equal(t, Up, s.State)
+
+	s = Adopt(Next(Status{}, callFullFor(time.Minute), second, probing()), 9*second, notProbing())
+	require.Equal(t, Full, s.State, "Retry-After does not depend on probes")
+
+	s = Adopt(Next(Status{}, callSilent, second, notProbing()), 9*second, probing())
+	require.Equal(t, Doubtful, s.State)
+	require.Zero(t, s.DoubtUntil, "probes decide from here on")
+
+	s = Adopt(down, 9*second, probing())
+	require.Equal(t, down, s)
+}
+
+// invariants are what holds for each status that can come about.
+func invariants(t require.TestingT, s Status, set *catalog.Health) {
+	require.Equal(t, s.Dead, s.State == Down)
+	require.False(t, s.Dead && s.Doubt, "a dead host is beyond doubt")
+	require.False(t, s.Failures > 0 && s.Successes > 0, "one of them is not in a row")
+	if s.State == Doubtful {
+		require.True(t, s.Doubt)
+	}
+	if s.State == Up {
+		require.False(t, s.Doubt || s.ProbeFull || s.FullUntil != 0)
+	}
+	if s.DoubtUntil != 0 {
+		require.True(t, s.Doubt)
+	}
+	if set.Probe {
+		require.Zero(t, s.DoubtUntil)
+		if s.Failures >= set.DownAfter {
+			require.Equal(t, Down, s.State)
+		}
+		if s.Successes >= set.UpAfter {
+			require.NotEqual(t, Down, s.State)
+		}
+	} else {
+		require.NotEqual(t, Down, s.State)
+		require.False(t, s.ProbeFull)
+		require.Equal(t, s.Doubt, s.DoubtUntil != 0, "each doubt ends")
+	}
+}
+
+var anything = []Observation{
+	ok200, ok404, ok503, ok408, silent, icmp, callSilent, callICMP, callOK, callFull,
+	callFullFor(time.Second), callFullFor(5 * time.Second), callFullFor(time.Hour),
+}
+
+func TestNext_RandomWalk(t *testing.T) {
+	for seed := range uint64(300) {
+		rnd := rand.New(rand.NewPCG(seed, 2))
+		set := probing()
+		set.Probe = rnd.IntN(3) > 0
+		set.DownAfter, set.UpAfter = 1+rnd.IntN(4), 1+rnd.IntN(4)
+		var s Status
+		now := second
+		for range 200 {
+			if rnd.IntN(20) == 0 {
+				next := *set
+				next.Probe = !set.Probe
+				set = &next
+				s = Adopt(s, now, set)
+				invariants(t, s, set)
+			}
+			before := s
+			s = Next(s, anything[rnd.IntN(len(anything))], now, set)
+			invariants(t, s, set)
+			require.LessOrEqual(t, s.FullUntil, now+int64(MaxRetryAfter), "seed %d", seed)
+			if s.State == before.State && s.Since != before.Since {
+				// It can only have been away from the state in between.
+				require.NotEqual(t, before.At(now).State, before.State, "seed %d", seed)
+			}
+			now += rnd.Int64N(3 * second)
+		}
+	}
+}
