@@ -1,0 +1,427 @@
+package probe
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/emiago/sipgo"
+	"github.com/emiago/sipgo/sip"
+	"github.com/stretchr/testify/require"
+
+	"tandem/config/catalog"
+	"tandem/health"
+)
+
+// sipHost is a host with sipgo's stack that answers OPTIONS with a code; 0 is
+// silence.
+func sipHost(t *testing.T, code *atomic.Int32) netip.AddrPort {
+	t.Helper()
+	ua, err := sipgo.NewUA()
+	require.NoError(t, err)
+	server, err := sipgo.NewServer(ua)
+	require.NoError(t, err)
+	server.OnOptions(func(req *sip.Request, tx sip.ServerTransaction) {
+		if c := int(code.Load()); c != 0 {
+			_ = tx.Respond(sip.NewResponseFromRequest(req, c, "Because", nil))
+		}
+	})
+	udp := listen(t, "127.0.0.1:0")
+	served := make(chan struct{})
+	go func() { defer close(served); _ = server.ServeUDP(udp) }()
+	t.Cleanup(func() { udp.Close(); <-served; ua.Close() })
+	return udp.LocalAddr().(*net.UDPAddr).AddrPort()
+}
+
+func TestProber_WhatAnswersMean(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		code   int32
+		want   health.State
+		reason string
+	}{
+		{"200 is alive", 200, health.Up, "nothing seen yet"},
+		{"404 is alive", 404, health.Up, "nothing seen yet"},
+		{"405 is alive", 405, health.Up, "nothing seen yet"},
+		{"503 is full", 503, health.Full, "answer to OPTIONS (503)"},
+		{"500 is down", 500, health.Down, "answer to OPTIONS (500)"},
+		{"silence is down", 0, health.Down, "no answer to OPTIONS"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var code atomic.Int32
+			code.Store(c.code)
+			b := start(t, fast())
+			h := b.probe(t, sipHost(t, &code))
+			eventually(t, "some probes", func() bool {
+				s := h.Status()
+				return s.State == c.want && s.Successes+s.Failures >= 4
+			})
+			s := h.Status()
+			require.Equal(t, c.want, s.State)
+			require.Equal(t, c.reason, s.Reason.String())
+			require.Equal(t, int(c.code), s.LastCode)
+			require.NotZero(t, s.LastProbe)
+			if c.code != 0 {
+				require.Positive(t, s.RTT)
+				require.Less(t, s.RTT, patience)
+			}
+		})
+	}
+}
+
+func TestProber_HostDiesAndComesBack(t *testing.T) {
+	b := start(t, fast())
+	p := newPeer(t, "127.0.0.1:0", always("200 OK"))
+	addr := p.addr()
+	h := b.probe(t, addr)
+	eventually(t, "up", func() bool { return h.Status().Successes > 1 })
+	p.close()
+	eventually(t, "down", func() bool { return h.Status().State == health.Down })
+	newPeer(t, addr.String(), always("200 OK"))
+	eventually(t, "up again", func() bool { return h.Status().State == health.Up })
+	require.GreaterOrEqual(t, h.Status().Successes, fast().UpAfter)
+}
+
+func TestProber_UsesTheSharedSocketAndTheAdvertisedAddress(t *testing.T) {
+	b := start(t, once())
+	p := newPeer(t, "127.0.0.1:0", always("200 OK"))
+	uri := fmt.Sprintf("sip:ping@%s;transport=udp", p.addr())
+	target := b.target(uri, p.addr())
+	require.NoError(t, b.SetTargets([]Target{target}))
+	eventually(t, "an answer", func() bool { return target.Host.Status().LastCode == 200 })
+
+	got := p.requests()[0]
+	require.Equal(t, b.socket.addr(), got.src)
+	require.True(t, strings.HasPrefix(got.request, "OPTIONS "+uri+" SIP/2.0\r\n"), got.request)
+	require.Contains(t, got.request, "Via: SIP/2.0/UDP sbc.example.com:5070;branch="+BranchPrefix)
+	require.Contains(t, got.request, ";rport")
+	require.Contains(t, got.request, "From: <sip:tandem@sbc.example.com:5070>;tag=")
+	require.Contains(t, got.request, "To: <"+uri+">\r\n")
+	require.Contains(t, got.request, "Max-Forwards: 70\r\n")
+	require.Contains(t, got.request, "Content-Length: 0\r\n")
+}
+
+func TestProber_IPv6(t *testing.T) {
+	probe, err := net.ListenPacket("udp6", "[::1]:0")
+	if err != nil {
+		t.Skip("no IPv6 here:", err)
+	}
+	probe.Close()
+	s := newSocket(t, "[::1]:0")
+	b := start(t, once(), func(o *Options) {
+		o.Listeners = []Listener{{Conn: s.conn, Advertise: "[2001:db8::1]:5060"}}
+	})
+	p := newPeer(t, "[::1]:0", always("200 OK"))
+	h := b.probe(t, p.addr())
+	eventually(t, "an answer", func() bool { return h.Status().LastCode == 200 })
+	require.Contains(t, p.requests()[0].request, "Via: SIP/2.0/UDP [2001:db8::1]:5060;branch=")
+	require.Contains(t, p.requests()[0].request, "From: <sip:tandem@[2001:db8::1]:5060>;tag=")
+	require.Equal(t, s.addr(), p.requests()[0].src)
+}
+
+func TestProber_EachListenerProbesFromItsOwnSocket(t *testing.T) {
+	first, second := newSocket(t, "127.0.0.1:0"), newSocket(t, "127.0.0.1:0")
+	b := start(t, once(), func(o *Options) {
+		o.Listeners = []Listener{{first.conn, "a.example.com:5060"}, {second.conn, "b.example.com:5060"}}
+	})
+	p := newPeer(t, "127.0.0.1:0", always("200 OK"))
+	one, two := b.target("sip:one", p.addr()), b.target("sip:two", p.addr())
+	two.Listener = 1
+	require.NoError(t, b.SetTargets([]Target{one, two}))
+	eventually(t, "answers", func() bool {
+		return one.Host.Status().LastCode == 200 && two.Host.Status().LastCode == 200
+	})
+	for _, r := range p.requests() {
+		want := first.addr()
+		if strings.Contains(r.request, "OPTIONS sip:two ") {
+			want = second.addr()
+		}
+		require.Equal(t, want, r.src, r.request)
+	}
+}
+
+func TestProber_UnreachableFailsAtOnce(t *testing.T) {
+	b := start(t, once())
+	p := newPeer(t, "127.0.0.1:0", nothing)
+	other := newPeer(t, "127.0.0.1:0", nothing)
+	one, two := b.target("sip:one", p.addr()), b.target("sip:two", other.addr())
+	require.NoError(t, b.SetTargets([]Target{one, two}))
+	eventually(t, "both asked", func() bool { return len(p.requests()) > 0 && len(other.requests()) > 0 })
+	b.Unreachable(netip.MustParseAddrPort("192.0.2.1:5060")) // nobody's
+	b.Unreachable(p.addr())
+	eventually(t, "a failure", func() bool { return one.Host.Status().LastEvent == health.ProbeUnreachable })
+	require.Equal(t, 1, one.Host.Status().Failures)
+	require.Zero(t, two.Host.Status().LastProbe)
+}
+
+func TestProber_SendErrorFailsAtOnce(t *testing.T) {
+	conn := NewConn(&net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 5060}, func([]byte, netip.AddrPort) error {
+		return fmt.Errorf("network is unreachable")
+	})
+	b := start(t, once(), func(o *Options) { o.Listeners = []Listener{{conn, "a.example.com:5060"}} })
+	h := b.probe(t, netip.MustParseAddrPort("192.0.2.1:5060"))
+	eventually(t, "a failure", func() bool { return h.Status().LastEvent == health.ProbeUnreachable })
+}
+
+func TestProber_OnlyProvisionalIsAlive(t *testing.T) {
+	b := start(t, fast())
+	p := newPeer(t, "127.0.0.1:0", always("100 Trying"))
+	h := b.probe(t, p.addr())
+	eventually(t, "an answer", func() bool { return h.Status().Successes > 1 })
+	require.Equal(t, 100, h.Status().LastCode)
+
+	p.become(always("100 Trying", "404 Not Found"))
+	eventually(t, "the final one", func() bool { return h.Status().LastCode == 404 })
+}
+
+func TestProber_SurvivesGarbageOfAHost(t *testing.T) {
+	b := start(t, fast())
+	p := newPeer(t, "127.0.0.1:0", func(request string) []string {
+		ok := response(request, "200 OK")
+		return []string{
+			"SIP/2.0 200 OK\r\n\r\nbranch=" + BranchPrefix,
+			strings.Replace(ok, "SIP/2.0 200", "SIP/2.0 -1", 1),
+			strings.Replace(ok, "CSeq: ", "CSeq: x", 1),
+			strings.Replace(ok, "Content-Length: 0", "Content-Length: -1", 1),
+			ok[:len(ok)/2], request, ok, ok, ok,
+		}
+	})
+	h := b.probe(t, p.addr())
+	eventually(t, "answers", func() bool { return h.Status().Successes > 3 })
+	require.Equal(t, health.Up, h.Status().State)
+}
+
+func TestProber_DoubtProbesAtOnce(t *testing.T) {
+	b := start(t, once())
+	p := newPeer(t, "127.0.0.1:0", always("200 OK"))
+	h := b.probe(t, p.addr())
+	eventually(t, "the first probe", func() bool { return h.Status().Successes == 1 })
+	_, state, _ := h.Observe(b.now(), health.Observation{Event: health.CallSilent})
+	require.Equal(t, health.Doubtful, state)
+	eventually(t, "the doubt is over", func() bool { return h.Status().State == health.Up })
+	require.Equal(t, 2, h.Status().Successes)
+	h.Wake()
+	eventually(t, "a probe without a doubt", func() bool { return h.Status().Successes == 3 })
+}
+
+func TestProber_OneInFlightPerHost(t *testing.T) {
+	b := start(t, once())
+	p := newPeer(t, "127.0.0.1:0", nothing)
+	h := b.probe(t, p.addr())
+	eventually(t, "the first probe", func() bool { return len(p.requests()) == 1 })
+	for i := range 1000 {
+		o := health.Observation{Event: health.CallSilent}
+		if i%2 == 1 {
+			o.Event = health.CallAnswered
+		}
+		h.Observe(b.now(), o)
+		h.Wake()
+	}
+	// sipgo sends the same request again every now and then; a second probe
+	// would have another Call-ID.
+	callIDs := func() int {
+		ids := map[string]bool{}
+		for _, r := range p.requests() {
+			_, rest, _ := strings.Cut(r.request, "Call-ID: ")
+			id, _, _ := strings.Cut(rest, "\r\n")
+			ids[id] = true
+		}
+		return len(ids)
+	}
+	require.Equal(t, 1, callIDs())
+	b.Unreachable(p.addr())
+	eventually(t, "the next one", func() bool { return callIDs() == 2 })
+	require.Equal(t, 1, h.Status().Failures)
+}
+
+func TestProber_SettingsChange(t *testing.T) {
+	off := once()
+	off.Probe = false
+	b := start(t, off)
+	p := newPeer(t, "127.0.0.1:0", always("200 OK"))
+	h := b.probe(t, p.addr())
+	h.Wake()
+	eventually(t, "the prober has taken notice", func() bool { return len(b.changed) == 0 && len(b.registry.Woken()) == 0 })
+	require.Empty(t, p.requests(), "probes are off")
+	b.registry.Configure(once(), b.now())
+	eventually(t, "switched on", func() bool { return h.Status().Successes == 1 })
+	b.registry.Configure(fast(), b.now())
+	eventually(t, "more often", func() bool { return h.Status().Successes > 3 })
+}
+
+func TestProber_TargetsChange(t *testing.T) {
+	b := start(t, once())
+	good := newPeer(t, "127.0.0.1:0", always("200 OK"))
+	mute := newPeer(t, "127.0.0.1:0", nothing)
+	kept, aborted := b.target("sip:kept", good.addr()), b.target("sip:aborted", mute.addr())
+	require.NoError(t, b.SetTargets([]Target{kept, aborted}))
+	eventually(t, "both asked", func() bool {
+		return kept.Host.Status().Successes == 1 && len(mute.requests()) > 0
+	})
+	fresh := b.target("sip:fresh", good.addr())
+	require.NoError(t, b.SetTargets([]Target{kept, fresh, fresh}))
+	eventually(t, "the new one", func() bool { return fresh.Host.Status().Successes == 1 })
+	eventually(t, "the old probe is over", func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return len(b.flights) == 0
+	})
+	require.Len(t, good.requests(), 2, "the one that stayed keeps its place in the schedule")
+	require.Zero(t, aborted.Host.Status().LastProbe, "a probe that was called off says nothing")
+
+	require.NoError(t, b.SetTargets([]Target{aborted}))
+	mute.become(always("200 OK"))
+	eventually(t, "back", func() bool { return aborted.Host.Status().Successes == 1 })
+}
+
+func TestProber_NamesTargetsThatCannotBeProbed(t *testing.T) {
+	b := start(t, once())
+	p := newPeer(t, "127.0.0.1:0", always("200 OK"))
+	good := b.target("sip:good", p.addr())
+	listener := b.target("sip:listener", p.addr())
+	listener.Listener = 1
+	uri := b.target("sip:", p.addr())
+	uri.URI = ""
+	port := b.target("sip:port", netip.AddrPortFrom(p.addr().Addr(), 0))
+	err := b.SetTargets([]Target{listener, uri, good, port})
+	require.Len(t, strings.Split(err.Error(), "\n"), 3)
+	require.ErrorContains(t, err, "sip:listener")
+	eventually(t, "the good one is probed", func() bool { return good.Host.Status().Successes == 1 })
+}
+
+func TestProber_ManyTargets(t *testing.T) {
+	b := start(t, once())
+	p := newPeer(t, "127.0.0.1:0", always("200 OK"))
+	targets := make([]Target, 1000)
+	for i := range targets {
+		targets[i] = b.target(fmt.Sprintf("sip:%d.example.com", i), p.addr())
+	}
+	require.NoError(t, b.SetTargets(targets))
+	eventually(t, "all answered", func() bool {
+		for _, target := range targets {
+			if target.Host.Status().Successes == 0 {
+				return false
+			}
+		}
+		return true
+	})
+	asked := map[string]bool{}
+	for _, r := range p.requests() {
+		line, _, _ := strings.Cut(r.request, "\r\n")
+		asked[line] = true
+	}
+	require.Len(t, asked, len(targets))
+	require.Zero(t, b.socket.conn.Dropped())
+}
+
+func TestProber_BoundsProbesInFlight(t *testing.T) {
+	b := start(t, once(), func(o *Options) { o.MaxInFlight = 5 })
+	p := newPeer(t, "127.0.0.1:0", nothing)
+	targets := make([]Target, 20)
+	for i := range targets {
+		targets[i] = b.target(fmt.Sprintf("sip:%d.example.com", i), p.addr())
+	}
+	inFlight := func() int {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return len(b.flights[p.addr()])
+	}
+	require.NoError(t, b.SetTargets(targets))
+	failed := func() int {
+		n := 0
+		for _, target := range targets {
+			n += min(target.Host.Status().Failures, 1)
+		}
+		return n
+	}
+	eventually(t, "each had its turn", func() bool {
+		require.LessOrEqual(t, inFlight(), 5)
+		if inFlight() == 5 {
+			b.Unreachable(p.addr())
+		}
+		return failed() == len(targets)
+	})
+}
+
+func TestNew_RefusesWhatCannotWork(t *testing.T) {
+	registry := health.NewRegistry(health.Options{Settings: catalog.DefaultHealth()})
+	now := func() int64 { return 1 }
+	conn := func(local string) *Conn {
+		return NewConn(net.UDPAddrFromAddrPort(netip.MustParseAddrPort(local)), nil)
+	}
+	for _, c := range []struct {
+		name string
+		opts Options
+	}{
+		{"no registry", Options{Now: now, Listeners: []Listener{{conn("127.0.0.1:5060"), "a:5060"}}}},
+		{"no clock", Options{Registry: registry, Listeners: []Listener{{conn("127.0.0.1:5060"), "a:5060"}}}},
+		{"no listener", Options{Registry: registry, Now: now}},
+		{"no port to advertise", Options{Registry: registry, Now: now, Listeners: []Listener{{conn("127.0.0.1:5060"), "a"}}}},
+		{"no such port", Options{Registry: registry, Now: now, Listeners: []Listener{{conn("127.0.0.1:5060"), "a:65536"}}}},
+		{"no host to advertise", Options{Registry: registry, Now: now, Listeners: []Listener{{conn("127.0.0.1:5060"), ":5060"}}}},
+		{"no local port", Options{Registry: registry, Now: now, Listeners: []Listener{{conn("127.0.0.1:0"), "a:5060"}}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := New(c.opts)
+			require.Error(t, err)
+		})
+	}
+}
+
+func TestRun_EndsAllThatItStarted(t *testing.T) {
+	b := start(t, fast())
+	good := newPeer(t, "127.0.0.1:0", always("200 OK"))
+	mute := newPeer(t, "127.0.0.1:0", nothing)
+	var targets []Target
+	for i := range 50 {
+		targets = append(targets,
+			b.target(fmt.Sprintf("sip:good%d", i), good.addr()), b.target(fmt.Sprintf("sip:mute%d", i), mute.addr()))
+	}
+	require.NoError(t, b.SetTargets(targets))
+	eventually(t, "probes", func() bool { return len(good.requests()) > 100 && len(mute.requests()) > 100 })
+	require.ErrorIs(t, b.stop(), context.Canceled)
+	require.False(t, b.socket.conn.Deliver([]byte("SIP/2.0 200 OK\r\n"), good.addr()))
+	_, _, err := b.socket.conn.ReadFrom(make([]byte, 1))
+	require.ErrorIs(t, err, net.ErrClosed)
+
+	// sipgo handles each response in a goroutine of its own, which may just
+	// be ending. Other tests of this package do not run at this time.
+	eventually(t, "no goroutine is left", func() bool {
+		buf := make([]byte, 1<<20)
+		stacks := string(buf[:runtime.Stack(buf, true)])
+		return !strings.Contains(stacks, "sipgo") && !strings.Contains(stacks, "(*scheduler)") &&
+			!strings.Contains(stacks, "(*Prober)")
+	})
+}
+
+func TestRun_EndsWhenAListenersConnectionIsClosed(t *testing.T) {
+	b := start(t, once())
+	ended := make(chan error, 1)
+	p, err := New(Options{Registry: b.registry, Now: b.now, Listeners: []Listener{{newSocket(t, "127.0.0.1:0").conn, "a:5060"}}})
+	require.NoError(t, err)
+	go func() { ended <- p.Run(context.Background()) }()
+	require.NoError(t, p.agents[0].conn.Close())
+	select {
+	case err := <-ended:
+		require.ErrorIs(t, err, errListener)
+	case <-time.After(patience):
+		require.Fail(t, "Run does not end")
+	}
+}
+
+func TestRun_EndedBeforeItBegan(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	registry := health.NewRegistry(health.Options{Settings: once()})
+	p, err := New(Options{Registry: registry, Now: func() int64 { return 1 },
+		Listeners: []Listener{{newSocket(t, "127.0.0.1:0").conn, "a:5060"}}})
+	require.NoError(t, err)
+	require.ErrorIs(t, p.Run(ctx), context.Canceled)
+}
