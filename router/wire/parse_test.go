@@ -16,7 +16,7 @@ func TestParseRequest(t *testing.T) {
 	require.Equal(t, "INVITE", text(m, m.MethodName))
 	require.Equal(t, "sip:+15550000001@203.0.113.10:5060;user=phone", text(m, m.RequestURI))
 	require.Equal(t, "SIP/2.0", text(m, m.Version))
-	require.Len(t, m.Headers, 12)
+	require.Len(t, m.Headers, 13)
 	require.Equal(t, "192.0.2.10", text(m, m.TopVia.Host))
 	require.Equal(t, "z9hG4bK776asdhds0001", text(m, m.TopVia.Branch))
 	require.Equal(t, "sip:+15557654321@carrier.example.net", text(m, m.From.URI))

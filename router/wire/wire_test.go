@@ -35,7 +35,7 @@ func text(m *wire.Message, s wire.Span) string { return string(m.Bytes(s)) }
 
 func spanOf(s string) wire.Span { return wire.Span{End: uint32(len(s))} }
 
-// invite is what a carrier sends: 13 header fields and SDP, about 900 bytes.
+// invite is what a carrier sends: 13 header fields and SDP, about 880 bytes.
 const sdp = "v=0\r\no=- 13760799956958020 13760799956958020 IN IP4 192.0.2.10\r\ns=-\r\n" +
 	"c=IN IP4 192.0.2.10\r\nt=0 0\r\nm=audio 20000 RTP/AVP 0 8 101\r\na=rtpmap:0 PCMU/8000\r\n" +
 	"a=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=sendrecv\r\n"
@@ -51,6 +51,7 @@ var invite = []byte(lines(
 	"Contact: <sip:+15557654321@192.0.2.10:5060;transport=udp>",
 	"Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO",
 	"Supported: 100rel, timer, replaces",
+	"P-Asserted-Identity: <sip:+15557654321@carrier.example.net>",
 	"User-Agent: Carrier SBC 7.2",
 	"Content-Type: application/sdp",
 	"Content-Length: 236") + sdp)
