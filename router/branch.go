@@ -10,10 +10,13 @@ import (
 // it goes and the secret: a restarted node, or another with the same secret,
 // makes the same one for a retransmission.
 //
-//	z9hG4bK marker  call key  host hash  loop hash  check
-//	      7      1        16          8          8     12   characters
+//	z9hG4bK marker listener  call key  host hash  loop hash  check
+//	      7      1        1        16          8          8     12   characters
 type branch struct {
 	marker byte
+	// listener is where the request came to, in one hexadecimal digit: a
+	// response that is forwarded without state leaves from there.
+	listener int
 	key    uint64
 	host   uint32
 	loop   uint32
@@ -29,14 +32,14 @@ const (
 
 const (
 	cookie    = "z9hG4bK" // RFC 3261 8.1.1.7
-	branchLen = len(cookie) + 1 + 16 + 8 + 8 + 12
+	branchLen = len(cookie) + 1 + 1 + 16 + 8 + 8 + 12
 	checkBits = 48
 )
 
 // appendTo appends the branch as it stands in a Via.
 func (b *branch) appendTo(dst []byte) []byte {
 	dst = append(dst, cookie...)
-	dst = append(dst, b.marker)
+	dst = append(dst, b.marker, hexDigits[b.listener&15])
 	dst = appendHex(dst, b.key, 16)
 	dst = appendHex(dst, uint64(b.host), 8)
 	dst = appendHex(dst, uint64(b.loop), 8)
@@ -53,13 +56,14 @@ func parseBranch(p []byte) (b branch, ok bool) {
 	if b.marker != markCall && b.marker != markDialog {
 		return b, false
 	}
-	p = p[len(cookie)+1:]
+	listener, ok0 := parseHex(p[len(cookie)+1 : len(cookie)+2])
+	p = p[len(cookie)+2:]
 	key, ok1 := parseHex(p[:16])
 	host, ok2 := parseHex(p[16:24])
 	loop, ok3 := parseHex(p[24:32])
 	check, ok4 := parseHex(p[32:44])
-	b.key, b.host, b.loop, b.check = key, uint32(host), uint32(loop), check
-	return b, ok1 && ok2 && ok3 && ok4
+	b.listener, b.key, b.host, b.loop, b.check = int(listener), key, uint32(host), uint32(loop), check
+	return b, ok0 && ok1 && ok2 && ok3 && ok4
 }
 
 // seal fills the check: over all of the branch and the Via below ours, so that
@@ -69,7 +73,7 @@ func (b *branch) seal(s *scratch, k *keys, m *wire.Message, next *wire.ViaValue,
 }
 
 func (b *branch) sum(s *scratch, k *keys, m *wire.Message, next *wire.ViaValue, target netip.AddrPort) uint64 {
-	f := s.fields[:0].u8(b.marker).u64(b.key).u32(b.host).u32(b.loop)
+	f := s.fields[:0].u8(b.marker).u8(byte(b.listener & 15)).u64(b.key).u32(b.host).u32(b.loop)
 	f = f.viaTarget(m, next, target)
 	s.fields = f
 	return k.branch.sum(f) & (1<<checkBits - 1)

@@ -238,7 +238,7 @@ func (r *Router) beginForward(s *scratch, out int, dest netip.AddrPort) {
 	k := &r.keys[0]
 	t, _ := r.plan.Load().trunks.Lookup(s.source.Addr().WithZone(""))
 	symmetric := t != nil && t.Symmetric
-	b := branch{marker: markDialog, key: s.callKey(k, m), host: hostHash(k, dest), loop: s.loopHash(k, m)}
+	b := branch{marker: markDialog, listener: s.listener, key: s.callKey(k, m), host: hostHash(k, dest), loop: s.loopHash(k, m)}
 	b.seal(s, k, m, &m.TopVia, replyTarget(&m.TopVia, s.source, symmetric))
 	s.edits.Reset(m.Data)
 	start := len(s.text)

@@ -46,7 +46,7 @@ func (r *Router) target(m *wire.Message) wire.URI {
 
 // appendVia appends our Via value for attempt a.
 func (r *Router) appendVia(dst []byte, s *scratch, c *call, a *attempt, m *wire.Message) []byte {
-	b := branch{marker: markCall, key: c.key, host: a.hash, loop: c.loop}
+	b := branch{marker: markCall, listener: c.listener, key: c.key, host: a.hash, loop: c.loop}
 	b.seal(s, &r.keys[0], m, &m.TopVia, c.replyTo)
 	return r.appendViaOf(dst, a.host.listeners[c.listener], &b)
 }

@@ -43,7 +43,7 @@ func (r *Router) response(s *scratch) {
 		return
 	}
 	if b.marker == markDialog {
-		r.relayStateless(s, target)
+		r.relayStateless(s, b.listener, target)
 		return
 	}
 	st := r.stripeOf(b.key)
@@ -55,7 +55,7 @@ func (r *Router) response(s *scratch) {
 			return
 		}
 	}
-	r.orphan(s, target)
+	r.orphan(s, b.listener, target)
 }
 
 // answerHop handles a response without a Via below ours: it can only be to a
@@ -183,9 +183,13 @@ func (r *Router) finish(s *scratch, st *stripe, c *call, a *attempt) {
 	r.event(s, st, c, a, event{kind: final, status: m.Status}, m)
 }
 
-// relayStateless sends a response on by its next Via (RFC 3261 16.11).
-func (r *Router) relayStateless(s *scratch, target netip.AddrPort) {
-	out, ok := r.listenerFor(target.Addr(), s.listener)
+// relayStateless sends a response on by its next Via (RFC 3261 16.11), from
+// the listener that the request came to.
+func (r *Router) relayStateless(s *scratch, listener int, target netip.AddrPort) {
+	if listener >= len(r.listeners) {
+		listener = s.listener
+	}
+	out, ok := r.listenerFor(target.Addr(), listener)
 	if !ok || r.ownDest(target) {
 		r.stats.drop(dropForbidden)
 		return
@@ -196,7 +200,7 @@ func (r *Router) relayStateless(s *scratch, target netip.AddrPort) {
 
 // orphan handles a response to an attempt of a call that is not here: this
 // node was restarted, or the response is very late (design D3).
-func (r *Router) orphan(s *scratch, target netip.AddrPort) {
+func (r *Router) orphan(s *scratch, listener int, target netip.AddrPort) {
 	m := &s.m
 	fresh := s.now-r.started < int64(r.plan.Load().failover.TimerC)
 	if m.Method == wire.INVITE && m.Status >= 300 {
@@ -206,7 +210,7 @@ func (r *Router) orphan(s *scratch, target netip.AddrPort) {
 	case m.Status == 100:
 		r.stats.drop(dropLate)
 	case m.Status/100 == 2 && m.Method != wire.CANCEL, fresh:
-		r.relayStateless(s, target)
+		r.relayStateless(s, listener, target)
 	default:
 		r.stats.drop(dropLate)
 	}
