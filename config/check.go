@@ -53,14 +53,31 @@ func (d *decoder) checkQuotas(cfg *Config) {
 
 // checkLoops finds hosts that are this node itself.
 func (d *decoder) checkLoops(cfg *Config) {
+	own := d.ownPorts(cfg)
+	for i, c := range cfg.Catalog.Connectors {
+		for j, h := range c.Hosts {
+			if !own[h.Addr] && !wildcardLoop(cfg.Listen, h.Addr) {
+				continue
+			}
+			path := fmt.Sprintf("connectors[%d].hosts[%d].uri", i, j)
+			d.failAt(d.root.find(path).line(), path, "%s is this node itself: calls would loop; write the connector's address", h.Addr)
+		}
+	}
+}
+
+// ownPorts returns the addresses and ports at which this node is reached.
+func (d *decoder) ownPorts(cfg *Config) map[netip.AddrPort]bool {
 	own := make(map[netip.AddrPort]bool)
 	for _, l := range cfg.Listen {
 		own[l.Addr] = true
 		if a, err := netip.ParseAddrPort(l.Advertise); err == nil {
 			own[a] = true
 		}
-		if l.Addr.Addr().IsUnspecified() {
-			for _, a := range d.addrs() {
+		if !l.Addr.Addr().IsUnspecified() {
+			continue
+		}
+		for _, a := range d.addrs() {
+			if a.Is4() == l.Addr.Addr().Is4() {
 				own[netip.AddrPortFrom(a, l.Addr.Port())] = true
 			}
 		}
@@ -70,12 +87,19 @@ func (d *decoder) checkLoops(cfg *Config) {
 			own[a] = true
 		}
 	}
-	for i, c := range cfg.Catalog.Connectors {
-		for j, h := range c.Hosts {
-			if own[h.Addr] {
-				path := fmt.Sprintf("connectors[%d].hosts[%d].uri", i, j)
-				d.failAt(d.root.find(path).line(), path, "%s is this node itself: calls would loop; write the connector's address", h.Addr)
-			}
+	return own
+}
+
+// wildcardLoop reports whether a host is on loopback, all of 127.0.0.0/8, and a
+// listener has its port on every address.
+func wildcardLoop(listeners []Listener, host netip.AddrPort) bool {
+	if !host.Addr().IsLoopback() {
+		return false
+	}
+	for _, l := range listeners {
+		if l.Addr.Addr().IsUnspecified() && l.Addr.Addr().Is4() == host.Addr().Is4() && l.Addr.Port() == host.Port() {
+			return true
 		}
 	}
+	return false
 }

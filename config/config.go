@@ -143,6 +143,7 @@ func (d *decoder) config(data []byte) *Config {
 	d.checkCatalog(cfg)
 	d.checkQuotas(cfg)
 	d.checkLoops(cfg)
+	d.checkServe(cfg)
 	d.checkReach(cfg)
 	return cfg
 }

@@ -63,10 +63,13 @@ func (d *decoder) host(n node) catalog.Host {
 	} else if path := child(n.path, "uri"); !d.failed[path] && !d.failed[n.path] {
 		d.failAt(n.line(), path, `is missing; write the host's address, as in "sip:10.0.1.10:5060"`)
 	}
-	// The catalog's own check knows the ranges; here they only have to be numbers.
-	const any = 1 << 30
-	h.Priority = d.integer(f["priority"], 1, -any, any)
-	h.Weight = d.integer(f["weight"], 1, -any, any)
+	// The catalog's own check knows the ranges.
+	if v, ok := d.whole(f["priority"]); ok {
+		h.Priority = v
+	}
+	if v, ok := d.whole(f["weight"]); ok {
+		h.Weight = v
+	}
 	h.State = catalog.State(d.choice(f["state"], states...))
 	return h
 }
@@ -116,10 +119,9 @@ func (d *decoder) member(n node) catalog.Member {
 		return catalog.Member{}
 	}
 	f := d.fields(n, memberKeys)
-	const any = 1 << 30
-	m := catalog.Member{
-		Connector: d.text(f["connector"], ""),
-		Priority:  d.integer(f["priority"], 1, -any, any),
+	m := catalog.Member{Connector: d.text(f["connector"], ""), Priority: 1}
+	if v, ok := d.whole(f["priority"]); ok {
+		m.Priority = v
 	}
 	if path := child(n.path, "priority"); f["priority"].kind() == missing && !d.failed[path] && !d.failed[n.path] {
 		d.failAt(n.line(), path, "is missing; write 1 for the connector that is tried first, 2 for the next")

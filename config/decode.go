@@ -46,7 +46,12 @@ func (d *decoder) fields(n node, k keys) map[string]node {
 	values := make(map[string]node)
 	lines := make(map[string]int)
 	switch n.kind() {
-	case missing, null:
+	case missing:
+		return values
+	case null:
+		if n.isElement() {
+			d.fail(n, `is empty; remove the "-", or write keys after it`)
+		}
 		return values
 	case scalar, list:
 		d.fail(n, `must be a block of keys, as in "%s: ..."`, k.known[0])
@@ -54,10 +59,11 @@ func (d *decoder) fields(n node, k keys) map[string]node {
 	}
 	for key, value := range n.pairs() {
 		name, _ := key.scalar()
+		key.path = child(n.path, printable(name))
 		first, twice := lines[name]
 		switch {
 		case name == "":
-			d.fail(key, "holds a key that is not a word; the keys here are %s", strings.Join(k.known, ", "))
+			d.fail(n, "holds a key that is not a word; the keys here are %s", strings.Join(k.known, ", "))
 		case twice:
 			d.fail(key, "is written twice, first on line %d; remove one", first)
 		case contains(k.known, name):
@@ -67,7 +73,7 @@ func (d *decoder) fields(n node, k keys) map[string]node {
 		case name == "<<":
 			d.fail(key, "merge keys are not supported; repeat the values, or name one with &name and use it as *name")
 		default:
-			d.unknown(n, key, name, k)
+			d.unknown(n, key, k)
 		}
 		if !twice {
 			lines[name] = key.line()
@@ -76,8 +82,9 @@ func (d *decoder) fields(n node, k keys) map[string]node {
 	return values
 }
 
-func (d *decoder) unknown(n, key node, name string, k keys) {
-	key.path = child(n.path, printable(name))
+// unknown reports a key that a mapping cannot hold.
+func (d *decoder) unknown(n, key node, k keys) {
+	name, _ := key.scalar()
 	if near := catalog.Nearest(name, k.known); near != "" {
 		d.fail(key, "is an unknown key; did you mean %q?", near)
 		d.failed[child(n.path, near)] = true // what was meant counts as written
@@ -95,7 +102,7 @@ func (d *decoder) list(n node) []node {
 		d.fail(n, `must be a list; put "- " before each element`)
 		return nil
 	case scalar:
-		return []node{{path: n.path + "[0]", y: n.y}}
+		return []node{n.as(n.path + "[0]")}
 	}
 	var elements []node
 	for _, element := range n.items() {
@@ -145,13 +152,8 @@ func (d *decoder) text(n node, otherwise string) string {
 
 // integer reads a whole number from least to most.
 func (d *decoder) integer(n node, otherwise, least, most int) int {
-	text, ok := d.scalar(n)
+	value, ok := d.whole(n)
 	if !ok {
-		return otherwise
-	}
-	value, err := strconv.Atoi(text)
-	if err != nil {
-		d.fail(n, "%s is not a whole number; write one from %d to %d", quote(text), least, most)
 		return otherwise
 	}
 	if value < least || value > most {
@@ -159,6 +161,19 @@ func (d *decoder) integer(n node, otherwise, least, most int) int {
 		return otherwise
 	}
 	return value
+}
+
+// whole reads a whole number, whose range is for others to check.
+func (d *decoder) whole(n node) (value int, ok bool) {
+	text, ok := d.scalar(n)
+	if !ok {
+		return 0, false
+	}
+	value, err := strconv.Atoi(text)
+	if err != nil {
+		d.fail(n, "%s is not a whole number; write it in digits", quote(text))
+	}
+	return value, err == nil
 }
 
 // boolean reads true or false.

@@ -26,7 +26,7 @@ func expand(text string, env func(string) (string, bool)) (expanded string, prob
 		b.WriteString(before)
 		name, after, closed := strings.Cut(rest, "}")
 		if !closed || !variable(name) {
-			problems = append(problems, fmt.Sprintf(`"${" without a variable's name and "}"; write ${NAME}, or $${ for the characters themselves`))
+			problems = append(problems, `"${" without a variable's name and "}"; write ${NAME}, or $${ for the characters themselves`)
 			text = rest
 			continue
 		}

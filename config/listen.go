@@ -41,10 +41,12 @@ func (d *decoder) listeners(listen, advertise node) []Listener {
 	case listen.kind() == missing || listen.kind() == null:
 		listeners = append(listeners, Listener{Network: "udp", Addr: defaultListen})
 		nodes = append(nodes, listen)
-	case listen.kind() == list && len(listen.y.Content) == 0:
+	case listen.kind() == list && len(d.list(listen)) == 0:
 		d.fail(listen, "is empty; write at least one address, as in udp://%s", defaultListen)
 	}
-	d.advertise(listeners, nodes, d.publicAddrs(advertise))
+	failures := len(d.errs)
+	public := d.publicAddrs(advertise)
+	d.advertise(listeners, nodes, public, len(d.errs) == failures)
 	return listeners
 }
 
@@ -83,6 +85,8 @@ func parseListen(text string) (netip.AddrPort, error) {
 func splitHostPort(s string) (host string, port uint16, err error) {
 	host, digits := s, ""
 	switch {
+	case s == "":
+		return "", 0, fmt.Errorf("has no address; write one, as in %s", defaultListen)
 	case strings.HasPrefix(s, "["):
 		inside, after, closed := strings.Cut(s[1:], "]")
 		if !closed {
@@ -177,8 +181,9 @@ func (p publicAddr) family() int {
 }
 
 // advertise gives each listener what Via and Record-Route say: the public
-// address of its family, else the public name, else its own address.
-func (d *decoder) advertise(listeners []Listener, nodes []node, public []publicAddr) {
+// address of its family, else the public name, else its own address. When
+// public is not all that was written, what is missing is not reported.
+func (d *decoder) advertise(listeners []Listener, nodes []node, public []publicAddr, all bool) {
 	used := make(map[string]bool)
 	shared := make(map[string]bool)
 	for i := range listeners {
@@ -203,7 +208,7 @@ func (d *decoder) advertise(listeners []Listener, nodes []node, public []publicA
 				d.warnAt(chosen.node.line(), chosen.node.path, "two listeners advertise %s; leave the port out, and each advertises its own", l.Advertise)
 			}
 			shared[l.Advertise] = true
-		case l.Addr.Addr().IsUnspecified() && !d.failed["advertise"] && !d.failed["advertise[0]"]:
+		case l.Addr.Addr().IsUnspecified() && all:
 			d.fail(nodes[i], "%s is every address of this machine, and peers need one: set advertise to the address that they reach it by (%s)",
 				l.Addr.Addr(), d.ownAddrs(l.Addr.Addr().Is4()))
 		default:

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"strconv"
 	"time"
 
 	"tandem/config/catalog"
@@ -83,10 +84,19 @@ func (d *decoder) codes(n node, otherwise catalog.Codes, check func(node, int) b
 
 // exhaustedCode reads a final response, or "best" as 0.
 func (d *decoder) exhaustedCode(n node, otherwise int) int {
-	if n.kind() == scalar && n.y.Value == "best" {
+	text, ok := d.scalar(n)
+	if !ok {
+		return otherwise
+	}
+	if text == "best" {
 		return 0
 	}
-	return d.integer(n, otherwise, 400, 699)
+	code, err := strconv.Atoi(text)
+	if err != nil || code < 400 || code > 699 {
+		d.fail(n, "%s is not a final failure; write a code from 400 to 699, or best", quote(text))
+		return otherwise
+	}
+	return code
 }
 
 // health reads how hosts are probed.

@@ -15,10 +15,10 @@ var (
 // admin reads where the admin server listens. It has no authentication in this
 // version, so it stays on loopback.
 func (d *decoder) admin(n node) string {
-	listen := n
-	if n.kind() != scalar || n.y.Value != Off {
-		listen = d.fields(n, adminKeys)["listen"]
+	if n.kind() == scalar && d.text(n, Off) == Off { // admin: off
+		return Off
 	}
+	listen := d.fields(n, adminKeys)["listen"]
 	if listen.kind() == missing {
 		return DefaultAdmin
 	}
@@ -56,10 +56,14 @@ func (d *decoder) metrics(n node) string {
 		d.fail(listen, "%v", err)
 		return ""
 	}
-	if admin := d.root.find("admin.listen"); admin.kind() == scalar && admin.y.Value == text {
-		d.fail(listen, "%s is the admin server's address (line %d); write another port", quote(text), admin.line())
-	}
 	return text
+}
+
+// checkServe finds two servers at one address.
+func (d *decoder) checkServe(cfg *Config) {
+	if cfg.Metrics != "" && cfg.Metrics == cfg.Admin {
+		d.fail(d.root.find("metrics.listen"), "%s is the admin server's address; write another port", quote(cfg.Metrics))
+	}
 }
 
 // parseServe reads "host:port" of an HTTP server; port 0 is any free one.

@@ -38,7 +38,7 @@ func (d *decoder) trunks(n node) []Trunk {
 func (d *decoder) checkTrunkName(trunk, n node, name string, names map[string]node) {
 	path := child(trunk.path, "name")
 	if n.kind() == missing {
-		n = node{path: path, y: trunk.y}
+		n = trunk.as(path)
 	}
 	first, twice := names[name]
 	switch {

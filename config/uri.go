@@ -38,20 +38,13 @@ func parseHostURI(text string, h *catalog.Host) error {
 	if i := strings.IndexFunc(rest, notInURI); i >= 0 {
 		return fmt.Errorf("%s holds %q, which cannot stand in a URI", quote(text), []rune(rest[i:])[0])
 	}
-	var uri sip.Uri
-	if err := sip.ParseUri(text, &uri); err != nil {
-		return fmt.Errorf("%s is not a SIP URI; write one as in sip:10.0.1.10:%d", quote(text), sipPort)
-	}
 	switch {
-	case uri.HierarhicalSlashes:
+	case strings.HasPrefix(rest, "//"):
 		return fmt.Errorf(`%s has "//"; write sip:%s`, quote(text), strings.TrimLeft(rest, "/"))
 	case strings.Contains(rest, "@"):
 		return errors.New("a host has no user part: that of the call is kept; remove everything up to the @")
 	case strings.Contains(rest, "?"):
 		return errors.New(`a host has no headers; remove everything from the "?"`)
-	}
-	if err := checkURIParams(&uri); err != nil {
-		return err
 	}
 	hostport, params := rest, ""
 	if i := strings.IndexByte(rest, ';'); i >= 0 {
@@ -60,6 +53,16 @@ func parseHostURI(text string, h *catalog.Host) error {
 	addr, err := parseHostAddr(hostport)
 	if err != nil {
 		return err
+	}
+	var uri sip.Uri
+	if err := sip.ParseUri(text, &uri); err != nil {
+		return fmt.Errorf("%s is not a SIP URI (%w); write one as in sip:10.0.1.10:%d", quote(text), err, sipPort)
+	}
+	if err := checkURIParams(uri.UriParams); err != nil {
+		return err
+	}
+	if strings.Contains(params+";", ";;") || strings.Contains(params, ";=") {
+		return fmt.Errorf(`%s has an empty parameter; remove a ";"`, quote(text))
 	}
 	h.URI, h.Addr, h.HostPort, h.Params = text, addr, hostport, params
 	return nil
@@ -90,11 +93,10 @@ func parseHostAddr(hostport string) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(ip.Unmap(), port), nil
 }
 
-func checkURIParams(uri *sip.Uri) error {
-	for _, p := range uri.UriParams {
+// checkURIParams accepts parameters that do not change where calls go, or how.
+func checkURIParams(params sip.HeaderParams) error {
+	for _, p := range params {
 		switch strings.ToLower(p.K) {
-		case "":
-			return errors.New(`has an empty parameter; remove a ";"`)
 		case "transport":
 			switch strings.ToLower(p.V) {
 			case "udp":

@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"regexp"
+	"sort"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -87,8 +88,8 @@ var syntaxHints = map[string]string{
 	"mapping values are not allowed in this context":         `indent the keys of one block alike, and quote a value that holds ": "`,
 	"did not find expected ',' or ']'":                       `close the list that begins here with "]", and quote values that hold [ ] { } or ","`,
 	"did not find expected ',' or '}'":                       `close the block that begins here with "}", and quote values that hold [ ] { } or ","`,
-	"did not find expected '-' indicator":                    `indent the items of the list that begins here alike, each after "- "`,
-	"did not find expected key":                              `indent the keys of the block that begins here alike`,
+	"did not find expected '-' indicator":                    `indent this line like the list that it belongs to, each item after "- "`,
+	"did not find expected key":                              `indent this line like the block that it belongs to`,
 	"could not find expected ':'":                            `write "key: value"`,
 	"found unexpected end of stream":                         `close the quotes that are open`,
 	"block sequence entries are not allowed in this context": `put the list on lines of its own, each item after "- "`,
@@ -99,7 +100,13 @@ func syntaxError(err error, data []byte) *Error {
 	m := lineRE.FindStringSubmatch(err.Error())
 	text := m[2]
 	line, _ := strconv.Atoi(m[1])
-	if strings.HasPrefix(text, "did not find expected") {
+	switch {
+	case failsAt(data, 1, text):
+		line = 1 // the library takes its line 0 for none
+	case text == "did not find expected key", text == "did not find expected '-' indicator":
+		// The library names the line where the block begins, not where it breaks.
+		line = 1 + sort.Search(bytes.Count(data, []byte("\n")), func(i int) bool { return failsAt(data, i+1, text) })
+	case strings.HasPrefix(text, "did not find expected"):
 		line++ // the library counts lines from 0 in errors of its parser
 	}
 	if a := anchorRE.FindStringSubmatch(text); a != nil {
@@ -112,6 +119,22 @@ func syntaxError(err error, data []byte) *Error {
 	}
 	last := 1 + bytes.Count(bytes.TrimRight(data, "\n"), []byte("\n"))
 	return &Error{Line: min(max(line, 1), last), Text: "is not YAML: " + text}
+}
+
+// failsAt reports whether the first lines of a file already have the error.
+func failsAt(data []byte, lines int, text string) bool {
+	end := 0
+	for ; lines > 0 && end < len(data); lines-- {
+		next := bytes.IndexByte(data[end:], '\n')
+		if next < 0 {
+			end = len(data)
+			break
+		}
+		end += next + 1
+	}
+	var doc yaml.Node
+	err := yaml.Unmarshal(data[:end], &doc)
+	return err != nil && lineRE.FindStringSubmatch(err.Error())[2] == text
 }
 
 // resolve returns what an alias stands for.
@@ -147,6 +170,12 @@ func (n node) line() int {
 // scalar returns the text as written and YAML's type of it, as in "!!int".
 func (n node) scalar() (text, tag string) { return n.y.Value, n.y.ShortTag() }
 
+// isElement reports whether the node stands in a list.
+func (n node) isElement() bool { return strings.HasSuffix(n.path, "]") }
+
+// as returns the node under another path.
+func (n node) as(path string) node { return node{path: path, y: n.y} }
+
 // items yields the elements of a list.
 func (n node) items() iter.Seq2[int, node] {
 	return func(yield func(int, node) bool) {
@@ -158,8 +187,8 @@ func (n node) items() iter.Seq2[int, node] {
 	}
 }
 
-// pairs yields the keys and values of a mapping. A key that is not text has
-// the value "" and the path of the mapping.
+// pairs yields the keys and values of a mapping. A key that is not a word is
+// an empty scalar.
 func (n node) pairs() iter.Seq2[node, node] {
 	return func(yield func(key, value node) bool) {
 		for i := 0; i+1 < len(n.y.Content); i += 2 {
@@ -208,7 +237,7 @@ func (n node) step(step string) (node, bool) {
 		return node{}, false
 	}
 	for key, value := range n.pairs() {
-		if key.y.Value == step {
+		if name, _ := key.scalar(); name == step {
 			return value, true
 		}
 	}

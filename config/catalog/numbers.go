@@ -50,15 +50,20 @@ func ParseNumbers(s string) (Numbers, error) {
 	if err != nil {
 		return Numbers{}, err
 	}
-	n := Numbers{Kind: Exact}
-	if n.First, err = parseNumber(first); err != nil || !ok {
-		return n, err
-	}
-	n.Kind = Range
-	if n.Last, err = parseNumber(last); err != nil {
+	if first, err = parseNumber(first); err != nil {
 		return Numbers{}, err
 	}
-	return n, n.check()
+	if !ok {
+		return Numbers{Kind: Exact, First: first}, nil
+	}
+	if last, err = parseNumber(last); err != nil {
+		return Numbers{}, err
+	}
+	n := Numbers{Kind: Range, First: first, Last: last}
+	if err := n.check(); err != nil {
+		return Numbers{}, err
+	}
+	return n, nil
 }
 
 // cutRange splits a range at its "-"; ok is false when text is one number.
@@ -76,7 +81,7 @@ func cutRange(text string) (first, last string, ok bool, err error) {
 	case text[0] == '+' && hyphens > 1:
 		return text, "", false, nil
 	case text[0] == '+':
-		return "", "", false, fmt.Errorf(`%s has "+" at one end only; write both ends of a range with it, or a number without "-"`, quote(text))
+		return "", "", false, fmt.Errorf(`%s may be a number or a range; write a number without "-", and both ends of a range with "+"`, quote(text))
 	}
 	return "", "", false, fmt.Errorf(`%s has more than one "-"; write a range as A-B, or a number without "-"`, quote(text))
 }

@@ -145,11 +145,13 @@ func (k *checker) checkPrefixes(s *spans) {
 
 func (k *checker) conflict(s *spans, entry, earlier int, what string) {
 	path, other := s.path(entry), s.path(earlier)
+	owner, _ := s.find(entry)
+	first, _ := s.find(earlier)
 	switch {
 	case what == "range":
 		k.failWith(path, other, "range %s overlaps %s of %s; a number has one owner, so let them not overlap",
 			s.numbers(entry), s.numbers(earlier), s.owner(earlier))
-	case s.owner(entry) == s.owner(earlier):
+	case owner == first:
 		k.failWith(path, other, "%s %s is listed twice; remove one", what, s.numbers(entry))
 	default:
 		k.failWith(path, other, "%s %s belongs to %s already; a number has one owner, so remove it from one of them",

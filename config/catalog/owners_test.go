@@ -1,0 +1,188 @@
+package catalog
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The sweeps find what comparing every two entries finds.
+func TestCheckOwnersAgainstNaive(t *testing.T) {
+	for seed := range uint64(1000) {
+		rnd := rand.New(rand.NewPCG(seed, 0))
+		c := randomNumbers(rnd)
+		entries := flatten(c)
+		conflicts := make(map[[2]string]bool)
+		wrong := make(map[string]bool) // entries in conflict
+		for i, a := range entries {
+			for _, b := range entries[i+1:] {
+				if conflict(a, b) {
+					conflicts[[2]string{a.path, b.path}] = true
+					conflicts[[2]string{b.path, a.path}] = true
+					wrong[a.path], wrong[b.path] = true, true
+				}
+			}
+		}
+
+		reported := make(map[string]bool)
+		for _, p := range c.Check() {
+			if p.Warning || !strings.Contains(p.Path, ".numbers[") {
+				continue
+			}
+			require.True(t, conflicts[[2]string{p.Path, p.Other}], "seed %d: %+v", seed, p)
+			require.False(t, reported[p.Path] && !strings.Contains(p.Text, "range"), "seed %d: %+v twice", seed, p)
+			reported[p.Path], reported[p.Other] = true, true
+		}
+		// Of entries that conflict with each other, all are named in some
+		// problem: correcting the named ones corrects the catalog.
+		for path := range wrong {
+			if reported[path] {
+				continue
+			}
+			for pair := range conflicts {
+				if pair[0] == path {
+					require.True(t, reported[pair[1]], "seed %d: %s against %s not reported", seed, path, pair[1])
+				}
+			}
+		}
+		require.Equal(t, len(conflicts) > 0, len(reported) > 0, "seed %d", seed)
+	}
+}
+
+type entry struct {
+	path string
+	Numbers
+	members []string
+}
+
+func flatten(c *Catalog) []entry {
+	var entries []entry
+	for i := range c.Connectors {
+		for j, n := range c.Connectors[i].Numbers {
+			entries = append(entries, entry{fmt.Sprintf("connectors[%d].numbers[%d]", i, j), n, members(n)})
+		}
+	}
+	for i := range c.Groups {
+		for j, n := range c.Groups[i].Numbers {
+			entries = append(entries, entry{fmt.Sprintf("groups[%d].numbers[%d]", i, j), n, members(n)})
+		}
+	}
+	return entries
+}
+
+// conflict is the rule, spelled out on sets of numbers of at most two digits.
+func conflict(a, b entry) bool {
+	if a.Kind > b.Kind {
+		a, b = b, a
+	}
+	switch {
+	case a.Kind != b.Kind && a.Kind == Exact:
+		return false
+	case a.Kind == b.Kind && a.Kind != Range:
+		return a.Numbers == b.Numbers
+	}
+	// Two ranges, or a range and a prefix: sets of numbers.
+	shared, outside := 0, 0
+	for _, n := range a.members {
+		if slices.Contains(b.members, n) {
+			shared++
+		} else {
+			outside++
+		}
+	}
+	if b.Kind == Range {
+		return shared > 0
+	}
+	return shared > 0 && outside > 0
+}
+
+// members returns the numbers of at most two digits in a range or prefix.
+func members(n Numbers) []string {
+	var list []string
+	for _, plus := range []string{"", "+"} {
+		for digits := 1; digits <= 2; digits++ {
+			for v := range []int{0, 10, 100}[digits] {
+				s := fmt.Sprintf("%s%0*d", plus, digits, v)
+				in := n.Kind == Prefix && strings.HasPrefix(s, n.First) ||
+					n.Kind == Range && len(s) == len(n.First) && s >= n.First && s <= n.Last && (plus == "") == (n.First[0] != '+')
+				if in {
+					list = append(list, s)
+				}
+			}
+		}
+	}
+	return list
+}
+
+// randomNumbers returns a catalog of few, short numbers, so that many conflict.
+func randomNumbers(rnd *rand.Rand) *Catalog {
+	number := func() string {
+		plus := []string{"", "+"}[rnd.IntN(2)]
+		if rnd.IntN(2) == 0 {
+			return fmt.Sprintf("%s%d", plus, rnd.IntN(10))
+		}
+		return fmt.Sprintf("%s%02d", plus, rnd.IntN(100))
+	}
+	list := func() []Numbers {
+		var numbers []Numbers
+		for range rnd.IntN(5) {
+			n := Numbers{Kind: Kind(rnd.IntN(3)), First: number()}
+			for n.Kind == Range && (n.Last == "" || n.check() != nil) {
+				n.Last = number()
+			}
+			numbers = append(numbers, n)
+		}
+		return numbers
+	}
+	c := &Catalog{}
+	for i := range rnd.IntN(3) {
+		c.Connectors = append(c.Connectors, Connector{Name: fmt.Sprintf("c%d", i), Numbers: list()})
+	}
+	for i := range rnd.IntN(3) {
+		c.Groups = append(c.Groups, Group{Name: fmt.Sprintf("g%d", i), Numbers: list()})
+	}
+	return c
+}
+
+// Keys are in the order of the numbers of one form and length.
+func TestKeyOrder(t *testing.T) {
+	for _, pair := range [][2]string{{"000000000000000", "000000000000001"}, {"+999999999999998", "+999999999999999"}, {"01", "10"}} {
+		require.Less(t, key(pair[0]), key(pair[1]))
+	}
+	require.NotEqual(t, key("1"), key("01"))
+	require.NotEqual(t, key("1"), key("+1"))
+
+	first, last, ok := expand(key("+1555"), key("+99999999999")>>digitsShift)
+	require.True(t, ok)
+	require.Equal(t, key("+15550000000"), first)
+	require.Equal(t, key("+15559999999"), last)
+	_, _, ok = expand(key("+1555"), key("999999")>>digitsShift)
+	require.False(t, ok)
+	_, _, ok = expand(key("+1555"), key("+155")>>digitsShift)
+	require.False(t, ok)
+}
+
+func BenchmarkCheckMillion(b *testing.B) {
+	numbers := make([]Numbers, 0, 1_000_000)
+	for i := range 900_000 {
+		numbers = append(numbers, Numbers{First: fmt.Sprintf("+1555%07d", i)})
+	}
+	for i := range 50_000 {
+		numbers = append(numbers, Numbers{Kind: Range, First: fmt.Sprintf("+1666%05d00", i), Last: fmt.Sprintf("+1666%05d99", i)})
+		numbers = append(numbers, Numbers{Kind: Prefix, First: fmt.Sprintf("+1777%05d", i)})
+	}
+	c := &Catalog{
+		Connectors: []Connector{{Name: "a", Hosts: []Host{{Priority: 1, Weight: 1}}}},
+		Groups:     []Group{{Name: "a", Connectors: []Member{{Connector: "a", Priority: 1}}, Numbers: numbers}},
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if problems := c.Check(); len(problems) > 0 {
+			b.Fatal(problems[0])
+		}
+	}
+}
