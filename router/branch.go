@@ -17,10 +17,10 @@ type branch struct {
 	// listener is where the request came to, in one hexadecimal digit: a
 	// response that is forwarded without state leaves from there.
 	listener int
-	key    uint64
-	host   uint32
-	loop   uint32
-	check  uint64
+	key      uint64
+	host     uint32
+	loop     uint32
+	check    uint64
 }
 
 // Markers of branches: of a call's attempt, and of an in-dialog request that
