@@ -1,0 +1,183 @@
+// Package admin is what operators and their tools see of a running node over
+// HTTP: metrics and health. It changes nothing; a management API comes later.
+//
+//	/metrics  Prometheus
+//	/healthz  200 while the process runs
+//	/readyz   200 while it takes calls, 503 while it starts or drains
+//
+// It asks nobody for a key, so the config keeps the admin address on loopback;
+// the metrics address serves the three above alone and may be reached by others.
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+
+	"tandem/router"
+	"tandem/router/transport"
+)
+
+// Options are what a Server shows, and where.
+type Options struct {
+	Admin   string // host:port; "" for none
+	Metrics string // host:port; "" for none
+
+	Router          *router.Router
+	Transport       func() []transport.WorkerStats
+	Listeners       []netip.AddrPort // their names in metrics, by index
+	Now             func() int64     // the router's clock
+	StatePersistent bool             // a restart has the same secret
+	Version         string
+	Detection       time.Duration // longest time until a silent host is down
+	Log             *slog.Logger
+}
+
+// Server serves HTTP on up to two addresses.
+type Server struct {
+	ready   atomic.Bool
+	admin   *site // nil for none
+	metrics *site
+}
+
+// site is one address.
+type site struct {
+	listener net.Listener
+	server   *http.Server
+}
+
+// Listen opens the addresses. Serve answers there.
+func Listen(opts Options) (*Server, error) {
+	registry := prometheus.NewRegistry()
+	if err := register(registry, &opts); err != nil {
+		return nil, err
+	}
+	s := &Server{}
+	handler := s.handler(registry, &opts)
+	var err error
+	if s.admin, err = open("admin", opts.Admin, handler, opts.Log); err != nil {
+		return nil, err
+	}
+	if s.metrics, err = open("metrics", opts.Metrics, handler, opts.Log); err != nil {
+		return nil, errors.Join(err, s.admin.close())
+	}
+	return s, nil
+}
+
+// Times within which clients have to say and take what they want. A scrape is
+// small; whoever is slower than this holds a connection for nothing.
+const (
+	headerTimeout = 5 * time.Second
+	wholeTimeout  = 15 * time.Second
+	idleTimeout   = 2 * time.Minute
+	shutdownGrace = time.Second
+	maxHeader     = 16 << 10 // bytes
+)
+
+func open(name, addr string, handler http.Handler, log *slog.Logger) (*site, error) {
+	if addr == "" {
+		return nil, nil
+	}
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       wholeTimeout,
+		WriteTimeout:      wholeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+	}
+	if log != nil {
+		server.ErrorLog = slog.NewLogLogger(log.With("part", name).Handler(), slog.LevelWarn)
+	}
+	return &site{listener, server}, nil
+}
+
+func (s *Server) handler(registry *prometheus.Registry, opts *Options) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		switch {
+		case s.ready.Load():
+			say(w, http.StatusOK, "ready")
+		case opts.Router.Draining():
+			say(w, http.StatusServiceUnavailable, "draining")
+		default:
+			say(w, http.StatusServiceUnavailable, "starting")
+		}
+	})
+	return mux
+}
+
+func say(w http.ResponseWriter, code int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(code)
+	_, _ = fmt.Fprintln(w, text) // the client is gone: nobody to tell
+}
+
+// SetReady says whether the node takes calls.
+func (s *Server) SetReady(ready bool) { s.ready.Store(ready) }
+
+// AdminAddr is the admin address as it was bound, "" for none.
+func (s *Server) AdminAddr() string { return s.admin.addr() }
+
+// MetricsAddr is the address for metrics alone as it was bound, "" for none.
+func (s *Server) MetricsAddr() string { return s.metrics.addr() }
+
+// Serve answers until ctx ends, then lets requests under way finish, for a
+// second. The error is of an address that failed.
+func (s *Server) Serve(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, site := range []*site{s.admin, s.metrics} {
+		if site == nil {
+			continue
+		}
+		group.Go(func() error {
+			if err := site.server.Serve(site.listener); !errors.Is(err, http.ErrServerClosed) {
+				return err
+			}
+			return nil
+		})
+		group.Go(func() error {
+			<-ctx.Done()
+			grace, cancel := context.WithTimeout(context.Background(), shutdownGrace)
+			defer cancel()
+			if site.server.Shutdown(grace) != nil {
+				_ = site.server.Close()
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// Close frees the addresses of a Server that does not Serve.
+func (s *Server) Close() error { return errors.Join(s.admin.close(), s.metrics.close()) }
+
+func (s *site) addr() string {
+	if s == nil {
+		return ""
+	}
+	return s.listener.Addr().String()
+}
+
+func (s *site) close() error {
+	if s == nil {
+		return nil
+	}
+	return s.listener.Close()
+}

@@ -1,0 +1,274 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"tandem/admin"
+	"tandem/config"
+	"tandem/config/catalog"
+	"tandem/health"
+	"tandem/health/probe"
+	"tandem/router"
+	"tandem/router/transport"
+)
+
+// drainPoll is how often a draining node looks whether set-ups are left.
+const drainPoll = 20 * time.Millisecond
+
+// node is one proxy with all its parts. newNode opens what can fail, run runs
+// it.
+type node struct {
+	cfg    *config.Config
+	log    *slog.Logger
+	udp    *transport.UDP
+	router *router.Router
+	prober *probe.Prober // nil when nothing is probed
+	admin  *admin.Server
+	flips  *flips
+}
+
+// newNode opens a node's sockets and puts its parts together. On an error
+// nothing is left open.
+func newNode(cfg *config.Config, log *slog.Logger) (*node, error) {
+	secrets, persistent, err := secretsOf(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	n := &node{cfg: cfg, log: log, flips: newFlips()}
+	listen := make([]netip.AddrPort, len(cfg.Listen))
+	for i, l := range cfg.Listen {
+		listen[i] = l.Addr
+	}
+	if n.udp, err = transport.Listen(transport.Config{Listen: listen, Workers: cfg.Workers, Log: log}); err != nil {
+		return nil, err
+	}
+	if err := n.wire(secrets, persistent); err != nil {
+		return nil, errors.Join(err, n.udp.Close())
+	}
+	return n, nil
+}
+
+// secretsOf returns the config's secrets, else the one kept in the state
+// directory, else one that is lost at the end, loudly. persistent is whether a
+// restart has the same.
+func secretsOf(cfg *config.Config, log *slog.Logger) (secrets [][]byte, persistent bool, err error) {
+	if len(cfg.Secrets) > 0 {
+		return cfg.Secrets, true, nil
+	}
+	dir, unusable := stateDir(cfg.StateDir, os.Getenv)
+	// A directory that cannot be written may hold a secret all the same.
+	secret, err := keptSecret(dir)
+	switch {
+	case err == nil:
+		return [][]byte{secret}, true, nil
+	case errors.Is(err, errSecret):
+		return nil, false, err
+	}
+	if unusable != nil {
+		err = unusable
+	}
+	log.Error("the state directory cannot be used: a restart will break the BYE of calls that are up; set state_dir to one that can be written, or set secrets",
+		"state_dir", dir, "error", err.Error())
+	return [][]byte{newSecret()}, false, nil
+}
+
+// wire puts the parts on the open sockets.
+func (n *node) wire(secrets [][]byte, persistent bool) error {
+	now := transport.Now()
+	registry := health.NewRegistry(health.Options{Settings: n.cfg.Health, OnFlip: n.flips.offer})
+	opts := router.Options{
+		Listeners:   n.listeners(),
+		Aliases:     n.cfg.Aliases,
+		Secrets:     secrets,
+		RecordRoute: n.cfg.RecordRoute,
+		Health:      registry,
+		Log:         n.log,
+		Now:         now,
+		Epoch:       time.Now().UnixNano() - now,
+	}
+	if n.cfg.Health.Probe {
+		conns, err := n.newProber(registry, opts.Listeners)
+		if err != nil {
+			return err
+		}
+		opts.Probe = func(listener int, data []byte, source netip.AddrPort) bool {
+			return conns[listener].Deliver(data, source)
+		}
+		opts.ProbeFailed = n.prober.Unreachable
+	}
+	var err error
+	if n.router, err = router.New(opts, policyOf(n.cfg)); err != nil {
+		return exitError{exitConfig, err}
+	}
+	if n.prober != nil {
+		if err := n.prober.SetTargets(targets(n.router.Hosts())); err != nil {
+			return err
+		}
+	}
+	n.admin, err = admin.Listen(n.adminOptions(persistent))
+	return err
+}
+
+// listeners are the bound addresses and what peers are told of them. A port
+// that the system chose is known only now.
+func (n *node) listeners() []router.Listener {
+	var listeners []router.Listener
+	for i, bound := range n.udp.Addrs() {
+		advertise := n.cfg.Listen[i].Advertise
+		if n.cfg.Listen[i].Addr.Port() == 0 {
+			advertise = bound.String()
+		}
+		listeners = append(listeners, router.Listener{Addr: bound, Advertise: advertise})
+	}
+	return listeners
+}
+
+// newProber makes the prober and the connections that share the sockets.
+func (n *node) newProber(registry *health.Registry, listeners []router.Listener) ([]*probe.Conn, error) {
+	var conns []*probe.Conn
+	var from []probe.Listener
+	for i, l := range listeners {
+		conn := probe.NewConn(net.UDPAddrFromAddrPort(l.Addr), func(data []byte, dest netip.AddrPort) error {
+			return n.udp.WriteTo(i, data, dest)
+		})
+		conns = append(conns, conn)
+		from = append(from, probe.Listener{Conn: conn, Advertise: l.Advertise})
+	}
+	var err error
+	n.prober, err = probe.New(probe.Options{Registry: registry, Listeners: from, Now: transport.Now})
+	return conns, err
+}
+
+// targets are the hosts to probe: all that the operator has not disabled.
+func targets(hosts []router.HostInfo) []probe.Target {
+	var targets []probe.Target
+	seen := make(map[health.Key]bool) // two connectors may share a host
+	for _, h := range hosts {
+		if h.State == catalog.Disabled || seen[h.Key] {
+			continue
+		}
+		seen[h.Key] = true
+		targets = append(targets, probe.Target{Key: h.Key, Host: h.Health, Addr: h.Addr, URI: h.URI, Listener: h.Listener})
+	}
+	return targets
+}
+
+func (n *node) adminOptions(persistent bool) admin.Options {
+	opts := admin.Options{
+		Router:          n.router,
+		Transport:       n.udp.Stats,
+		Listeners:       n.udp.Addrs(),
+		Now:             transport.Now,
+		StatePersistent: persistent,
+		Version:         version(),
+		Detection:       health.DetectionTime(&n.cfg.Health),
+		Metrics:         n.cfg.Metrics,
+		Log:             n.log,
+	}
+	if n.cfg.Admin != config.Off {
+		opts.Admin = n.cfg.Admin
+	}
+	return opts
+}
+
+// run serves until stop ends, then drains until no set-up is left, the config's
+// drain timeout is over or kill ends. The parts end in the order in which they
+// need each other: the log is the last.
+func (n *node) run(stop, kill context.Context) error {
+	parts, ctx := errgroup.WithContext(context.Background())
+	parts.Go(func() error { return n.udp.Serve(n.router) })
+	parts.Go(func() error {
+		sender := n.udp.Sender(0)
+		n.router.RunTimers(ctx, transport.Now, func(now int64, out *transport.Batch) {
+			sender.Flush(now, out, n.router)
+		})
+		return nil
+	})
+	if n.prober != nil {
+		parts.Go(func() error {
+			if err := n.prober.Run(ctx); ctx.Err() == nil {
+				return err
+			}
+			return nil
+		})
+	}
+	parts.Go(func() error { return n.admin.Serve(ctx) })
+	parts.Go(func() error {
+		select {
+		case <-stop.Done():
+			n.drain(kill)
+			return errStopped
+		case <-ctx.Done():
+			return nil
+		}
+	})
+	parts.Go(func() error {
+		<-ctx.Done()
+		return n.udp.Close()
+	})
+
+	var logs errgroup.Group
+	logging, endLog := context.WithCancel(context.Background())
+	logs.Go(func() error { n.router.RunLog(logging); return nil })
+	logs.Go(func() error { n.flips.run(logging, n.log, n.router.Hosts); return nil })
+
+	n.admin.SetReady(true)
+	n.announce()
+	err := parts.Wait()
+	endLog()
+	_ = logs.Wait()
+	if errors.Is(err, errStopped) {
+		n.log.Info("stopped")
+		return nil
+	}
+	return err
+}
+
+// errStopped ends the parts of a node that was told to stop.
+var errStopped = errors.New("stopped")
+
+// drain refuses new calls and waits for those in set-up.
+func (n *node) drain(kill context.Context) {
+	n.router.Drain()
+	n.admin.SetReady(false)
+	limit, cancel := context.WithTimeout(kill, n.cfg.DrainTimeout)
+	defer cancel()
+	tick := time.NewTicker(drainPoll)
+	defer tick.Stop()
+	for n.router.Setups() > 0 {
+		select {
+		case <-tick.C:
+		case <-limit.Done():
+			n.log.Warn("ending with calls in set-up", "calls", n.router.Setups())
+			return
+		}
+	}
+}
+
+// announce says what runs, in one line.
+func (n *node) announce() {
+	var listeners []string
+	for _, l := range n.listeners() {
+		listeners = append(listeners, "udp://"+l.Addr.String()+" as "+l.Advertise)
+	}
+	n.log.Info("serving",
+		"version", version(),
+		"config", n.cfg.File,
+		"listeners", listeners,
+		"admin", n.admin.AdminAddr(),
+		"metrics", n.admin.MetricsAddr(),
+		"groups", len(n.cfg.Catalog.Groups),
+		"connectors", len(n.cfg.Catalog.Connectors),
+		"numbers", numbersOf(n.cfg),
+		"workers", len(n.udp.Stats())/len(listeners),
+		"detection", health.DetectionTime(&n.cfg.Health).String(),
+	)
+}

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"tandem/config"
+	"tandem/router"
+)
+
+// policyOf is what of a config the router can change while calls run.
+func policyOf(cfg *config.Config) router.Policy {
+	p := router.Policy{
+		Catalog:   &cfg.Catalog,
+		Failover:  cfg.Failover,
+		Untrusted: untrustedOf(cfg.Untrusted),
+	}
+	for _, t := range cfg.Trunks {
+		p.Trunks = append(p.Trunks, router.Trunk{
+			Name: t.Name, Sources: t.Sources, Strip: t.Strip, Prepend: t.Prepend, Symmetric: t.Symmetric,
+		})
+	}
+	return p
+}
+
+func untrustedOf(u config.Untrusted) router.Untrusted {
+	if u == config.Drop {
+		return router.Drop
+	}
+	return router.Reject
+}
+
+// numbersOf counts the entries that lead somewhere, a range or prefix as one.
+func numbersOf(cfg *config.Config) int {
+	n := 0
+	for _, g := range cfg.Catalog.Groups {
+		n += len(g.Numbers)
+	}
+	for _, c := range cfg.Catalog.Connectors {
+		n += len(c.Numbers)
+	}
+	return n
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"tandem/config"
+)
+
+func newServe() *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:   "serve --config FILE",
+		Short: "Run the proxy in the foreground",
+		Long: `Run the proxy in the foreground. Logs are JSON lines on standard error.
+
+SIGTERM and SIGINT drain: new calls get 503, set-ups finish, at most for
+drain_timeout; a second signal ends at once. SIGHUP does nothing yet: a new
+config needs a restart. The exit code is 2 when the config is wrong, 1 when
+something else is.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return serve(cmd.Context(), path, cmd.ErrOrStderr())
+		},
+	}
+	cmd.Flags().StringVarP(&path, "config", "c", "", "the config file")
+	_ = cmd.MarkFlagRequired("config")
+	return cmd
+}
+
+// serve runs a node until a signal, or until ctx ends.
+func serve(ctx context.Context, path string, stderr io.Writer) error {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	defer signal.Stop(signals)
+
+	cfg, err := config.Load(path)
+	if err != nil {
+		return exitError{exitConfig, err}
+	}
+	log := slog.New(slog.NewJSONHandler(stderr, nil))
+	for _, w := range cfg.Warnings {
+		log.Warn("config: "+w.Text, "file", w.File, "line", w.Line, "field", w.Field)
+	}
+	n, err := newNode(cfg, log)
+	if err != nil {
+		return err
+	}
+
+	stop, drain := context.WithCancel(ctx)
+	defer drain()
+	kill, end := context.WithCancel(context.Background())
+	defer end()
+	done := make(chan struct{})
+	heard := make(chan struct{})
+	go func() {
+		defer close(heard)
+		hear(signals, done, log, drain, end)
+	}()
+	err = n.run(stop, kill)
+	close(done)
+	<-heard
+	return err
+}
+
+// hear acts on signals until done is closed: the first one to stop drains, the
+// second ends.
+func hear(signals <-chan os.Signal, done <-chan struct{}, log *slog.Logger, drain, end context.CancelFunc) {
+	draining := false
+	for {
+		select {
+		case <-done:
+			return
+		case sig := <-signals:
+			switch {
+			case sig == syscall.SIGHUP:
+				log.Warn("SIGHUP: this version does not reload: restart it to take a new config")
+			case draining:
+				log.Warn("second signal: ending at once", "signal", sig.String())
+				end()
+			default:
+				log.Info("draining", "signal", sig.String())
+				draining = true
+				drain()
+			}
+		}
+	}
+}

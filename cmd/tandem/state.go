@@ -1,0 +1,49 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+const systemStateDir = "/var/lib/tandem"
+
+// stateDir is where a node keeps what has to survive a restart (design D8):
+// where the config says, else what systemd's StateDirectory= gives, else
+// /var/lib/tandem when it can be written, else the user's state directory. The
+// error is that of the last place tried; the path then is for the message.
+func stateDir(configured string, env func(string) string) (string, error) {
+	if configured != "" {
+		return configured, usable(configured)
+	}
+	// systemd separates several directories by colons.
+	if dir, _, _ := strings.Cut(env("STATE_DIRECTORY"), ":"); dir != "" {
+		return dir, usable(dir)
+	}
+	if usable(systemStateDir) == nil {
+		return systemStateDir, nil
+	}
+	base := env("XDG_STATE_HOME")
+	if base == "" {
+		home := env("HOME")
+		if home == "" {
+			return systemStateDir, errors.New("it cannot be written, and there is no HOME")
+		}
+		base = filepath.Join(home, ".local", "state")
+	}
+	dir := filepath.Join(base, "tandem")
+	return dir, usable(dir)
+}
+
+// usable makes the directory if need be and tries to write to it.
+func usable(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".try-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
