@@ -105,6 +105,7 @@ func syntaxError(err error, data []byte) *Error {
 		line = 1 // the library takes its line 0 for none
 	case text == "did not find expected key", text == "did not find expected '-' indicator":
 		// The library names the line where the block begins, not where it breaks.
+		// Lines before the break alone are valid, so the break is searched for.
 		line = 1 + sort.Search(bytes.Count(data, []byte("\n")), func(i int) bool { return failsAt(data, i+1, text) })
 	case strings.HasPrefix(text, "did not find expected"):
 		line++ // the library counts lines from 0 in errors of its parser
