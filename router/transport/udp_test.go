@@ -53,12 +53,12 @@ func TestListeners(t *testing.T) {
 	}})
 	caller, callerAddr := peer(t, loopback4)
 	write(t, caller, in, "hello")
-	require.Equal(t, Packet{Source: callerAddr, Listener: 0}, <-got)
 	buf := make([]byte, 10)
-	n, from, err := conn.ReadFromUDPAddrPort(buf)
+	n, from, err := conn.ReadFromUDPAddrPort(buf) // has a deadline
 	require.NoError(t, err)
 	require.Equal(t, "over", string(buf[:n]))
 	require.Equal(t, out, from)
+	require.Equal(t, Packet{Source: callerAddr, Listener: 0}, <-got)
 }
 
 func TestFlowKeepsItsOrder(t *testing.T) {
@@ -276,8 +276,13 @@ func TestCloseWhileSending(t *testing.T) {
 			}
 		})
 	}
+	deadline := time.After(soon)
 	for range cap(started) {
-		<-started
+		select {
+		case <-started:
+		case <-deadline:
+			t.Fatal("the senders do not get on")
+		}
 	}
 	require.NoError(t, u.Close())
 	wg.Wait()
