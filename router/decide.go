@@ -62,10 +62,13 @@ func decide(s situation, e event, f *catalog.Failover) verdict {
 		return decideRefusal(s, e.status, f)
 	}
 	if s.answered || s.refused {
-		return verdict{cancel: e.kind == timerC || e.kind == noProgress}
+		// Nobody waits for it any more: what has begun is cancelled, what has not
+		// is not sent again.
+		begun := e.kind == timerC || e.kind == noProgress
+		return verdict{cancel: begun, abandon: !begun && e.kind != cancelUnsure}
 	}
 	switch e.kind {
-	case silence:
+	case silence, unreachable:
 		if s.abandoned {
 			return verdict{}
 		}
@@ -80,14 +83,6 @@ func decide(s situation, e event, f *catalog.Failover) verdict {
 		return verdict{cancel: true, abandon: true, next: true}
 	case timerC:
 		return verdict{cancel: true, stop: true}
-	case unreachable:
-		if s.abandoned {
-			return verdict{}
-		}
-		if s.stopping {
-			return verdict{abandon: true, settle: !s.pending}
-		}
-		return verdict{abandon: true, next: true}
 	case cancelUnsure:
 		if s.abandoned {
 			return verdict{}
