@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -58,14 +59,11 @@ func serve(ctx context.Context, path string, stderr io.Writer) error {
 	kill, end := context.WithCancel(context.Background())
 	defer end()
 	done := make(chan struct{})
-	heard := make(chan struct{})
-	go func() {
-		defer close(heard)
-		hear(signals, done, log, drain, end)
-	}()
+	var ear sync.WaitGroup
+	ear.Go(func() { hear(signals, done, log, drain, end) })
 	err = n.run(stop, kill)
 	close(done)
-	<-heard
+	ear.Wait()
 	return err
 }
 
