@@ -15,7 +15,7 @@ type Config struct {
 	Log           *slog.Logger     // nil: nothing is logged
 }
 
-// defaultBuffer holds some 1,200 datagrams of 550 bytes as the kernel accounts
+// defaultBuffer holds some 6,500 datagrams of 550 bytes as the kernel accounts
 // for them; its own default holds 166, fewer than one burst of a carrier.
 const defaultBuffer = 4 << 20
 
