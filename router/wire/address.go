@@ -39,10 +39,13 @@ func ParseAddress(data []byte, s Span) (a Address, ok bool) {
 		return a, false
 	}
 	a.Params = span(i, end)
+	if !quotesClosed(data, i, end) {
+		return a, false
+	}
 	tag, found := Param(data, a.Params, "tag")
 	if !found {
 		return a, true
 	}
 	a.Tag = tag
-	return a, tag.Len() > 0 && !hasLWS(data[tag.Start:tag.End])
+	return a, isKey(data, tag)
 }

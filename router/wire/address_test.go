@@ -37,7 +37,7 @@ func TestParseAddress(t *testing.T) {
 	}
 	for _, bad := range []string{
 		"", "  ", "<>", "<sip:a@h", `"open <sip:a@h>`, `"A"`, ";tag=1", "<sip:a@h> tag=1", "<sip:a@h>,<sip:b@h>",
-		"sip:a@h tag=1", "<sip:a@h>;tag", "<sip:a@h>;tag=", "<sip:a@h>;tag=a b", "Alice Example",
+		"sip:a@h tag=1", "<sip:a@h>;tag", "<sip:a@h>;tag=", "<sip:a@h>;tag=a b", `<sip:a@h>;x="y;tag=1`, `<sip:a@h>;tag="1"`, "<sip:a@h>;tag=\v", "Alice Example",
 	} {
 		_, ok := wire.ParseAddress([]byte(bad), spanOf(bad))
 		require.False(t, ok, "%q", bad)

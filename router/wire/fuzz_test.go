@@ -247,6 +247,9 @@ func sipgoDiffers(m *wire.Message) bool {
 	if strings.Count(head, "\n") != strings.Count(head, "\r\n") {
 		return true // a bare LF ends no line
 	}
+	if strings.ContainsAny(head, "\v\f\u0085\u00a0\u2028\u2029\u3000") {
+		return true // the white space of Unicode is trimmed, not that of SIP
+	}
 	if strings.Contains(text(m, m.CallID), "\r\n") {
 		return true // folds are turned into one space
 	}

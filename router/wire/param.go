@@ -15,6 +15,12 @@ func Param(data []byte, params Span, name string) (value Span, ok bool) {
 	return Span{}, false
 }
 
+// isKey tells whether a branch or tag is fit to find something by: not empty,
+// in one piece. It need not be a token (RFC 3261 25.1): some are not.
+func isKey(data []byte, s Span) bool {
+	return s.Len() > 0 && isURI(data[s.Start:s.End])
+}
+
 // param is one parameter, white space around its parts left out.
 type param struct {
 	raw         Span // from its ";" to the next one or the end

@@ -1,5 +1,7 @@
 package wire
 
+import "bytes"
+
 // The smallest steps of the walk. They take offsets as int and never read at
 // or behind end.
 
@@ -37,11 +39,15 @@ func skipQuoted(data []byte, i, end int) int {
 	return -1
 }
 
-func hasLWS(b []byte) bool {
-	for _, c := range b {
-		if isLWS(c) {
+// quotesClosed holds when every quoted string from i on is closed. One that is
+// not would swallow what a proxy adds behind it.
+func quotesClosed(data []byte, i, end int) bool {
+	for i >= 0 {
+		quote := bytes.IndexByte(data[i:end], '"')
+		if quote < 0 {
 			return true
 		}
+		i = skipQuoted(data, i+quote, end)
 	}
 	return false
 }

@@ -6,7 +6,8 @@ import (
 )
 
 // ParseVia takes one Via value apart; false when it has no protocol, no
-// transport, no host or a port that is none. White space may stand wherever
+// transport, no host, a port that is none, a quote that is not closed or an
+// unusable branch. White space may stand wherever
 // RFC 3261 25.1 allows it: "SIP / 2.0 / UDP host : 5060 ; branch = x".
 func ParseVia(data []byte, s Span) (v ViaValue, ok bool) {
 	i := skipLWS(data, int(s.Start), int(s.End))
@@ -41,11 +42,11 @@ func ParseVia(data []byte, s Span) (v ViaValue, ok bool) {
 		return v, false
 	}
 	v.Params = span(i, end)
-	return v, v.readParams(data)
+	return v, quotesClosed(data, i, end) && v.readParams(data)
 }
 
 // readParams finds the parameters that routing needs; the first of each
-// counts. A branch must be usable as a key: not empty, in one piece.
+// counts. A branch must be fit to find a transaction by.
 func (v *ViaValue) readParams(data []byte) bool {
 	var p param
 	for i, end := int(v.Params.Start), int(v.Params.End); i < end; {
@@ -59,7 +60,7 @@ func (v *ViaValue) readParams(data []byte) bool {
 			}
 		case 6:
 			if equalFold(name, "branch") && v.Branch.Len() == 0 {
-				if v.Branch = p.value; p.value.Len() == 0 || hasLWS(data[p.value.Start:p.value.End]) {
+				if v.Branch = p.value; !isKey(data, p.value) {
 					return false
 				}
 			}

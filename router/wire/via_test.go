@@ -38,8 +38,6 @@ func TestParseVia(t *testing.T) {
 				rportParam: "rport = 4711", receivedParam: "RECEIVED=192.0.2.9", rest: ";rport = 4711;RECEIVED=192.0.2.9;BRANCH=b"}},
 		{"quoted parameter with semicolon and escape", `SIP/2.0/UDP h;x="a;branch=no\";rport";branch=yes`,
 			via{transport: "UDP", host: "h", branch: "yes", rest: `;x="a;branch=no\";rport";branch=yes`}},
-		{"quote never closed", `SIP/2.0/UDP h;branch=b;x="a;rport`,
-			via{transport: "UDP", host: "h", branch: "b", rest: `;branch=b;x="a;rport`}},
 		{"the first of a repeated parameter", "SIP/2.0/UDP h;branch=a;branch=b;received=1.1.1.1;received=2.2.2.2;rport=1;rport=2;maddr=x;maddr=y",
 			via{transport: "UDP", host: "h", branch: "a", received: "1.1.1.1", rport: "1", maddr: "x", hasRPort: true,
 				rportParam: "rport=1", receivedParam: "received=1.1.1.1",
@@ -65,6 +63,7 @@ func TestParseVia(t *testing.T) {
 		"SIP/2.0/ h", "SIP/2.0/UDP;branch=b", "SIP/2.0/UDP h:", "SIP/2.0/UDP h:x", "SIP/2.0/UDP h:0", "SIP/2.0/UDP h:65536",
 		"SIP/2.0/UDP h:99999999999", "SIP/2.0/UDP h x", "SIP/2.0/UDP h:1x", "SIP/2.0/UDP [::1", "SIP/2.0/UDP []", "SIP/2.0/UDP ::1",
 		"SIP/2.0/UDP [fe80::1%eth0]", "SIP/2.0/UDP h@x", "SIP/2.0/UDP h;branch", "SIP/2.0/UDP h;branch=", "SIP/2.0/UDP h;branch=a b",
+		`SIP/2.0/UDP h;branch=b;x="a;rport`, `SIP/2.0/UDP h;branch="b"`, "SIP/2.0/UDP h;branch=\v", `SIP/2.0/UDP h;x="a\"`,
 	} {
 		_, ok := wire.ParseVia([]byte(bad), spanOf(bad))
 		require.False(t, ok, "%q", bad)
