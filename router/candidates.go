@@ -104,40 +104,28 @@ func choose(cs []candidate, tried []*host, most int, silent bool) *candidate {
 			}
 		}
 	}
-	var fallback *candidate
+	// A host that the rules would spare is better than none, and so is one in
+	// the region that was silent.
+	const spared, silentRegion = 2, 1
+	var best *candidate
+	least := spared + silentRegion + 1
 	for i := range cs {
-		c := &cs[i]
-		h := c.entry.host
+		h := cs[i].entry.host
 		if wasTried(h, tried) {
 			continue
 		}
-		n := triedOf(h.connector, tried)
-		if fallback == nil {
-			fallback = c
+		cost := 0
+		if n := triedOf(h.connector, tried); n >= 2 && open > 0 || n > 0 && fresh >= left {
+			cost += spared
 		}
-		if n >= 2 && open > 0 || n > 0 && fresh >= left {
-			continue
+		if silent && (cs[i].state == health.Down || h.connector.region == tried[len(tried)-1].connector.region) {
+			cost += silentRegion
 		}
-		if silent && c.state != health.Down && h.connector.region == tried[len(tried)-1].connector.region {
-			if o := elsewhere(cs, i, tried); o != nil {
-				return o
-			}
-		}
-		return c
-	}
-	return fallback
-}
-
-// elsewhere finds a candidate behind i in another region that is not down.
-func elsewhere(cs []candidate, i int, tried []*host) *candidate {
-	region := cs[i].entry.host.connector.region
-	for j := i + 1; j < len(cs); j++ {
-		h := cs[j].entry.host
-		if h.connector.region != region && cs[j].state != health.Down && !wasTried(h, tried) {
-			return &cs[j]
+		if cost < least {
+			best, least = &cs[i], cost
 		}
 	}
-	return nil
+	return best
 }
 
 func firstOfConnector(cs []candidate, i int) bool {
