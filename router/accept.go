@@ -22,10 +22,11 @@ type facts struct {
 
 // admission is what becomes of a request outside of dialogs.
 type admission struct {
-	status int // reply with it; 0: see drop and answer
-	drop   bool
-	answer bool // an OPTIONS for us: 200
-	defect bool
+	status    int // reply with it; 0: see drop and answer
+	drop      bool
+	answer    bool // an OPTIONS for us: 200
+	defect    bool
+	untrusted bool // the source is no trunk's
 }
 
 // accept is RFC 3261 16.3 and what a trunk may do: forward (the zero
@@ -33,7 +34,7 @@ type admission struct {
 // needs.
 func accept(m *wire.Message, f facts) admission {
 	if !f.trusted && !(f.connector && m.Method == wire.OPTIONS) {
-		return admission{status: 403, drop: f.drop || m.Method == wire.ACK}
+		return admission{status: 403, drop: f.drop || m.Method == wire.ACK, untrusted: true}
 	}
 	if m.Defect != wire.NoDefect {
 		status := 400
@@ -45,7 +46,7 @@ func accept(m *wire.Message, f facts) admission {
 	switch {
 	case f.scheme != wire.SIP && f.scheme != wire.TEL:
 		return admission{status: 416}
-	case m.Method == wire.OPTIONS && (f.forOurself || m.MaxForwards == 0):
+	case m.Method == wire.OPTIONS && (f.forOurself || m.MaxForwards == 0 || !f.trusted):
 		if f.draining {
 			return admission{status: 503}
 		}
@@ -85,17 +86,17 @@ func (r *Router) accept(s *scratch, f facts) admission {
 // reject carries an admission out that does not forward.
 func (r *Router) reject(s *scratch, key uint64, a admission) {
 	m := &s.m
-	if a.status == 403 && !a.defect {
+	if a.untrusted {
 		r.untrusted(s, a.drop)
 	}
 	switch {
-	case a.drop && a.status == 403:
+	case a.drop && a.untrusted:
 		r.stats.drop(dropUntrusted)
 	case a.drop || m.TopVia.Host.Len() == 0:
 		r.stats.drop(dropDefective)
 	case a.defect && a.status == 400:
 		r.reply(s, key, reply{status: 400, phrase: m.Defect.Reason()})
-	case a.status == 403 && !r.untrustedWire.AllowN(r.wall(s.now), 1):
+	case a.untrusted && !r.untrustedWire.AllowN(r.wall(s.now), 1):
 		r.stats.drop(dropUntrusted)
 	case a.status == 420:
 		r.replyUnsupported(s, key)
