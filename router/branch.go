@@ -1,6 +1,7 @@
 package router
 
 import (
+	"bytes"
 	"net/netip"
 
 	"tandem/router/wire"
@@ -46,13 +47,13 @@ func (b *branch) appendTo(dst []byte) []byte {
 	return appendHex(dst, b.check, 12)
 }
 
-// parseBranch reads a branch of ours. That it looks like one proves nothing:
-// verify does.
+// parseBranch reads a branch of ours, in any case (RFC 3261 7.3.1). That it
+// looks like one proves nothing: verify does.
 func parseBranch(p []byte) (b branch, ok bool) {
-	if len(p) != branchLen || string(p[:len(cookie)]) != cookie {
+	if len(p) != branchLen || !bytes.EqualFold(p[:len(cookie)], []byte(cookie)) {
 		return b, false
 	}
-	b.marker = p[len(cookie)]
+	b.marker = p[len(cookie)] | 0x20 // in lower case
 	if b.marker != markCall && b.marker != markDialog {
 		return b, false
 	}

@@ -72,7 +72,7 @@ func (f fields) addr(a netip.AddrPort) fields {
 func (f fields) viaTarget(m *wire.Message, v *wire.ViaValue, target netip.AddrPort) fields {
 	f = f.lower(m.Bytes(v.Host))
 	f = f.u16(portOr(v.Port))
-	f = f.bytes(m.Bytes(v.Branch))
+	f = f.lower(m.Bytes(v.Branch))
 	return f.addr(target)
 }
 
