@@ -25,7 +25,7 @@ func (r *Router) sendRequest(s *scratch, c *call, a *attempt, m *wire.Message) {
 // verdict out. resp is the response, if it was one.
 func (r *Router) event(s *scratch, st *stripe, c *call, a *attempt, e event, resp *wire.Message) {
 	v := decide(c.situation(a), e, &c.plan.failover)
-	r.note(s, c, a, e, v)
+	why := r.note(s, c, a, e, v)
 	if v.relay {
 		r.relay(s, st, c, a, resp)
 	}
@@ -59,20 +59,21 @@ func (r *Router) event(s *scratch, st *stripe, c *call, a *attempt, e event, res
 	}
 	switch {
 	case v.next:
-		r.next(s, st, c, orig)
+		if r.next(s, st, c, orig) {
+			r.stats.failovers[why].Add(1)
+		}
 	case v.settle:
 		r.settle(s, st, c, orig)
 	}
-	if c.answered && !c.unresolved() {
-		st.release(&c.raw) // nothing is rendered from it any more
+	if c.answered && c.count == 1 {
+		st.release(&c.raw) // nothing is rendered from it any more, not even an ACK
 	}
 }
 
 // note keeps what became of the attempt for the record, and tells health and
-// the counters.
-func (r *Router) note(s *scratch, c *call, a *attempt, e event, v verdict) {
+// the counters. It returns why the call moves on, if it does.
+func (r *Router) note(s *scratch, c *call, a *attempt, e event, v verdict) (why failoverReason) {
 	var how attemptOutcome
-	var why failoverReason
 	var seen health.Event
 	switch e.kind {
 	case silence:
@@ -84,6 +85,8 @@ func (r *Router) note(s *scratch, c *call, a *attempt, e event, v verdict) {
 		if !c.settled() && !a.abandoned {
 			c.timedOut = true
 		}
+	case cancelUnsure:
+		how = attemptCancelled
 	case unreachable:
 		how, why, seen = attemptICMP, failedICMP, health.CallUnreachable
 		if e.status != 0 {
@@ -101,18 +104,18 @@ func (r *Router) note(s *scratch, c *call, a *attempt, e event, v verdict) {
 		}
 		a.status = e.status
 	default:
-		return
+		return 0
 	}
-	if a.outcome == attemptPending || e.kind == final && !a.abandoned {
+	if a.outcome == attemptPending { // counted once
 		a.outcome, a.ended = how, s.now
 		a.host.connector.stats.attempts[how].Add(1)
+	} else if how == attemptAnswered {
+		a.outcome, a.ended = how, s.now // late, but it is what the caller got
 	}
 	if seen != 0 {
 		a.host.health.Observe(s.now, health.Observation{Event: seen})
 	}
-	if v.next {
-		r.stats.failovers[why].Add(1)
-	}
+	return why
 }
 
 // relay sends a response of attempt a upstream (RFC 3261 16.7 steps 3, 5 and 9).

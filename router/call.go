@@ -177,16 +177,6 @@ func (c *call) pending() bool {
 	return false
 }
 
-// unresolved reports whether an attempt may still bring something.
-func (c *call) unresolved() bool {
-	for i := range c.count {
-		if c.at(i).phase != over {
-			return true
-		}
-	}
-	return false
-}
-
 // arm sets the timer of c to the earliest of its deadlines.
 func (r *Router) arm(st *stripe, c *call, now int64) {
 	at := min(c.resendAt, c.tryingAt, c.endAt)

@@ -169,14 +169,17 @@ func (r *Router) finish(s *scratch, st *stripe, c *call, a *attempt) {
 		r.sendAck(s, c, a, r.original(s, c), m)
 	}
 	if a.phase == over {
-		// A 2xx again, from this host or forked behind it: every one goes
-		// upstream (RFC 3261 16.7 step 5). All else has had its effect.
-		if c.invite() && m.Status < 300 {
+		switch {
+		case !c.invite() || m.Status >= 300:
+			r.stats.drop(dropDuplicate) // it has had its effect
+			return
+		case c.settled():
+			// A 2xx again, from this host or forked behind it: every one goes
+			// upstream (RFC 3261 16.7 step 5).
 			r.relay(s, st, c, a, m)
-		} else {
-			r.stats.drop(dropDuplicate)
+			return
 		}
-		return
+		// It was given up 64·T1 after our CANCEL, and answers all the same.
 	}
 	a.phase = over
 	a.resendAt, a.waitAt, a.cancelAt = never, never, never
