@@ -1,6 +1,7 @@
 package router
 
 import (
+	"bytes"
 	"net/netip"
 
 	"tandem/router/wire"
@@ -24,6 +25,8 @@ type routeSet struct {
 	hop         wire.Value
 	hasHop      bool // hop is the first Route that is not ours
 
+	maddr, port wire.Span // in the request-URI, when its maddr names us
+
 	strict   bool       // a strict router before us put our URI into the request line
 	restored wire.Value // the last Route: what was there before
 }
@@ -39,6 +42,7 @@ func (r *Router) routeSet(s *scratch) (rt routeSet, status int) {
 		rt.strict = true
 		user = rt.target.User
 	}
+	r.stripMaddr(m, &rt)
 	routes := m.Values(wire.HeaderRoute)
 	for v, ok := routes.Next(); ok; v, ok = routes.Next() {
 		rt.restored = v
@@ -81,6 +85,25 @@ func (r *Router) routeSet(s *scratch) (rt routeSet, status int) {
 	return rt, 0
 }
 
+// stripMaddr takes a maddr out of the target that names us, with the port that
+// belonged to it: they told the sender how to reach us and no more.
+func (r *Router) stripMaddr(m *wire.Message, rt *routeSet) {
+	u := &rt.target
+	maddr, ok := wire.Param(m.Data, u.Params, "maddr")
+	if _, own := r.own(m.Bytes(maddr), u.Port); !ok || !own {
+		return
+	}
+	if t, ok := wire.Param(m.Data, u.Params, "transport"); ok && !bytes.EqualFold(m.Bytes(t), []byte("udp")) {
+		return
+	}
+	rt.maddr = wire.Span{Start: maddr.Start - uint32(len(";maddr=")), End: maddr.End}
+	u.Params = wire.Span{}
+	if u.Port != 0 && u.Port != defaultPort {
+		rt.port = wire.Span{Start: u.Host.End, End: u.HostPort.End}
+		u.Port = 0
+	}
+}
+
 func looksLikeToken(user []byte) bool {
 	_, ok := parseToken(user)
 	return ok
@@ -115,17 +138,17 @@ func (r *Router) forwardDialog(s *scratch, rt *routeSet) {
 		r.refuseForward(s, 503, dropRate)
 		return
 	}
-	if m.MaxForwards == 0 {
-		r.refuseForward(s, 483, dropMaxForwards)
-		return
-	}
-	if r.looped(s) {
-		r.refuseForward(s, 482, dropForbidden)
+	if status, why := r.objection(s, rt); status != 0 {
+		r.refuseForward(s, status, why)
 		return
 	}
 	hop, strict, ok := r.nextHop(m, rt)
 	if !ok {
-		r.refuseForward(s, 400, dropDefective)
+		status := 400
+		if !rt.hasHop && rt.target.Scheme == wire.OtherScheme {
+			status = 416
+		}
+		r.refuseForward(s, status, dropDefective)
 		return
 	}
 	dest, ok := destination(m, &hop)
@@ -133,10 +156,7 @@ func (r *Router) forwardDialog(s *scratch, rt *routeSet) {
 		r.refuseForward(s, 503, dropUnresolved)
 		return
 	}
-	out := rt.listener
-	if rt.own < 2 {
-		out, ok = r.listenerFor(dest.Addr(), s.listener)
-	}
+	out, ok := r.listenerFor(dest.Addr(), rt.listener)
 	if !ok || !r.allowed(dest) {
 		r.refuseForward(s, 403, dropForbidden)
 		return
@@ -144,21 +164,17 @@ func (r *Router) forwardDialog(s *scratch, rt *routeSet) {
 	r.stats.dialog.Add(1)
 	e := &s.edits
 	r.beginForward(s, out, dest)
-	if strict || rt.strict {
-		e.Replace(m.RequestURI, m.Bytes(hopURI(&hop, rt, strict).Whole))
-	}
 	switch {
-	case strict && rt.own > 0:
-		m.DeleteValues(e, rt.first, rt.hop)
 	case strict:
-		m.DeleteValue(e, rt.hop)
-	case rt.own > 0:
-		m.DeleteValues(e, rt.first, rt.last)
+		e.Replace(m.RequestURI, m.Bytes(hop.Whole))
+	case rt.strict:
+		e.Replace(m.RequestURI, m.Bytes(rt.target.Whole))
+	default:
+		e.Delete(rt.maddr)
+		e.Delete(rt.port)
 	}
-	if rt.strict && !(rt.own > 0 && rt.last == rt.restored) {
-		m.DeleteValue(e, rt.restored)
-	}
-	if strict {
+	deleteRoutes(e, m, rt, strict)
+	if strict && !rt.strict {
 		// RFC 3261 16.6 step 6: the request-URI goes to the end of the route set.
 		start := len(s.text)
 		s.text = append(s.text, "Route: <"...)
@@ -169,12 +185,45 @@ func (r *Router) forwardDialog(s *scratch, rt *routeSet) {
 	s.out.Send(out, dest, e.Apply(s.out.Buf(), wire.Span{End: m.Body.End}))
 }
 
-// hopURI is what goes into the request line.
-func hopURI(hop *wire.URI, rt *routeSet, strict bool) *wire.URI {
-	if strict {
-		return hop
+// objection is what RFC 3261 16.3 has against forwarding an in-dialog request.
+func (r *Router) objection(s *scratch, rt *routeSet) (status int, why dropReason) {
+	m := &s.m
+	begun := m.Method == wire.ACK || m.Method == wire.CANCEL // what their INVITE was not refused for
+	switch {
+	case m.MaxForwards == 0:
+		return 483, dropMaxForwards
+	case r.looped(s):
+		return 482, dropForbidden
+	case m.MaxBreadth == 0 && !begun:
+		return 440, dropForbidden
+	case m.Find(wire.HeaderProxyRequire) >= 0 && !begun:
+		return 420, dropForbidden
 	}
-	return &rt.target
+	return 0, 0
+}
+
+// deleteRoutes takes the Route values out that have been used: ours, a strict
+// router that the request goes to, and what a strict router before us put last.
+func deleteRoutes(e *wire.Edits, m *wire.Message, rt *routeSet, strict bool) {
+	first, last := rt.first, rt.last
+	n := rt.own
+	switch {
+	case strict:
+		if last = rt.hop; n == 0 {
+			first = rt.hop
+		}
+		n++
+	case rt.strict && !rt.hasHop: // nothing is left between ours and the last
+		if last = rt.restored; n == 0 {
+			first = rt.restored
+		}
+		n++
+	case rt.strict:
+		m.DeleteValue(e, rt.restored)
+	}
+	if n > 0 {
+		m.DeleteValues(e, first, last)
+	}
 }
 
 // nextHop is the first Route that is not ours, or the request-URI. strict is
@@ -228,7 +277,12 @@ func (r *Router) refuseForward(s *scratch, status int, why dropReason) {
 		r.stats.drop(why)
 		return
 	}
-	r.reply(s, s.callKey(&r.keys[0], &s.m), reply{status: status})
+	key := s.callKey(&r.keys[0], &s.m)
+	if status == 420 {
+		r.replyUnsupported(s, key)
+		return
+	}
+	r.reply(s, key, reply{status: status})
 }
 
 // beginForward starts the edits that every statelessly forwarded request has:
