@@ -1,0 +1,337 @@
+package router
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"tandem/config/catalog"
+)
+
+// sends checks what was sent, in order, and returns it.
+func sends(t testing.TB, got []sent, want ...string) []sent {
+	t.Helper()
+	if want == nil {
+		want = []string{}
+	}
+	require.Equal(t, want, summary(got))
+	return got
+}
+
+// inject puts a header line in front of Content-Length, whatever is there already.
+func inject(text, line string) string {
+	return strings.Replace(text, "Content-Length: 0\r\n", line+"\r\nContent-Length: 0\r\n", 1)
+}
+
+func (g *rig) dropped(why dropReason) int { return int(g.r.stats.drops[why].Load()) }
+
+func TestRFC3261_16_3_1_MalformedPartsAreForwardedUnchanged(t *testing.T) {
+	lines := []string{
+		"Contact: <<sip:not closed",
+		"Date: yesterday, or so",
+		"Expires: soon",
+		"X-Empty:",
+		"A line without a colon",
+		"Subject: folded\r\n  over two lines",
+		"Warning: 399 \"unterminated",
+		"Record-Route: sip:a bad one",
+		"Content-Type: ////",
+	}
+	text := invite("Contact:")
+	for _, l := range lines {
+		text = inject(text, l)
+	}
+	g := newRig(t, twoRegions())
+	all := sends(t, g.from(caller, text), "caller 100 INVITE", "east1 INVITE")
+	require.Contains(t, all[1].text, strings.Join(lines, "\r\n"))
+}
+
+func TestRFC3261_16_3_1_UnknownMethodIsForwarded(t *testing.T) {
+	for _, method := range []string{"FROBNICATE", "invite", "x-1.%'~"} {
+		g := newRig(t, twoRegions())
+		all := sends(t, g.from(caller, request(method, dialled)), "east1 "+method)
+		sends(t, g.from(east1, respond(all[0], 200)), "caller 200 "+method)
+	}
+}
+
+func TestRFC3261_16_3_1_Defects(t *testing.T) {
+	base := invite()
+	for name, c := range map[string]struct {
+		text   string
+		status string
+	}{
+		"version 3.0":             {strings.Replace(base, "SIP/2.0", "SIP/3.0", 1), "505"},
+		"version 1.0":             {strings.Replace(base, "SIP/2.0", "SIP/1.0", 1), "505"},
+		"two From":                {inject(base, "From: <sip:a@b>;tag=2"), "400"},
+		"two From, compact":       {inject(base, "f: <sip:a@b>;tag=2"), "400"},
+		"two To":                  {inject(base, "To: <sip:a@b>"), "400"},
+		"two Call-ID":             {inject(base, "i: other"), "400"},
+		"two CSeq":                {inject(base, "CSeq: 1 INVITE"), "400"},
+		"two Max-Forwards":        {inject(base, "Max-Forwards: 70"), "400"},
+		"two Content-Length":      {inject(base, "l: 0"), "400"},
+		"CSeq without a number":   {invite("CSeq: INVITE"), "400"},
+		"CSeq without a method":   {invite("CSeq: 1"), "400"},
+		"CSeq too large":          {invite("CSeq: 4294967296 INVITE"), "400"},
+		"CSeq negative":           {invite("CSeq: -1 INVITE"), "400"},
+		"method mismatch":         {invite("CSeq: 1 BYE"), "400"},
+		"missing To":              {invite("To:"), "400"},
+		"missing From":            {invite("From:"), "400"},
+		"missing Call-ID":         {invite("Call-ID:"), "400"},
+		"missing CSeq":            {invite("CSeq:"), "400"},
+		"Max-Forwards 256":        {invite("Max-Forwards: 256"), "400"},
+		"Max-Forwards a word":     {invite("Max-Forwards: many"), "400"},
+		"space in request-URI":    {strings.Replace(base, dialled, "sip:a b@c", 1), "400"},
+		"short body (18.3)":       {strings.Replace(base, "Content-Length: 0", "Content-Length: 10", 1), "400"},
+		"negative Content-Length": {strings.Replace(base, "Content-Length: 0", "Content-Length: -1", 1), "400"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newRig(t, twoRegions())
+			all := g.from(caller, c.text)
+			require.Len(t, all, 1)
+			require.Equal(t, caller, all[0].to)
+			require.Equal(t, c.status, strings.Fields(startLine(all[0].text))[1])
+			require.Zero(t, g.r.Live(), "a refusal leaves no state")
+			// An ACK with the same defect is never answered.
+			ack := strings.ReplaceAll(c.text, "INVITE", "ACK")
+			require.Empty(t, g.from(caller, ack))
+		})
+	}
+}
+
+func TestRFC3261_16_3_1_MissingViaCannotBeAnswered(t *testing.T) {
+	g := newRig(t, twoRegions())
+	require.Empty(t, g.from(caller, invite("Via:")))
+	require.Equal(t, 1, g.dropped(dropDefective))
+}
+
+func TestRFC3261_16_3_2_UnknownScheme(t *testing.T) {
+	for _, uri := range []string{"http://example.com/", "im:bob@example.com", "urn:service:sos", "nobodyKnowsThisScheme:totallyopaquecontent", "sips:+15550000001@198.51.100.1"} {
+		g := newRig(t, twoRegions())
+		sends(t, g.from(caller, request("INVITE", uri)), "caller 416 INVITE")
+	}
+}
+
+func TestRFC3261_16_3_3_MaxForwardsZero(t *testing.T) {
+	for _, c := range []struct{ method, uri, want string }{
+		{"INVITE", dialled, "483"},
+		{"MESSAGE", dialled, "483"},
+		{"FROBNICATE", dialled, "483"},
+		{"OPTIONS", dialled, "200"}, // may be answered as if it were for us
+		{"OPTIONS", "sip:198.51.100.1", "200"},
+	} {
+		g := newRig(t, twoRegions())
+		sends(t, g.from(caller, request(c.method, c.uri, "Max-Forwards: 0")), "caller "+c.want+" "+c.method)
+	}
+}
+
+func TestRFC3261_16_3_5_ProxyRequire(t *testing.T) {
+	g := newRig(t, twoRegions())
+	all := sends(t, g.from(caller, inject(invite("Proxy-Require: foo, bar"), "proxy-require: baz")), "caller 420 INVITE")
+	require.Equal(t, "foo bar baz", strings.Join(header(all[0].text, "Unsupported"), " "))
+	require.Zero(t, g.r.Live())
+}
+
+func TestRFC3261_16_3_5_ProxyRequireInDialog(t *testing.T) {
+	d := newDialog(t, newRig(t, twoRegions()))
+	all := sends(t, d.g.from(caller, d.byCaller("INVITE", "Proxy-Require: foo")), "caller 420 INVITE")
+	require.Equal(t, []string{"foo"}, header(all[0].text, "Unsupported"))
+	sends(t, d.g.from(callee, d.byCallee("BYE", "Proxy-Require: foo")), "callee 420 BYE")
+}
+
+func TestRFC3261_16_3_5_ProxyRequireInAckAndCancelIsIgnored(t *testing.T) {
+	g := newRig(t, twoRegions())
+	inv := g.call()
+	g.from(east1, respond(inv, 180))
+	sends(t, g.from(caller, request("CANCEL", dialled, "Proxy-Require: foo")), "caller 200 CANCEL", "east1 CANCEL")
+
+	d := newDialog(t, newRig(t, twoRegions()))
+	sends(t, d.g.from(caller, d.byCaller("ACK", "Proxy-Require: foo")), "callee ACK")
+	sends(t, d.g.from(caller, d.byCaller("CANCEL", "Proxy-Require: foo")), "callee CANCEL")
+}
+
+func TestRFC5393_5_3_3_MaxBreadth(t *testing.T) {
+	for _, c := range []struct{ received, forwarded string }{
+		{"Max-Breadth:", "60"},
+		{"Max-Breadth: 60", "60"},
+		{"Max-Breadth: 1", "1"},
+		{"Max-Breadth: 1000", "1000"},
+	} {
+		g := newRig(t, twoRegions())
+		all := sends(t, g.from(caller, invite(c.received)), "caller 100 INVITE", "east1 INVITE")
+		require.Equal(t, []string{c.forwarded}, header(all[1].text, "Max-Breadth"))
+	}
+	for _, method := range []string{"INVITE", "MESSAGE"} {
+		g := newRig(t, twoRegions())
+		sends(t, g.from(caller, request(method, dialled, "Max-Breadth: 0")), "caller 440 "+method)
+	}
+	d := newDialog(t, newRig(t, twoRegions()))
+	sends(t, d.g.from(caller, d.byCaller("INVITE", "Max-Breadth: 0")), "caller 440 INVITE")
+	sends(t, d.g.from(caller, d.byCaller("ACK", "Max-Breadth: 0")), "callee ACK")
+}
+
+func TestRFC3261_17_2_1_TryingAtOnceForInviteOnly(t *testing.T) {
+	g := newRig(t, twoRegions())
+	all := sends(t, g.from(caller, invite("Timestamp: 54.7")), "caller 100 INVITE", "east1 INVITE")
+	require.Equal(t, []string{"54.7"}, header(all[0].text, "Timestamp")) // 8.2.6.1
+	require.NotContains(t, header(all[0].text, "To")[0], "tag=")
+
+	for _, method := range []string{"MESSAGE", "SUBSCRIBE", "OPTIONS", "FROBNICATE"} {
+		g := newRig(t, twoRegions())
+		sends(t, g.from(caller, request(method, dialled)), "east1 "+method)
+	}
+}
+
+func TestRFC3261_17_1_1_3_AckIsNeverAnswered(t *testing.T) {
+	stranger := addr("203.0.113.200:5060")
+	d := newDialog(t, newRig(t, twoRegions()))
+	for name, c := range map[string]struct {
+		source netip.AddrPort
+		text   string
+	}{
+		"of nothing":             {caller, request("ACK", dialled, "Call-ID: other")},
+		"of an unknown number":   {caller, request("ACK", "sip:+19@198.51.100.1", "Call-ID: other")},
+		"untrusted":              {stranger, request("ACK", dialled, "Call-ID: other")},
+		"Max-Forwards spent":     {caller, request("ACK", dialled, "Call-ID: other", "Max-Forwards: 0")},
+		"unknown scheme":         {caller, request("ACK", "http://x/", "Call-ID: other")},
+		"forged token":           {caller, request("ACK", dialled, "Route: <sip:td"+strings.Repeat("0", tokenLen-2)+"@198.51.100.1;lr>")},
+		"foreign Route":          {caller, request("ACK", dialled, "Call-ID: other", "Route: <sip:203.0.113.7;lr>")},
+		"dialog, spent":          {caller, d.byCaller("ACK", "Max-Forwards: 0")},
+		"dialog, to ourselves":   {caller, strings.Replace(d.byCaller("ACK"), "agent@203.0.113.99", "agent@198.51.100.1", 1)},
+		"dialog, to a name":      {caller, strings.Replace(d.byCaller("ACK"), "agent@203.0.113.99", "agent@example.com", 1)},
+		"dialog, to a bad Route": {caller, strings.Replace(d.byCaller("ACK"), ";lr>", ";lr>, <sip:", 1)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.Empty(t, d.g.from(c.source, c.text))
+		})
+	}
+}
+
+func TestRFC3261_16_3_RefusalsKeepNoStateAndSwallowTheirAck(t *testing.T) {
+	g := newRig(t, twoRegions())
+	unknown := "sip:+19995550000@198.51.100.1"
+	first := sends(t, g.from(caller, request("INVITE", unknown)), "caller 404 INVITE")
+	again := sends(t, g.from(caller, request("INVITE", unknown)), "caller 404 INVITE")
+	require.Equal(t, first, again, "a retransmission gets the same answer, tag included")
+	require.Empty(t, g.pass(2*time.Second), "and nothing retransmits it")
+	require.Empty(t, g.from(caller, request("ACK", unknown, "To: "+header(first[0].text, "To")[0])))
+	require.Equal(t, 1, g.dropped(dropAckOwn))
+	require.Zero(t, g.r.Live())
+}
+
+func TestRFC3261_16_5_TheNumberDecides(t *testing.T) {
+	for _, c := range []struct{ uri, want string }{
+		{"sip:+15550000001@198.51.100.1", "east1 INVITE"},
+		{"sip:+15550000001@elsewhere.example.com:7777;user=phone", "east1 INVITE"},
+		{"sip:+1-555-000.0001@x", "east1 INVITE"},
+		{"sip:%2B15550000001@x", "east1 INVITE"},
+		{"sip:+15550000001;npdi=yes:secret@x", "east1 INVITE"},
+		{"tel:+1-555-000-0001", "east1 INVITE"},
+		{"SIP:+15550000001@x", "east1 INVITE"},
+		{"sip:+15550000002@198.51.100.1", "caller 404 INVITE"},
+		{"sip:15550000001@198.51.100.1", "caller 404 INVITE"},
+		{"sip:bob@198.51.100.1", "caller 404 INVITE"},
+		{"sip:198.51.100.1", "caller 404 INVITE"},
+		{"sip:+1555000000111111111111111111111111111111111111@x", "caller 404 INVITE"},
+	} {
+		t.Run(c.uri, func(t *testing.T) {
+			g := newRig(t, twoRegions())
+			all := summary(g.from(caller, request("INVITE", c.uri)))
+			require.Equal(t, c.want, all[len(all)-1])
+		})
+	}
+}
+
+func TestRFC3261_16_5_EachTargetOnce(t *testing.T) {
+	p := twoRegions()
+	// The second connector lists the first one's host again.
+	p.Catalog.Connectors[1].Hosts = []catalog.Host{hostAt(east1)}
+	g := newRig(t, p)
+	inv := g.call()
+	sends(t, g.from(east1, respond(inv, 503)), "east1 ACK", "caller 503 INVITE")
+}
+
+func TestRFC3261_16_5_NothingToTry(t *testing.T) {
+	for code, want := range map[int]string{503: "503", 480: "480", 0: "480"} {
+		p := twoRegions()
+		p.Failover.ExhaustedCode = code
+		for i := range p.Catalog.Connectors {
+			p.Catalog.Connectors[i].State = catalog.Draining
+		}
+		g := newRig(t, p)
+		sends(t, g.from(caller, invite()), "caller 100 INVITE", "caller "+want+" INVITE")
+	}
+}
+
+func TestRFC3261_10_RegisterIsRefused(t *testing.T) {
+	g := newRig(t, twoRegions())
+	all := sends(t, g.from(caller, request("REGISTER", "sip:198.51.100.1")), "caller 405 REGISTER")
+	require.NotEmpty(t, header(all[0].text, "Allow"))
+}
+
+func TestRFC3261_11_OptionsForUs(t *testing.T) {
+	g := newRig(t, twoRegions())
+	for _, uri := range []string{"sip:198.51.100.1", "sip:198.51.100.1:5060", "sip:ping@198.51.100.1"} {
+		all := sends(t, g.from(caller, request("OPTIONS", uri)), "caller 200 OPTIONS")
+		require.NotEmpty(t, header(all[0].text, "Allow"))
+		require.NotEmpty(t, header(all[0].text, "Accept"))
+		require.Contains(t, header(all[0].text, "To")[0], ";tag=")
+	}
+	require.Zero(t, g.r.Live())
+}
+
+// A connector may ask whether we are alive, with any request-URI; it may not call.
+func TestOptionsFromAConnectorIsAnswered(t *testing.T) {
+	for _, uri := range []string{"sip:198.51.100.1", dialled, "sip:+19@198.51.100.1"} {
+		g := newRig(t, twoRegions())
+		sends(t, g.from(east1, request("OPTIONS", uri, "Via: SIP/2.0/UDP 203.0.113.1:5060;branch=z9hG4bKping")), "east1 200 OPTIONS")
+		require.Zero(t, g.r.Live())
+	}
+	g := newRig(t, twoRegions())
+	sends(t, g.from(east1, invite("Via: SIP/2.0/UDP 203.0.113.1:5060;branch=z9hG4bKcall")), "east1 403 INVITE")
+}
+
+func TestRFC3261_12_2_2_UnknownDialogIsNeverRoutedByNumber(t *testing.T) {
+	for _, method := range []string{"INVITE", "BYE", "MESSAGE", "PRACK"} {
+		g := newRig(t, twoRegions())
+		sends(t, g.from(caller, request(method, dialled, "To: <sip:x@y>;tag=unknown")), "caller 481 "+method)
+	}
+}
+
+func TestUntrustedSources(t *testing.T) {
+	stranger := addr("203.0.113.200:5060")
+	text := func(method string) string {
+		return request(method, dialled, "Via: SIP/2.0/UDP 203.0.113.200:5060;branch=z9hG4bKx")
+	}
+	g := newRig(t, twoRegions())
+	for _, method := range []string{"INVITE", "MESSAGE", "CANCEL", "OPTIONS", "BYE"} {
+		sends(t, g.from(stranger, text(method)), "203.0.113.200:5060 403 "+method)
+	}
+	require.Empty(t, g.from(stranger, text("ACK")))
+	for range 10 * untrustedReplyRate {
+		g.from(stranger, text("INVITE"))
+	}
+	require.Empty(t, g.from(stranger, text("INVITE")), "403s are bounded")
+	require.Zero(t, g.r.Live())
+
+	p := twoRegions()
+	p.Untrusted = Drop
+	g = newRig(t, p)
+	for _, method := range []string{"INVITE", "MESSAGE", "CANCEL", "OPTIONS", "BYE", "ACK"} {
+		require.Empty(t, g.from(stranger, text(method)), method)
+	}
+	require.Empty(t, g.from(stranger, strings.Replace(text("INVITE"), "SIP/2.0", "SIP/3.0", 1)))
+}
+
+// A trunk that asks for a Route of its own gets its 403 and is not taken for a stranger.
+func TestForeignRouteIsForbidden(t *testing.T) {
+	g := newRig(t, twoRegions())
+	sends(t, g.from(caller, invite("Route: <sip:203.0.113.7;lr>")), "caller 403 INVITE")
+	sends(t, g.from(caller, invite("Route: <sip:198.51.100.1;lr>, <sip:203.0.113.7;lr>")), "caller 403 INVITE")
+	require.Empty(t, g.r.records, "nothing about an untrusted source in the log")
+	for range 2 * untrustedReplyRate {
+		sends(t, g.from(caller, invite("Route: <sip:203.0.113.7;lr>")), "caller 403 INVITE")
+	}
+}
