@@ -253,11 +253,15 @@ func sipgoDiffers(m *wire.Message) bool {
 	if strings.Contains(text(m, m.CallID), "\r\n") {
 		return true // folds are turned into one space
 	}
-	for _, s := range []wire.Span{m.TopVia.Value, m.From.Params, m.To.Params} {
+	sentBy := wire.Span{Start: m.TopVia.Value.Start, End: m.TopVia.Value.End - uint32(m.TopVia.Params.Len())}
+	for i, s := range []wire.Span{sentBy, m.TopVia.Params, m.From.Params, m.To.Params} {
 		part := text(m, s)
 		params := strings.ToLower(part)
+		if i == 0 {
+			part = strings.Replace(part, " ", "", 1)
+		}
 		switch {
-		case strings.ContainsAny(strings.Replace(part, " ", "", 1), " \t\r\n"):
+		case strings.ContainsAny(part, " \t\r\n"):
 			return true // white space around ";", "=", "/" and ":" becomes part of names and values
 		case strings.Contains(part, `"`):
 			return true // ";", "=" and "," in a quoted value separate
