@@ -39,7 +39,7 @@ func TestE2E_UntrustedSource403(t *testing.T) {
 	n := l.serve(onlyCaller + twoConnectors)
 	d := stranger.call(n.addr, "+15550000001").start()
 	d.fails(403)
-	line := n.logged(l.place(`127\.0\.0\.66`))
+	line := n.logged(regexp.QuoteMeta(stranger.addr.String()))
 	require.Contains(t, fmt.Sprint(line), "sources", "the log line shows the stanza that would admit the source")
 	first.quiet(settle)
 	n.goodCall(caller, first, "+15550000001")

@@ -4,6 +4,7 @@ package main_test
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -78,11 +79,13 @@ func wantForwarded(t *testing.T, sent, m message, n *node, host string) {
 	require.NoError(t, err)
 	require.Equal(t, fmt.Sprint(hops-1), m.header("Max-Forwards"), "one less than received")
 
+	require.Equal(t, "60", m.header("Max-Breadth"), "RFC 5393 5.3.3")
+
 	rest := func(m message) (lines []string) {
 		for _, line := range strings.Split(m.head(), "\r\n")[1:] {
 			name, _, _ := strings.Cut(line, ":")
 			switch name {
-			case "Via", "Record-Route", "Max-Forwards":
+			case "Via", "Record-Route", "Max-Forwards", "Max-Breadth":
 			default:
 				lines = append(lines, line)
 			}
@@ -133,7 +136,7 @@ func TestE2E_AllFail503(t *testing.T) {
 	require.Empty(t, final.headers("Retry-After"), "carriers reroute on a 503 without it")
 	first.expect("ACK")
 	second.expect("ACK")
-	line := n.logged("+15550000001|" + d.id)
+	line := n.logged(regexp.QuoteMeta(d.id))
 	for _, part := range []string{"first", "second", "500", "504"} {
 		require.Contains(t, fmt.Sprint(line), part, "the log line of a failed call names every attempt")
 	}

@@ -36,7 +36,7 @@ const (
 	settle     = 200 * time.Millisecond // how long what must not happen is watched for
 	binaryEnv  = "TANDEM_E2E_BINARY"    // the binary under test, when it is built already
 	sippHint   = "sipp is not installed. Run: apt-get install -y sip-tester"
-	dropMetric = `^tandem_.*drop.*_total`
+	dropMetric = `^tandem_(udp_)?dropped_total`
 	readyEvery = 20 * time.Millisecond
 )
 
@@ -79,7 +79,15 @@ func binary(t testing.TB) string {
 // in configs too; place maps them into the lab's own 127.x.y.0/24.
 type lab struct {
 	t   testing.TB
-	net string // "127.x.y."
+	net string // "127.x.y.", or another network's beginning
+}
+
+// admin is a loopback address everywhere, as the config demands.
+func (l *lab) admin(port int) string {
+	if !strings.HasPrefix(l.net, "127.") {
+		return fmt.Sprintf("127.0.0.1:%d", port)
+	}
+	return fmt.Sprintf("%s1:%d", l.net, port)
 }
 
 var labs atomic.Uint32
@@ -100,12 +108,8 @@ func newLab(t testing.TB) *lab {
 	return nil
 }
 
-// place maps 127.0.0.N into the lab's network. In a network namespace of its
-// own a test has no lab network and addresses stay as they are.
+// place maps 127.0.0.N into the lab's network.
 func (l *lab) place(text string) string {
-	if l.net == "" {
-		return text
-	}
 	return strings.ReplaceAll(text, "127.0.0.", l.net)
 }
 
@@ -135,7 +139,7 @@ type node struct {
 // Every test's config begins with these lines; place maps the addresses.
 const configHead = `
 listen: [udp://127.0.0.1:5060]
-admin: {listen: 127.0.0.1:8080}
+admin: {listen: ADMIN}
 state_dir: STATE
 `
 
@@ -158,9 +162,9 @@ func (l *lab) serve(config string) *node {
 	state := filepath.Join(dir, "state")
 	require.NoError(l.t, os.Mkdir(state, 0o700))
 	path := filepath.Join(dir, "tandem.yaml")
-	text := l.place(strings.Replace(configHead, "STATE", state, 1) + config)
+	text := strings.NewReplacer("STATE", state, "ADMIN", l.admin(8080)).Replace(l.place(configHead + config))
 	require.NoError(l.t, os.WriteFile(path, []byte(text), 0o600))
-	n := &node{lab: l, t: l.t, addr: l.addr("127.0.0.1"), admin: l.place("127.0.0.1:8080"), config: path}
+	n := &node{lab: l, t: l.t, addr: l.addr("127.0.0.1"), admin: l.admin(8080), config: path}
 	n.start()
 	return n
 }

@@ -4,6 +4,7 @@ package main_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -123,7 +124,7 @@ func TestE2E_SecondProcessIsRefused(t *testing.T) {
 	text, err := os.ReadFile(n.config)
 	require.NoError(t, err)
 	other := t.TempDir() // another state directory and admin address: only the listener is the same
-	second := strings.Replace(string(text), l.place("127.0.0.1:8080"), l.place("127.0.0.1:8081"), 1)
+	second := strings.Replace(string(text), l.admin(8080), l.admin(8081), 1)
 	second = regexp.MustCompile(`(?m)^state_dir: .*$`).ReplaceAllString(second, "state_dir: "+other)
 	path := filepath.Join(other, "second.yaml")
 	require.NoError(t, os.WriteFile(path, []byte(second), 0o600))
@@ -210,9 +211,24 @@ func TestE2E_MetricsFromTheFirstScrape(t *testing.T) {
 	n := l.serve(twoConnectors)
 	resp, err := http.Get("http://" + n.admin + "/metrics")
 	require.NoError(t, err)
+	page, err := io.ReadAll(resp.Body)
 	_ = resp.Body.Close()
+	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, resp.StatusCode)
-	require.Zero(t, n.metric(`^tandem_calls.*group="support"`))
+	for _, series := range []string{
+		`^tandem_calls_total{outcome="answered",route="support"}`,
+		`^tandem_attempts_total{connector="first",outcome="answered"}`,
+		`^tandem_attempts_total{connector="second",outcome="silent"}`,
+		`^tandem_failovers_total{reason="icmp"}`,
+		`^tandem_host_state{connector="second",.*state="down"}`,
+		`^tandem_dropped_total{reason="not_sip"}`,
+	} {
+		require.Zero(t, n.metric(series))
+		require.Regexp(t, "(?m)"+series, string(page))
+	}
+	require.Regexp(t, `(?m)^tandem_host_probe_rtt_seconds{connector="second",`, string(page))
 	n.goodCall(caller, first, "+15550000001")
-	require.Equal(t, 1.0, n.metric(`^tandem_calls.*group="support".*`))
+	require.Equal(t, 1.0, n.metric(`^tandem_calls_total{outcome="answered",route="support"}`))
+	require.Equal(t, 1.0, n.metric(`^tandem_calls_total`))
+	require.Equal(t, 1.0, n.metric(`^tandem_attempts_total{connector="first",outcome="answered"}`))
 }
