@@ -25,6 +25,7 @@ const (
 	demoShortest = 3 * time.Second
 	demoMaxRate  = 200 // calls a second that sipgo's phones carry with ease
 	demoLook     = 20 * time.Millisecond
+	demoBurst    = 8 // calls placed at one moment
 )
 
 func newDemo() *cobra.Command {
@@ -113,8 +114,6 @@ type show struct {
 
 // run places calls for the duration, then waits until all are over.
 func (s *show) run(ctx context.Context, duration time.Duration) error {
-	calls := time.NewTicker(time.Second / time.Duration(s.story.rate))
-	defer calls.Stop()
 	second := time.NewTicker(time.Second)
 	defer second.Stop()
 	look := time.NewTicker(demoLook)
@@ -126,14 +125,13 @@ func (s *show) run(ctx context.Context, duration time.Duration) error {
 	s.story.title()
 	for placing := true; placing || s.story.live() > 0; {
 		select {
-		case <-calls.C:
-			if placing {
-				s.place()
-			}
 		case h := <-s.heard:
 			s.story.hear(h)
 		case <-look.C:
 			s.story.look()
+			if placing {
+				s.place()
+			}
 		case <-second.C:
 			s.story.picture()
 		case <-death:
@@ -159,11 +157,15 @@ func (s *show) run(ctx context.Context, duration time.Duration) error {
 	return nil
 }
 
-// place starts a call; what becomes of it is heard. Each call is heard of until
-// it is over, and run waits for that.
+// place starts the calls that are due. Each is heard of until it is over, and
+// run waits for that. When the machine was too busy to place them in time, they
+// are made up for, but not all at once.
 func (s *show) place() {
-	s.story.placed++
-	go s.caller.call(func(h happening) { s.heard <- h }, s.lifeOf)
+	due := int(s.story.now().Seconds()*float64(s.story.rate)) - s.story.placed
+	for range min(due, demoBurst) {
+		s.story.placed++
+		go s.caller.call(func(h happening) { s.heard <- h }, s.lifeOf)
+	}
 }
 
 func (s *show) lifeOf(name string) *life {
@@ -176,8 +178,12 @@ func (s *show) lifeOf(name string) *life {
 }
 
 // demoConfig is a node on loopback with free ports. Probes are faster than the
-// default, so that a short demo shows the return of a connector.
+// default, so that a short demo shows the return of a connector; and a connector
+// that dies after a 100 (sipgo sends one when the machine is busy) is given up
+// sooner.
 func demoConfig(connectors []*connector) *config.Config {
+	failover := catalog.DefaultFailover()
+	failover.Progress = 3 * time.Second
 	health := catalog.DefaultHealth()
 	health.Interval, health.FastInterval, health.Timeout = time.Second, 250*time.Millisecond, 500*time.Millisecond
 	cfg := &config.Config{
@@ -187,7 +193,7 @@ func demoConfig(connectors []*connector) *config.Config {
 		Secrets:     [][]byte{newSecret()},
 		RecordRoute: true,
 		Workers:     1,
-		Failover:    catalog.DefaultFailover(),
+		Failover:    failover,
 		Health:      health,
 	}
 	group := catalog.Group{Name: "support", Numbers: []catalog.Numbers{{Kind: catalog.Exact, First: demoNumber}}}

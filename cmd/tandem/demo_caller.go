@@ -77,7 +77,7 @@ func (c *caller) call(tell func(happening), lifeOf func(connector string) *life)
 	if begun != nil {
 		defer context.AfterFunc(begun.ctx, cancel)()
 	}
-	err = dialog.Bye(ctx)
+	err = dialog.WriteBye(ctx, c.bye(dialog))
 	switch {
 	case begun == nil || !alive(begun.ctx):
 		tell(happening{id: id, kind: callCut})
@@ -86,6 +86,18 @@ func (c *caller) call(tell func(happening), lifeOf func(connector string) *life)
 	default:
 		tell(happening{id: id, kind: callEnded})
 	}
+}
+
+// bye is the BYE of a dialog, which sipgo completes. It leaves by the caller's
+// own socket: without Laddr sipgo opens another.
+func (c *caller) bye(dialog *sipgo.DialogClientSession) *sip.Request {
+	target := dialog.InviteRequest.Recipient
+	if contact := dialog.InviteResponse.Contact(); contact != nil {
+		target = contact.Address
+	}
+	req := sip.NewRequest(sip.BYE, *target.Clone())
+	req.Laddr = dialog.InviteRequest.Laddr
+	return req
 }
 
 // place sends the INVITE, waits for the answer and acknowledges it.

@@ -14,7 +14,7 @@ import (
 // the 200 ms after which sipgo sends a 100 of its own: a call that has had no
 // answer at all can still move on when the connector dies.
 const (
-	thinkTime = 120 * time.Millisecond
+	thinkTime = 100 * time.Millisecond
 	ringTime  = 15 * time.Millisecond // sipgo reorders responses sent back to back
 )
 
@@ -54,8 +54,7 @@ func newConnector(name string) (*connector, error) {
 func (c *connector) start() error {
 	l := &life{setup: make(map[string]bool), up: make(map[string]bool)}
 	l.ctx, l.die = context.WithCancel(context.Background())
-	var err error
-	l.phone, err = newPhone(c.name, c.addr, func(p *phone) error {
+	_, err := newPhone(c.name, c.addr, func(p *phone) error {
 		l.phone = p
 		server, err := sipgo.NewServer(p.ua, sipgo.WithServerLogger(quiet))
 		if err != nil {

@@ -55,7 +55,7 @@ func (s *story) title() {
 	for _, name := range s.names {
 		fmt.Fprintf(s.out, "  %-35s", name+": calls a second")
 	}
-	fmt.Fprintf(s.out, "%6s %9s\n", "lost", "talking")
+	fmt.Fprintf(s.out, "%6s %6s\n", "lost", "live")
 }
 
 // picture is one second in one line.
@@ -66,7 +66,7 @@ func (s *story) picture() {
 		bar := strings.Repeat("#", min(n*20/max(s.rate, 1), 20))
 		fmt.Fprintf(s.out, "  %4d %-20s %-9s", n, bar, s.states[name])
 	}
-	fmt.Fprintf(s.out, "%6d %9d\n", s.lost, s.live())
+	fmt.Fprintf(s.out, "%6d %6d\n", s.lost, s.live())
 	clear(s.second)
 }
 
