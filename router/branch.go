@@ -3,6 +3,7 @@ package router
 import (
 	"bytes"
 	"net/netip"
+	"unsafe"
 
 	"tandem/router/wire"
 )
@@ -127,16 +128,12 @@ func parseAddr(b []byte) (netip.Addr, bool) {
 	if a, ok := parseIPv4(b); ok {
 		return a, true
 	}
-	for _, c := range b {
-		if c == ':' {
-			a, err := netip.ParseAddr(string(b))
-			if err != nil || a.Zone() != "" {
-				return netip.Addr{}, false
-			}
-			return a.Unmap(), true
-		}
+	if bytes.IndexByte(b, ':') < 0 || bytes.IndexByte(b, '%') >= 0 {
+		return netip.Addr{}, false // a name, or a zone, which says nothing to others
 	}
-	return netip.Addr{}, false
+	// Of an address without a zone nothing refers to the text: no copy is needed.
+	a, err := netip.ParseAddr(unsafe.String(&b[0], len(b)))
+	return a.Unmap(), err == nil
 }
 
 func parseIPv4(b []byte) (netip.Addr, bool) {
