@@ -156,7 +156,7 @@ func (r *Router) original(s *scratch, c *call) *wire.Message {
 
 // next tries the next candidate, or answers that there is none: step 5 and 6.
 // m is the request of c.
-func (r *Router) next(s *scratch, st *stripe, c *call, m *wire.Message) {
+func (r *Router) next(s *scratch, st *stripe, c *call, m *wire.Message) (tried bool) {
 	s.tried = s.tried[:0]
 	silent := false
 	for i := range c.count {
@@ -166,7 +166,7 @@ func (r *Router) next(s *scratch, st *stripe, c *call, m *wire.Message) {
 	// RFC 4320: a non-INVITE has 64·T1 in all; what starts must have time to end.
 	if !c.invite() && s.now-c.started > timerB-int64(c.plan.failover.FirstResponse) {
 		r.settle(s, st, c, m)
-		return
+		return false
 	}
 	for range 4 { // a lost race for a trial is rare; twice in a row is rarer
 		s.cands = candidates(s.cands[:0], c.route, c.key, s.now)
@@ -179,9 +179,10 @@ func (r *Router) next(s *scratch, st *stripe, c *call, m *wire.Message) {
 			continue // another call has the trial
 		}
 		r.attempt(s, st, c, h, m)
-		return
+		return true
 	}
 	r.settle(s, st, c, m)
+	return false
 }
 
 // settle sends the final response when no attempt is left: the best that came,
