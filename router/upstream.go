@@ -135,8 +135,14 @@ func (r *Router) cancel(s *scratch, st *stripe, c *call, key uint64, rt *routeSe
 		return
 	}
 	c.cancelled, c.stopping = true, true
-	if i := s.m.Find(wire.HeaderReason); i >= 0 {
-		st.store(&c.reason, s.m.Bytes(s.m.Headers[i].Line)) // RFC 3326
+	start := len(s.text)
+	for _, h := range s.m.Headers {
+		if h.ID == wire.HeaderReason { // RFC 3326 2: one for each protocol
+			s.text = append(s.text, s.m.Bytes(h.Line)...)
+		}
+	}
+	if start < len(s.text) {
+		st.store(&c.reason, s.text[start:])
 	}
 	orig := r.original(s, c)
 	for i := range c.count {
