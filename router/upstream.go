@@ -94,8 +94,8 @@ func (r *Router) repeat(s *scratch, c *call) {
 	switch {
 	case c.answer != nil:
 		s.out.Send(c.listener, c.replyTo, append(s.out.Buf(), c.answer...))
-	case c.invite() && !c.settled():
-		r.trying(s, c, &s.m)
+	case !c.settled() && (c.invite() || c.tryingAt == never):
+		r.trying(s, c, &s.m) // once a non-INVITE had its 100, it has it again
 	default:
 		r.stats.drop(dropDuplicate)
 	}
