@@ -56,8 +56,10 @@ func decide(s situation, e event, f *catalog.Failover) verdict {
 		return decideProvisional(s, e.status)
 	case final:
 		if e.status < 300 {
-			// RFC 3261 16.7 step 5 and 10: every 2xx, at once, and the others end.
-			return verdict{relay: true, stop: true, cancelOthers: s.invite}
+			// RFC 3261 16.7 step 5 and 10: every 2xx to an INVITE, at once, and the
+			// others end. Anything else gets one final response.
+			first := !s.answered && !s.refused
+			return verdict{relay: s.invite || first, stop: true, cancelOthers: s.invite}
 		}
 		return decideRefusal(s, e.status, f)
 	}

@@ -233,7 +233,7 @@ func TestDecideNothingNewAfterTheEnd(t *testing.T) {
 		require.False(t, v.next && v.settle, "%+v %+v", s, e)
 		require.False(t, v.next && v.stop, "%+v %+v", s, e)
 		if e.kind == final && e.status < 300 {
-			require.True(t, v.relay, "%+v %+v", s, e)
+			require.Equal(t, s.invite || !s.answered && !s.refused, v.relay, "%+v %+v", s, e)
 		}
 		if e.kind == final && e.status >= 300 || e.kind > final {
 			require.False(t, v.relay, "%+v %+v", s, e)

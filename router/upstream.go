@@ -198,7 +198,7 @@ func (r *Router) settle(s *scratch, st *stripe, c *call, m *wire.Message) {
 	switch {
 	case c.bestStatus == 503 && f.ExhaustedCode == 0 && !c.cancelled:
 		r.answerOwn(s, st, c, m, 500, exhausted) // RFC 3261 16.7 step 6: a lone 503 speaks for one host only
-	case c.bestStatus != 0 && (c.invite() || c.bestStatus != 408):
+	case c.bestStatus != 0 && (c.invite() || c.bestStatus != 408): // never 408 to a non-INVITE (RFC 4320 4.2)
 		how := refused
 		if c.cancelled {
 			how = cancelledByCaller
@@ -210,7 +210,7 @@ func (r *Router) settle(s *scratch, st *stripe, c *call, m *wire.Message) {
 		r.answerOwn(s, st, c, m, 487, cancelledByCaller)
 	case c.timedOut && c.invite():
 		r.answerOwn(s, st, c, m, 408, timedOut)
-	case f.ExhaustedCode != 0:
+	case f.ExhaustedCode != 0 && (c.invite() || f.ExhaustedCode != 408):
 		r.answerOwn(s, st, c, m, f.ExhaustedCode, exhausted)
 	default:
 		r.answerOwn(s, st, c, m, r.exhaustedBest(c), exhausted)
