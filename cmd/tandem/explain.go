@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tandem/config"
+	"tandem/config/catalog"
 	"tandem/health"
 	"tandem/router"
 )
@@ -42,6 +43,9 @@ func explain(out io.Writer, cfg *config.Config, number string) error {
 	r, err := offline(cfg)
 	if err != nil {
 		return exitError{exitConfig, err}
+	}
+	if n, err := catalog.ParseNumbers(number); err == nil && n.Kind == catalog.Exact {
+		number = n.First // written as people write it, with spaces and all
 	}
 	ex := r.Explain(number, offlineNow)
 	if ex.Entry == "" {

@@ -24,16 +24,22 @@ func stateDir(configured string, env func(string) string) (string, error) {
 	if usable(systemStateDir) == nil {
 		return systemStateDir, nil
 	}
-	base := env("XDG_STATE_HOME")
-	if base == "" {
-		home := env("HOME")
-		if home == "" {
-			return systemStateDir, errors.New("it cannot be written, and there is no HOME")
-		}
-		base = filepath.Join(home, ".local", "state")
+	dir := userStateDir(env)
+	if dir == "" {
+		return systemStateDir, errors.New("it cannot be written, and there is no HOME")
 	}
-	dir := filepath.Join(base, "tandem")
 	return dir, usable(dir)
+}
+
+// userStateDir is where the XDG base directories have a program keep its state.
+func userStateDir(env func(string) string) string {
+	if base := env("XDG_STATE_HOME"); base != "" {
+		return filepath.Join(base, "tandem")
+	}
+	if home := env("HOME"); home != "" {
+		return filepath.Join(home, ".local", "state", "tandem")
+	}
+	return ""
 }
 
 // usable makes the directory if need be and tries to write to it.
