@@ -101,20 +101,24 @@ func (g *rig) from(source netip.AddrPort, text string) []sent {
 	return g.taken()
 }
 
-// pass lets time pass in steps and returns all that was sent meanwhile.
+// pass lets time pass from one deadline to the next and returns all that was
+// sent meanwhile.
 func (g *rig) pass(d time.Duration) (all []sent) {
-	for end := g.now + int64(d); g.now < end; {
-		g.now = min(g.now+int64(10*time.Millisecond), end)
+	end := g.now + int64(d)
+	for {
 		var out transport.Batch
-		g.r.Tick(g.now, &out, func(_ int64, b *transport.Batch) {
+		next := g.r.Tick(g.now, &out, func(_ int64, b *transport.Batch) {
 			for i := range b.Len() {
 				_, to, data := b.At(i)
 				all = append(all, sent{to, string(data)})
 			}
 			b.Reset()
 		})
+		if g.now == end {
+			return all
+		}
+		g.now = min(max(next, g.now+1), end)
 	}
-	return all
 }
 
 // unreachable tells the router that a datagram did not arrive.
