@@ -86,6 +86,8 @@ func TestDecide2xx(t *testing.T) {
 		{name: "it crossed the caller's CANCEL", s: wasCancelled, e: ok, want: want},
 		{name: "it crossed the CANCEL of Timer C", s: hadTimerC, e: ok, want: want},
 		{name: "non-INVITE", s: nonInvite, e: ok, want: verdict{relay: true, stop: true}},
+		{name: "17.2.2: non-INVITE, a second one", s: situation{answered: true, stopping: true}, e: ok, want: verdict{stop: true}},
+		{name: "17.2.2: non-INVITE, after a refusal went upstream", s: situation{refused: true, stopping: true}, e: ok, want: verdict{stop: true}},
 	})
 }
 
