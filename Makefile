@@ -1,0 +1,64 @@
+GO       ?= go
+FUZZTIME ?= 30s
+# The system tests are load: they run after the others, not beside them.
+SYSTEM   := ./cmd/tandem
+export PATH := $(PATH):/usr/sbin:/sbin
+
+.PHONY: help demo test tools peer lint unit system soak fuzz bench bench-kamailio build
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: ## proxy, two connectors and a caller in one process; the first connector dies, calls go on
+	$(GO) run ./cmd/tandem demo
+
+build: ## the static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -o tandem ./cmd/tandem
+
+test: tools lint unit system ## everything that has to pass: format, vet, staticcheck, tests with the race detector, SIPp
+
+# What the tests call beside Go: SIPp; namespaces and a firewall for a path on
+# which ICMP and loss are real; a C compiler for the race detector.
+tools:
+	@missing=; for need in sipp:sip-tester ip:iproute2 nft:nftables nsenter:util-linux gcc:gcc; do \
+		command -v "$${need%%:*}" >/dev/null || missing="$$missing $${need##*:}"; done; \
+	case "$$missing" in *gcc*) missing="$$missing libc6-dev";; esac; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+	else echo "The tests need:$$missing. Run: sudo apt-get install -y$$missing" >&2; exit 1; fi
+
+lint:
+	@out="$$(gofmt -l .)"; if [ -n "$$out" ]; then echo "gofmt -w would change:"; echo "$$out"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) vet -tags soak $(SYSTEM)
+	$(GO) tool staticcheck ./...
+	$(GO) tool staticcheck -tags soak $(SYSTEM)
+	cd bench && $(GO) vet ./...
+
+unit:
+	$(GO) test -race -timeout 10m $$($(GO) list ./... | grep -v '/cmd/')
+	cd bench && $(GO) test -timeout 5m ./...
+
+system: tools
+	$(GO) test -race -timeout 10m $(SYSTEM)
+
+soak: tools ## long runs: 10,000 SIPp calls at 500/s, dead connectors behind a veth beside a busy group
+	$(GO) test -tags soak -count 1 -run '^TestSoak' -v -timeout 20m $(SYSTEM)
+
+fuzz: ## each fuzz target for FUZZTIME
+	@set -e; for package in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; done; done
+
+bench: ## Go benchmarks with allocations
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+peer: tools
+	@command -v kamailio >/dev/null || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends kamailio; \
+		else echo "kamailio is not installed. Run: sudo apt-get install -y kamailio" >&2; exit 1; fi; }
+
+bench-kamailio: peer ## CPU per call beside Kamailio, paired; ARGS are the runner's flags
+	cd bench && $(GO) run ./compare $(ARGS)
