@@ -42,8 +42,10 @@ func appendRequestURI(dst []byte, m *wire.Message, u *wire.URI, h *host, number 
 	}
 	start := len(dst)
 	switch {
-	case c.number == catalog.AsReceived:
+	case c.number == catalog.AsReceived && c.strip == "" && c.prepend == "":
 		dst = append(dst, digits...)
+	case c.number == catalog.AsReceived: // without escapes, so that strip and prepend see the number
+		dst = wire.AppendNumber(dst, m.Data, *u)
 	case c.number == catalog.PlusE164 && len(number) > 0 && number[0] != '+':
 		dst = append(append(dst, '+'), number...)
 	case c.number == catalog.E164 && len(number) > 0 && number[0] == '+':
@@ -51,22 +53,14 @@ func appendRequestURI(dst []byte, m *wire.Message, u *wire.URI, h *host, number 
 	default:
 		dst = append(dst, number...)
 	}
-	if c.strip != "" && len(dst)-start >= len(c.strip) && string(dst[start:start+len(c.strip)]) == c.strip {
-		dst = append(dst[:start], dst[start+len(c.strip):]...)
-	}
-	if c.prepend != "" && len(dst) > start && dst[start] != '+' {
-		n := len(dst)
-		dst = append(dst, c.prepend...)
-		copy(dst[start+len(c.prepend):], dst[start:n])
-		copy(dst[start:], c.prepend)
-	}
+	dst = append(dst[:start], translate(dst[start:], c.strip, c.prepend)...)
 	dst = append(dst, rest...)
 	if c.requestURI == catalog.KeepURI {
 		return append(dst, m.Data[u.User.End:u.Whole.End]...)
 	}
 	dst = append(append(dst, '@'), h.hostPort...)
 	dst = append(dst, h.params...)
-	if u.Scheme == wire.TEL {
+	if u.Scheme == wire.TEL && !bytes.Contains(h.params, []byte(";user=")) {
 		dst = append(dst, ";user=phone"...) // RFC 3261 19.1.6
 	}
 	return dst
