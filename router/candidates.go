@@ -92,9 +92,11 @@ func choose(cs []candidate, tried []*host, most int, silent bool) *candidate {
 	if left <= 0 {
 		return nil
 	}
-	fresh, open := 0, 0 // connectors not tried at all; connectors tried less than twice
+	// Connectors not tried at all; connectors tried less than twice. One that is
+	// down as a whole has no claim on an attempt.
+	fresh, open := 0, 0
 	for i := range cs {
-		if h := cs[i].entry.host; firstOfConnector(cs, i) {
+		if h := cs[i].entry.host; cs[i].state != health.Down && firstOfConnector(cs, i) {
 			switch triedOf(h.connector, tried) {
 			case 0:
 				fresh++

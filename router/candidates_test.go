@@ -222,6 +222,17 @@ func TestChooseKeepsAnAttemptForEachConnector(t *testing.T) {
 	require.Equal(t, []string{"203.0.1.1"}, search(g, 1, false))
 }
 
+// A connector that is down as a whole waits behind all that is up.
+func TestChooseSparesNothingForWhatIsDown(t *testing.T) {
+	g := groupRig(t, []catalog.Connector{connectorOf("a", "r1", ranked(1, 2)...), connectorOf("b", "r1", ranked(2, 3)...)})
+	for range 3 {
+		g.observe(1, 1, failed)
+		g.observe(1, 2, failed)
+	}
+	require.Equal(t, []string{"203.0.2.1", "203.0.2.2"}, search(g, 2, false))
+	require.Equal(t, []string{"203.0.2.1", "203.0.2.2", "203.0.2.3", "203.0.1.1", "203.0.1.2"}, search(g, 6, false))
+}
+
 // A dead connector of four hosts in a group of two: the other one is reached
 // at the third attempt at the latest.
 func TestChooseLeavesADeadConnector(t *testing.T) {
