@@ -92,11 +92,10 @@ func choose(cs []candidate, tried []*host, most int, silent bool) *candidate {
 	if left <= 0 {
 		return nil
 	}
-	// Connectors not tried at all; connectors tried less than twice. One that is
-	// down as a whole has no claim on an attempt.
+	// Connectors not tried at all; connectors tried less than twice.
 	fresh, open := 0, 0
 	for i := range cs {
-		if h := cs[i].entry.host; cs[i].state != health.Down && firstOfConnector(cs, i) {
+		if h := cs[i].entry.host; claims(cs, i, tried) {
 			switch triedOf(h.connector, tried) {
 			case 0:
 				fresh++
@@ -130,13 +129,16 @@ func choose(cs []candidate, tried []*host, most int, silent bool) *candidate {
 	return best
 }
 
-func firstOfConnector(cs []candidate, i int) bool {
+// claims reports whether cs[i] is the first of its connector that is left and
+// not down: what is down has no claim on an attempt.
+func claims(cs []candidate, i int, tried []*host) bool {
+	left := func(c *candidate) bool { return c.state != health.Down && !wasTried(c.entry.host, tried) }
 	for j := range i {
-		if cs[j].entry.host.connector == cs[i].entry.host.connector {
+		if cs[j].entry.host.connector == cs[i].entry.host.connector && left(&cs[j]) {
 			return false
 		}
 	}
-	return true
+	return left(&cs[i])
 }
 
 func triedOf(c *connector, tried []*host) (n int) {
