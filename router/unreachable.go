@@ -79,18 +79,20 @@ func (c *call) sent(method []byte) bool {
 
 // quotedBranch finds the method and our branch in a quoted request, which may
 // be cut short anywhere. Our Via is the first header that we write, and we
-// write it in one way only.
+// write it in one way only. The request line is not looked at: its user part is
+// the caller's.
 func quotedBranch(q []byte) (method, branch []byte, ok bool) {
 	i := bytes.IndexByte(q, ' ')
 	if i <= 0 || bytes.HasPrefix(q, []byte("SIP/2.0")) {
 		return nil, nil, false
 	}
 	method = q[:i]
-	at := bytes.Index(q, []byte("branch="))
+	line := max(bytes.IndexByte(q, '\n'), 0)
+	at := bytes.Index(q[line:], []byte("branch="))
 	if at < 0 {
 		return nil, nil, false
 	}
-	branch = q[at+len("branch="):]
+	branch = q[line+at+len("branch="):]
 	if bytes.HasPrefix(branch, probeBranch) {
 		return method, branch, true
 	}
