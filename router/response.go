@@ -212,7 +212,7 @@ func (r *Router) orphan(s *scratch, listener int, target netip.AddrPort) {
 	switch {
 	case m.Status == 100:
 		r.stats.drop(dropLate)
-	case m.Status/100 == 2 && m.Method != wire.CANCEL, fresh:
+	case m.Status/100 == 2 && m.Method == wire.INVITE, fresh: // late ones of others: RFC 4320 4.2
 		r.relayStateless(s, listener, target)
 	default:
 		r.stats.drop(dropLate)
