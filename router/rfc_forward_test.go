@@ -299,3 +299,32 @@ func TestRFC3261_18_1_1_LargestDatagram(t *testing.T) {
 	require.Contains(t, all[1].text, strings.Repeat("x", 64000))
 	require.Equal(t, []string{"east1 INVITE"}, summary(g.pass(510*time.Millisecond)))
 }
+
+// Replies leave from the address that the request came to, whatever else could
+// reach the caller.
+func TestRFC3581_4_RepliesLeaveFromWhereTheRequestCame(t *testing.T) {
+	two := func(o *Options) {
+		o.Listeners = append([]Listener{{Addr: addr("198.51.100.2:5060")}}, o.Listeners...)
+	}
+	g := newRig(t, twoRegions(), two)
+	from := func(g *rig, listener int, source netip.AddrPort, text string) (leftFrom []int, all []sent) {
+		g.r.Packets(g.now, packets(listener, source, text), &g.out)
+		for i := range g.out.Len() {
+			l, _, _ := g.out.At(i)
+			leftFrom = append(leftFrom, l)
+		}
+		return leftFrom, g.taken()
+	}
+	left, all := from(g, 1, caller, invite())
+	require.Equal(t, []int{1, 1}, left)
+	inv := all[1]
+	require.Contains(t, header(inv.text, "Via")[0], "198.51.100.1:5060")
+	for _, status := range []int{180, 200} {
+		left, _ = from(g, 0, east1, respond(inv, status)) // it answers to the other one
+		require.Equal(t, []int{1}, left)
+		left, _ = from(newRig(t, twoRegions(), two), 0, east1, respond(inv, status)) // and without the call
+		require.Equal(t, []int{1}, left)
+	}
+	left, _ = from(g, 1, caller, request("INVITE", "sip:+19@x", "Call-ID: 2"))
+	require.Equal(t, []int{1}, left)
+}
