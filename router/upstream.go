@@ -174,15 +174,15 @@ func (r *Router) next(s *scratch, st *stripe, c *call, m *wire.Message) (tried b
 		r.settle(s, st, c, m)
 		return false
 	}
-	for range 4 { // a lost race for a trial is rare; twice in a row is rarer
+	for races := len(c.route.entries); ; races-- {
 		s.cands = candidates(s.cands[:0], c.route, c.key, s.now)
 		pick := choose(s.cands, s.tried, c.plan.failover.MaxAttempts, silent)
 		if pick == nil {
 			break
 		}
 		h := pick.entry.host
-		if pick.trial && !h.health.Claim(s.now) {
-			continue // another call has the trial
+		if pick.trial && races > 0 && !h.health.Claim(s.now) {
+			continue // another call has the trial: the host is in doubt again
 		}
 		r.attempt(s, st, c, h, m)
 		return true
