@@ -30,6 +30,8 @@ const (
 	// 403s to untrusted sources in a second, all sources together.
 	untrustedReplyRate = 100
 
+	maxListeners = 16 // one hexadecimal digit of a branch tells them apart
+
 	maxNumber  = 32 // bytes of a called number that can be looked up
 	maxCallID  = 64 // bytes of a Call-ID that are kept for the log
 	recordRoom = 256

@@ -128,6 +128,9 @@ func New(opts Options, p Policy) (*Router, error) {
 	if len(opts.Listeners) == 0 {
 		return nil, errors.New("router: no listener")
 	}
+	if len(opts.Listeners) > maxListeners {
+		return nil, fmt.Errorf("router: %d listeners; at most %d are possible", len(opts.Listeners), maxListeners)
+	}
 	if len(opts.Secrets) == 0 {
 		return nil, errors.New("router: no secret")
 	}
