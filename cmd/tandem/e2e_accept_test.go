@@ -203,21 +203,20 @@ func TestE2E_CalleeRequestsFromNoTrunkPass(t *testing.T) {
 	first.expect("200 BYE")
 }
 
+// OPTIONS for the node itself: from trunks and from connectors' hosts.
 func TestE2E_OptionsAnswered(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
-	caller := l.peer("127.0.0.2")
-	n := l.serve(twoConnectors)
-	options := render([]string{
-		fmt.Sprintf("OPTIONS sip:%v SIP/2.0", n.addr),
-		fmt.Sprintf("Via: SIP/2.0/UDP %v;branch=z9hG4bKping;rport", caller.addr),
-		"Max-Forwards: 70", "From: <sip:ping@192.0.2.1>;tag=1", fmt.Sprintf("To: <sip:%v>", n.addr),
-		"Call-ID: ping-pong", "CSeq: 1 OPTIONS",
-	}, nil, "")
-	caller.send(n.addr, options)
-	m := caller.expect("200 OPTIONS")
-	require.NotEmpty(t, tag(m.header("To")))
-	require.Contains(t, m.header("Via"), "z9hG4bKping")
+	caller, stranger, first := l.peer("127.0.0.2"), l.peer("127.0.0.66"), l.peer("127.0.0.11")
+	n := l.serve(onlyCaller + twoConnectors)
+	for _, p := range []*peer{caller, first} {
+		p.send(n.addr, p.ping(n.addr, "ping"))
+		m := p.expect("200 OPTIONS")
+		require.NotEmpty(t, tag(m.header("To")))
+		require.Contains(t, m.header("Via"), "z9hG4bKping")
+	}
+	stranger.send(n.addr, stranger.ping(n.addr, "ping"))
+	stranger.expect("403 OPTIONS")
 }
 
 // What is no SIP is counted, not answered, and harms no call.

@@ -138,7 +138,7 @@ type node struct {
 
 // Every test's config begins with these lines; place maps the addresses.
 const configHead = `
-listen: [udp://127.0.0.1:5060]
+listen: ["udp://LISTEN"]
 admin: {listen: ADMIN}
 state_dir: STATE
 `
@@ -158,13 +158,20 @@ groups:
 // serve writes the config (configHead and what is given) and starts a node with it.
 func (l *lab) serve(config string) *node {
 	l.t.Helper()
+	return l.serveAt(l.place("127.0.0.1:5060"), config)
+}
+
+func (l *lab) serveAt(listen, config string) *node {
+	l.t.Helper()
+	addr, err := netip.ParseAddrPort(listen)
+	require.NoError(l.t, err)
 	dir := l.t.TempDir()
 	state := filepath.Join(dir, "state")
 	require.NoError(l.t, os.Mkdir(state, 0o700))
 	path := filepath.Join(dir, "tandem.yaml")
-	text := strings.NewReplacer("STATE", state, "ADMIN", l.admin(8080)).Replace(l.place(configHead + config))
+	text := strings.NewReplacer("LISTEN", listen, "STATE", state, "ADMIN", l.admin(8080)).Replace(l.place(configHead + config))
 	require.NoError(l.t, os.WriteFile(path, []byte(text), 0o600))
-	n := &node{lab: l, t: l.t, addr: l.addr("127.0.0.1"), admin: l.admin(8080), config: path}
+	n := &node{lab: l, t: l.t, addr: addr, admin: l.admin(8080), config: path}
 	n.start()
 	return n
 }
@@ -213,6 +220,13 @@ func (n *node) launch() {
 			n.t.Logf("tandem said:\n%s", logs.tail(60))
 		}
 	})
+}
+
+// crash ends the node without a chance to tidy up.
+func (n *node) crash() {
+	n.t.Helper()
+	n.signal(syscall.SIGKILL)
+	n.wait(patience)
 }
 
 // stop ends the node by SIGTERM and returns its exit code.
@@ -294,7 +308,7 @@ func run(t testing.TB, args ...string) (output string, code int) {
 	cmd := exec.Command(binary(t), args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.WaitDelay = time.Second
-	timer := time.AfterFunc(20*time.Second, func() { _ = cmd.Process.Kill() })
+	timer := time.AfterFunc(30*time.Second, func() { _ = cmd.Process.Kill() })
 	defer timer.Stop()
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError

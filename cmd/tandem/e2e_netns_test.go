@@ -221,8 +221,16 @@ func closedPort(t *testing.T, calls, rate, liveCalls, liveRate int) {
 	live.start(m, n, liveCalls, liveRate)
 	dead := callerSIPp(t, nil, "caller", m.addr("127.0.0.2:5061"), n.addr, "+15550000001", calls, rate)
 	dead.finish().allSucceeded(calls)
+	n.logFailovers(calls)
 	require.Equal(t, calls, second.stop().count("INVITE_Recv"))
 	live.unharmed()
+}
+
+// logFailovers says which calls paid for the dead connector.
+func (n *node) logFailovers(calls int) {
+	n.t.Helper()
+	moved, waited := n.metric(`^tandem_failovers_total{reason="icmp"}`), n.metric(`^tandem_failovers_total{reason="silent"}`)
+	n.t.Logf("of %d calls of the dead connector's group %v moved on by ICMP, %v waited for first_response, none failed", calls, moved, waited)
 }
 
 // portCloses is the same, but the port closes while calls run.
@@ -235,6 +243,7 @@ func portCloses(t *testing.T, calls, rate, liveCalls, liveRate int) {
 	time.Sleep(time.Duration(calls/rate) * time.Second / 3) // calls run, and then
 	first.retire()
 	dead.finish().allSucceeded(calls)
+	n.logFailovers(calls)
 	answered := first.count("INVITE_Recv")
 	require.Greater(t, answered, 0)
 	require.Equal(t, calls-answered, second.stop().count("INVITE_Recv"))
@@ -331,4 +340,67 @@ func TestE2E_NetnsDroppedPackets(t *testing.T) {
 	}
 	m.run("nft", "delete", "table", "ip", "wall")
 	n.returnsTo(first, second, caller)
+}
+
+// An address that nobody has: the kernel queues datagrams while it asks for the
+// neighbour. Calls to others must not wait behind them.
+func TestE2E_NetnsAbsentHost(t *testing.T) {
+	if !inNetns(t) {
+		return
+	}
+	const calls, rate = 45, 15
+	m := newMachine(t, farHosts...)
+	second, live := m.farConnector("127.0.0.12"), m.neighbours()
+	config := strings.Replace(behindVeth, "sip:127.0.0.11:5060", "sip:127.0.0.99:5060", 1)
+	n := m.serve(strings.Replace(config, "MORE\n", "", 1) + "failover: {first_response: 500ms}\n")
+	live.start(m, n, 1500, 500)
+	callerSIPp(t, nil, "caller", m.addr("127.0.0.2:5061"), n.addr, "+15550000001", calls, rate).finish().allSucceeded(calls)
+	n.logFailovers(calls)
+	require.Equal(t, calls, second.stop().count("INVITE_Recv"))
+	live.unharmed()
+}
+
+// Each way in which the path to the first connector says no: the call moves on
+// at once.
+func TestE2E_NetnsRefusals(t *testing.T) {
+	if !inNetns(t) {
+		return
+	}
+	m := newMachine(t, farHosts...)
+	second, caller := m.farPeer("127.0.0.12"), m.peer("127.0.0.2")
+	m.farPeer("127.0.0.11")
+	m.run("nft", "add table ip wall; add chain ip wall in { type filter hook input priority 0; }; "+
+		"add rule ip wall in udp dport 6001 reject with icmp type admin-prohibited; "+
+		"add rule ip wall in udp dport 6002 reject with icmp type host-unreachable; "+
+		"add rule ip wall in udp dport 6003 reject with icmp type net-unreachable; "+
+		"add rule ip wall in udp dport 6004 reject with icmp type port-unreachable")
+	var connectors, groups strings.Builder
+	uris := []string{"127.0.0.11:6001", "127.0.0.11:6002", "127.0.0.11:6003", "127.0.0.11:6004", "192.0.2.1:5060"} // the last has no route
+	for i, uri := range uris {
+		fmt.Fprintf(&connectors, "  - {name: refusing-%d, hosts: [{uri: \"sip:%s\"}]}\n", i, uri)
+		fmt.Fprintf(&groups, "  - name: refused-%d\n    connectors: [{connector: refusing-%d, priority: 1}, {connector: second, priority: 2}]\n", i, i)
+		fmt.Fprintf(&groups, "    numbers: [\"+1555100%04d\"]\n", i)
+	}
+	n := m.serve(strings.Replace(behindVeth, "MORE\n", connectors.String(), 1) + groups.String())
+	for i, uri := range uris {
+		begin := time.Now()
+		d := caller.call(n.addr, fmt.Sprintf("+1555100%04d", i)).start()
+		require.Less(t, second.pickUp().at.Sub(begin), 500*time.Millisecond, uri)
+		caller.expect("180 INVITE")
+		d.established()
+		second.expect("ACK")
+		d.bye(second)
+	}
+}
+
+// Without trunks only loopback may call.
+func TestE2E_NetnsNoTrunksMeansLoopback(t *testing.T) {
+	if !inNetns(t) {
+		return
+	}
+	m := newMachine(t, farHosts...)
+	first, caller := m.farPeer("127.0.0.11"), m.peer("127.0.0.2")
+	n := m.serve(twoConnectors)
+	caller.call(n.addr, "+15550000001").start().fails(403)
+	first.quiet(settle)
 }

@@ -372,6 +372,16 @@ func (d *dialog) ackFailure(m message) {
 // cancel renders the CANCEL of the INVITE.
 func (d *dialog) cancel() string { return d.request("CANCEL", d.branch) }
 
+// ping renders an OPTIONS for the node itself.
+func (p *peer) ping(node netip.AddrPort, id string) string {
+	return render([]string{
+		fmt.Sprintf("OPTIONS sip:%v SIP/2.0", node),
+		fmt.Sprintf("Via: SIP/2.0/UDP %v;branch=z9hG4bK%s;rport", p.addr, id),
+		"Max-Forwards: 70", "From: <sip:ping@192.0.2.1>;tag=1", fmt.Sprintf("To: <sip:%v>", node),
+		"Call-ID: " + id + "@" + p.addr.String(), "CSeq: 1 OPTIONS",
+	}, nil, "")
+}
+
 // established waits for the 200, takes its route set and sends the ACK.
 func (d *dialog) established() message {
 	d.t.Helper()

@@ -54,8 +54,7 @@ func TestE2E_RestartBetweenInviteAndAnswer(t *testing.T) {
 	invite := first.expect("INVITE")
 	first.answer(invite, 180, "Ringing", first.contact())
 	caller.expect("180 INVITE")
-	n.signal(syscall.SIGKILL)
-	n.wait(patience)
+	n.crash()
 	n.start()
 	first.answer(invite, 200, "OK", first.contact(), "Content-Type: application/sdp", "\r\n"+sdp)
 	d.established()
@@ -84,13 +83,7 @@ func TestE2E_SigtermDrains(t *testing.T) {
 	}, patience, readyEvery)
 
 	// OPTIONS and new calls are told; what began goes on.
-	probe := render([]string{
-		fmt.Sprintf("OPTIONS sip:%v SIP/2.0", n.addr),
-		fmt.Sprintf("Via: SIP/2.0/UDP %v;branch=z9hG4bKdrain;rport", caller.addr),
-		"Max-Forwards: 70", "From: <sip:ping@192.0.2.1>;tag=1", fmt.Sprintf("To: <sip:%v>", n.addr),
-		"Call-ID: drain-ping", "CSeq: 1 OPTIONS",
-	}, nil, "")
-	caller.send(n.addr, probe)
+	caller.send(n.addr, caller.ping(n.addr, "drain"))
 	caller.expect("503 OPTIONS")
 	caller.call(n.addr, "+15550000001").start().fails(503)
 	require.True(t, n.alive(), "it waits for the call in set-up")
