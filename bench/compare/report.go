@@ -106,7 +106,7 @@ func write(w io.Writer, a about, results []result) {
 		"connectors on CPU %d. Both proxies handle INVITE with a transaction, ACK and BYE statelessly, and probe the same two\n"+
 		"connectors every 5 s.\n\n", a.Settings.Window, a.Settings.ProxyCPU, a.Settings.LoadCPU)
 	say(w, "- commit %s, %s\n- %s\n- %s\n- `%s`, in bench/\n\n", a.Commit, a.Date, a.Machine, strings.Join(a.Versions, "; "), a.Command)
-	say(w, "| calls/s | pairs (void) | tandem us/call | user, system | kamailio us/call, %d child(ren) | user, system | tandem : kamailio, median | spread |\n", a.Settings.Children)
+	say(w, "| calls/s | pairs (void) | tandem us/call | user, system* | kamailio us/call, %d child(ren) | user, system* | tandem : kamailio, median | spread |\n", a.Settings.Children)
 	say(w, "|---|---|---|---|---|---|---|---|\n")
 	for _, r := range results {
 		ratios := r.ratios()
@@ -114,6 +114,7 @@ func write(w io.Writer, a about, results []result) {
 			r.median("tandem", total), r.split("tandem"), r.median("kamailio", total), r.split("kamailio"),
 			number(median(ratios), "%.2f"), spread(ratios))
 	}
+	say(w, "\n\\* split by clock ticks, which here is coarse to the point of guessing: only the sum is exact.\n")
 	say(w, "\nEach pair, in order:\n\n| calls/s | first | tandem | kamailio | ratio |\n|---|---|---|---|---|\n")
 	for _, r := range results {
 		for _, p := range r.Pairs {
