@@ -55,9 +55,10 @@ type Options struct {
 	Health      *health.Registry
 	// Probe is given the answers to OPTIONS probes, copies what it keeps and
 	// never blocks; false when it has no room. ProbeFailed is told of ICMP
-	// errors for probes. Both may be nil.
+	// errors that quote a probe, with the branch, and keeps nothing; false when
+	// no probe to there has that branch. Both may be nil.
 	Probe       func(listener int, data []byte, source netip.AddrPort) bool
-	ProbeFailed func(dest netip.AddrPort)
+	ProbeFailed func(dest netip.AddrPort, branch []byte) bool
 	Log         *slog.Logger
 	// Now is the time on the monotonic clock that all methods are called with,
 	// Epoch the time of day at its zero, in nanoseconds since 1970.
@@ -72,7 +73,7 @@ type Router struct {
 	recordRoute bool
 	health      *health.Registry
 	probe       func(int, []byte, netip.AddrPort) bool
-	probeFailed func(netip.AddrPort)
+	probeFailed func(netip.AddrPort, []byte) bool
 	log         *slog.Logger
 	epoch       int64
 	started     int64

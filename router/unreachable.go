@@ -19,15 +19,12 @@ func (r *Router) Unreachable(now int64, u transport.Unreachable, out *transport.
 	}
 	method, quoted, ok := quotedBranch(u.Quote)
 	if !ok {
-		// Too short to prove anything: the host may be looked at, no more.
-		if h := r.plan.Load().byAddr[u.Dest]; h != nil {
-			h.health.Wake()
-		}
+		r.hint(u) // too short to prove anything
 		return
 	}
 	if bytes.HasPrefix(quoted, probeBranch) {
-		if r.probeFailed != nil && u.Code != transport.TooBig {
-			r.probeFailed(u.Dest)
+		if r.probeFailed != nil && u.Code != transport.TooBig && !r.probeFailed(u.Dest, quoted) {
+			r.hint(u)
 		}
 		return
 	}
@@ -69,6 +66,13 @@ func (r *Router) Unreachable(now int64, u transport.Unreachable, out *transport.
 	r.arm(st, c, now)
 }
 
+// hint has the host looked at that an error without proof names, no more.
+func (r *Router) hint(u transport.Unreachable) {
+	if h := r.plan.Load().byAddr[u.Dest]; h != nil {
+		h.health.Wake()
+	}
+}
+
 // sent reports whether method is that of the call's own request.
 func (c *call) sent(method []byte) bool {
 	if c.method == wire.Other {
@@ -79,8 +83,8 @@ func (c *call) sent(method []byte) bool {
 
 // quotedBranch finds the method and our branch in a quoted request, which may
 // be cut short anywhere. Our Via is the first header that we write, and we
-// write it in one way only. The request line is not looked at: its user part is
-// the caller's.
+// write it in one way only. A probe's branch ends where the quote shows that it
+// does. The request line is not looked at: its user part is the caller's.
 func quotedBranch(q []byte) (method, branch []byte, ok bool) {
 	i := bytes.IndexByte(q, ' ')
 	if i <= 0 || bytes.HasPrefix(q, []byte("SIP/2.0")) {
@@ -94,7 +98,11 @@ func quotedBranch(q []byte) (method, branch []byte, ok bool) {
 	}
 	branch = q[line+at+len("branch="):]
 	if bytes.HasPrefix(branch, probeBranch) {
-		return method, branch, true
+		end := bytes.IndexAny(branch, "\r\n\t ,;")
+		if end < 0 {
+			return nil, nil, false
+		}
+		return method, branch[:end], true
 	}
 	if len(branch) < branchLen {
 		return nil, nil, false

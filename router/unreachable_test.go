@@ -155,7 +155,10 @@ func TestDesignD5_NonInvite(t *testing.T) {
 func TestDesignD5_DialogsAndProbes(t *testing.T) {
 	var failed []string
 	d := newDialog(t, newRig(t, twoRegions(), func(o *Options) {
-		o.ProbeFailed = func(a netip.AddrPort) { failed = append(failed, name(a)) }
+		o.ProbeFailed = func(a netip.AddrPort, branch []byte) bool {
+			failed = append(failed, name(a)+" "+string(branch))
+			return string(branch) == "z9hG4bK.abc"
+		}
 	}))
 	bye := d.g.from(caller, d.byCaller("BYE"))[0]
 	require.Empty(t, d.g.unreachable(bye, transport.NoPort), "in-dialog requests never touch health")
@@ -164,7 +167,25 @@ func TestDesignD5_DialogsAndProbes(t *testing.T) {
 	require.Empty(t, d.g.unreachable(sent{east1, probe}, transport.NoPort))
 	require.Empty(t, d.g.unreachable(sent{west1, probe}, transport.TooBig))
 	require.Empty(t, d.g.unreachable(sent{west1, probe}, transport.Other))
-	require.Equal(t, []string{"east1"}, failed, "for a probe it fails the probe")
+	require.Equal(t, []string{"east1 z9hG4bK.abc"}, failed, "for a probe it fails the probe")
+	require.Zero(t, d.g.wanted())
+
+	// Whoever does not know the branch of a probe can have it repeated, no more.
+	for _, quote := range []string{
+		"O a\nbranch=z9hG4bK.", "O a\nbranch=z9hG4bK.\r\n", "O a\nbranch=z9hG4bK.ab;", "O a\nbranch=z9hG4bK.abc",
+		"O a\nbranch=z9hG4bK.abcd,", "O a\nbranch=z9hG4bK.abc\x00\n", "O a\nbranch=z9hG4bK.ab c",
+	} {
+		failed = nil
+		require.Empty(t, d.g.icmp(transport.Unreachable{Dest: east1, Code: transport.NoPort, Quote: []byte(quote)}))
+		require.NotContains(t, failed, "east1 z9hG4bK.abc", "%q", quote)
+		require.Equal(t, 1, d.g.wanted(), "%q", quote)
+	}
+	for _, end := range []string{"\r", "\n", ";", ",", " "} { // cut short behind the branch
+		failed = nil
+		require.Empty(t, d.g.icmp(transport.Unreachable{Dest: east1, Code: transport.NoPort, Quote: []byte("O a\nbranch=z9hG4bK.abc" + end)}))
+		require.Equal(t, []string{"east1 z9hG4bK.abc"}, failed, "%q", end)
+	}
+	require.Zero(t, d.g.wanted())
 }
 
 func TestDesignD5_AfterCancel(t *testing.T) {

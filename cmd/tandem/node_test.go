@@ -17,12 +17,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/emiago/sipgo/sip"
 	"github.com/stretchr/testify/require"
 
 	"tandem/config"
 	"tandem/config/catalog"
 	"tandem/health"
+	"tandem/health/probe"
 	"tandem/router"
+	"tandem/router/transport"
 )
 
 const patient = 10 * time.Second // for what must happen, on a busy machine too
@@ -221,6 +224,50 @@ func TestNodeEndsAtOnce(t *testing.T) {
 	r.kill()
 	require.NoError(t, r.ended(t))
 	require.Contains(t, r.log.String(), "ending with calls in set-up")
+}
+
+// The branches that sipgo makes are those that the router takes for a probe's,
+// and no branch of a call is.
+func TestNodeTellsProbesFromCalls(t *testing.T) {
+	require.True(t, strings.HasPrefix(sip.GenerateBranch(), probe.BranchPrefix))
+
+	host := netip.MustParseAddrPort("192.0.2.1:5060")
+	var answered, failed []string
+	listener := router.Listener{Addr: netip.MustParseAddrPort("198.51.100.1:5060")}
+	r, err := router.New(router.Options{
+		Listeners: []router.Listener{listener},
+		Secrets:   [][]byte{newSecret()},
+		Health:    health.NewRegistry(health.Options{Settings: catalog.DefaultHealth()}),
+		Log:       quiet,
+		Now:       1,
+		Probe: func(_ int, data []byte, _ netip.AddrPort) bool {
+			answered = append(answered, string(data))
+			return true
+		},
+		ProbeFailed: func(_ netip.AddrPort, branch []byte) bool {
+			failed = append(failed, string(branch))
+			return true
+		},
+	}, policyOf(settings(t, host)))
+	require.NoError(t, err)
+
+	sipgos := sip.GenerateBranch()
+	for _, branch := range []string{sipgos, probe.BranchPrefix + "1", strings.ReplaceAll(sipgos, ".", ""), "z9hG4bK-1"} {
+		via := fmt.Sprintf("Via: SIP/2.0/UDP %v;branch=%s;rport\r\n", listener.Addr, branch)
+		rest := "From: <sip:tandem@198.51.100.1>;tag=1\r\nTo: <sip:192.0.2.1>;tag=2\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+		response := "SIP/2.0 200 OK\r\n" + via + rest
+		var out transport.Batch
+		answered, failed = nil, nil
+		r.Packets(2, []transport.Packet{{Data: []byte(response), Source: host}}, &out)
+		r.Unreachable(2, transport.Unreachable{Dest: host, Code: transport.NoPort, Quote: []byte("OPTIONS sip:192.0.2.1 SIP/2.0\r\n" + via + rest)}, &out)
+		if strings.HasPrefix(branch, probe.BranchPrefix) {
+			require.Equal(t, []string{response}, answered)
+			require.Equal(t, []string{branch}, failed)
+		} else {
+			require.Empty(t, answered, branch)
+			require.Empty(t, failed, branch)
+		}
+	}
 }
 
 func TestNodeProbesNothingWhenTold(t *testing.T) {

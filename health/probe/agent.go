@@ -66,8 +66,8 @@ func (a *agent) serve() error {
 // options sends one OPTIONS and returns the status code of the answer: that of
 // the final response, or of a provisional one when ctx ends with nothing else.
 // The error is ctx's, unless the request could not be sent.
-func (a *agent) options(ctx context.Context, t *target) (int, error) {
-	tx, err := a.client.TransactionRequest(ctx, a.request(t))
+func (a *agent) options(ctx context.Context, req *sip.Request) (int, error) {
+	tx, err := a.client.TransactionRequest(ctx, req)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", errUnreachable, err)
 	}
@@ -97,16 +97,17 @@ func (a *agent) options(ctx context.Context, t *target) (int, error) {
 	}
 }
 
-// request builds the OPTIONS of RFC 3261 11.1 for a host. sipgo adds Call-ID,
-// CSeq and Max-Forwards.
-func (a *agent) request(t *target) *sip.Request {
-	req := sip.NewRequest(sip.OPTIONS, t.recipient)
+// request builds the OPTIONS of RFC 3261 11.1 for a host, and returns its
+// branch too. sipgo adds Call-ID, CSeq and Max-Forwards.
+func (a *agent) request(t *target) (req *sip.Request, branch string) {
+	req = sip.NewRequest(sip.OPTIONS, t.recipient)
 	req.SetTransport("UDP")
 	req.SetDestination(t.Addr.String())
 	req.Laddr = a.laddr
 
 	via := &sip.ViaHeader{ProtocolName: "SIP", ProtocolVersion: "2.0", Transport: "UDP", Host: a.host, Port: a.port}
-	via.Params.Add("branch", sip.GenerateBranch())
+	branch = sip.GenerateBranch()
+	via.Params.Add("branch", branch)
 	// RFC 3581: the answer then has to come from the address that was asked.
 	via.Params.Add("rport", "")
 
@@ -118,5 +119,5 @@ func (a *agent) request(t *target) *sip.Request {
 	req.AppendHeader(&sip.ToHeader{Address: t.recipient})
 	req.AppendHeader(sip.NewHeader("Accept", "application/sdp"))
 	req.AppendHeader(sip.NewHeader("User-Agent", "tandem"))
-	return req
+	return req, branch
 }

@@ -14,15 +14,17 @@ import (
 // parent ends with the prober, or when the host is not to be probed any more;
 // such an end says nothing about the host.
 func (p *Prober) fly(parent context.Context, t *target, timeout time.Duration) {
+	agent := p.agents[t.Listener]
+	req, branch := agent.request(t)
 	waiting, fail := context.WithCancelCause(parent)
 	defer fail(nil)
-	defer p.takeOff(t.Addr, fail)()
+	defer p.takeOff(t.Addr, branch, fail)()
 
 	waiting, cancel := context.WithTimeout(waiting, timeout)
 	defer cancel()
 
 	sent := p.now()
-	code, err := p.agents[t.Listener].options(waiting, t)
+	code, err := agent.options(waiting, req)
 	if parent.Err() != nil {
 		return
 	}
@@ -39,8 +41,8 @@ func (p *Prober) fly(parent context.Context, t *target, timeout time.Duration) {
 
 // takeOff makes a flight known to Unreachable; the function returned makes it
 // forgotten.
-func (p *Prober) takeOff(dest netip.AddrPort, fail context.CancelCauseFunc) (landed func()) {
-	f := &flight{fail}
+func (p *Prober) takeOff(dest netip.AddrPort, branch string, fail context.CancelCauseFunc) (landed func()) {
+	f := &flight{branch, fail}
 	p.mu.Lock()
 	p.flights[dest] = append(p.flights[dest], f)
 	p.mu.Unlock()

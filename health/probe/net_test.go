@@ -118,6 +118,16 @@ func (p *peer) requests() []seen {
 	return append([]seen(nil), p.seen...)
 }
 
+// branch is that of the last request.
+func (p *peer) branch(t *testing.T) []byte {
+	t.Helper()
+	all := p.requests()
+	require.NotEmpty(t, all)
+	_, rest, found := strings.Cut(all[len(all)-1].request, ";branch=")
+	require.True(t, found)
+	return []byte(rest[:strings.IndexAny(rest, ";\r\n")])
+}
+
 func (p *peer) become(answer func(request string) []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

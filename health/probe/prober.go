@@ -25,6 +25,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/emiago/sipgo/sip"
@@ -90,7 +91,8 @@ type Prober struct {
 
 // flight is a probe that waits for an answer. fail ends the wait.
 type flight struct {
-	fail context.CancelCauseFunc
+	branch string
+	fail   context.CancelCauseFunc
 }
 
 // New returns a Prober, which does nothing until Run.
@@ -164,16 +166,26 @@ func (p *Prober) parse(t Target) (target, error) {
 	return parsed, nil
 }
 
-// Unreachable tells that a probe could not be delivered to dest: an ICMP error
-// whose quote is an OPTIONS of ours. The probes that wait for an answer from
-// there fail at once.
-func (p *Prober) Unreachable(dest netip.AddrPort) {
+// Unreachable tells that an ICMP error for dest quotes a request with this
+// branch, the whole of it. The probe that waits for an answer from there and has
+// that branch fails at once: only who saw the probe knows it. It reports false
+// when there is none; then the error is forged, or late. branch is not kept.
+func (p *Prober) Unreachable(dest netip.AddrPort, branch []byte) bool {
+	quoted := string(branch)
 	p.mu.Lock()
-	failed := slices.Clone(p.flights[plain(dest)])
-	p.mu.Unlock()
-	for _, f := range failed {
-		f.fail(errUnreachable)
+	flights := p.flights[plain(dest)]
+	// RFC 3261 7.3.1: tokens are compared without regard to case.
+	i := slices.IndexFunc(flights, func(f *flight) bool { return strings.EqualFold(f.branch, quoted) })
+	var fail context.CancelCauseFunc
+	if i >= 0 {
+		fail = flights[i].fail
 	}
+	p.mu.Unlock()
+	if fail == nil {
+		return false
+	}
+	fail(errUnreachable)
+	return true
 }
 
 // Run probes until ctx ends, and returns its error. When it returns, all that

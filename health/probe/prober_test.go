@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"net/netip"
@@ -155,8 +156,16 @@ func TestProber_UnreachableFailsAtOnce(t *testing.T) {
 	one, two := b.target("sip:one", p.addr()), b.target("sip:two", other.addr())
 	require.NoError(t, b.SetTargets([]Target{one, two}))
 	eventually(t, "both asked", func() bool { return len(p.requests()) > 0 && len(other.requests()) > 0 })
-	b.Unreachable(netip.MustParseAddrPort("192.0.2.1:5060")) // nobody's
-	b.Unreachable(p.addr())
+	branch := p.branch(t)
+	require.False(t, b.Unreachable(netip.MustParseAddrPort("192.0.2.1:5060"), branch), "nobody's")
+	for name, forged := range map[string][]byte{
+		"none": nil, "prefix": []byte(BranchPrefix), "cut": branch[:len(branch)-1], "longer": append(branch[:len(branch):len(branch)], 'x'),
+		"another host's": other.branch(t), "a call's": []byte("z9hG4bK" + strings.Repeat("0", len(branch)-7)),
+	} {
+		require.False(t, b.Unreachable(p.addr(), forged), name)
+	}
+	require.Zero(t, one.Host.Status().LastProbe, "a forged quote fails no probe")
+	require.True(t, b.Unreachable(p.addr(), bytes.ToUpper(branch)))
 	eventually(t, "a failure", func() bool { return one.Host.Status().LastEvent == health.ProbeUnreachable })
 	require.Equal(t, 1, one.Host.Status().Failures)
 	require.Zero(t, two.Host.Status().LastProbe)
@@ -239,7 +248,7 @@ func TestProber_OneInFlightPerHost(t *testing.T) {
 		return len(ids)
 	}
 	require.Equal(t, 1, callIDs())
-	b.Unreachable(p.addr())
+	require.True(t, b.Unreachable(p.addr(), p.branch(t)))
 	eventually(t, "the next one", func() bool { return callIDs() == 2 })
 	require.Equal(t, 1, h.Status().Failures)
 }
@@ -331,10 +340,13 @@ func TestProber_BoundsProbesInFlight(t *testing.T) {
 	for i := range targets {
 		targets[i] = b.target(fmt.Sprintf("sip:%d.example.com", i), p.addr())
 	}
-	inFlight := func() int {
+	inFlight := func() (branches []string) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		return len(b.flights[p.addr()])
+		for _, f := range b.flights[p.addr()] {
+			branches = append(branches, f.branch)
+		}
+		return branches
 	}
 	require.NoError(t, b.SetTargets(targets))
 	failed := func() int {
@@ -345,9 +357,12 @@ func TestProber_BoundsProbesInFlight(t *testing.T) {
 		return n
 	}
 	eventually(t, "each had its turn", func() bool {
-		require.LessOrEqual(t, inFlight(), 5)
-		if inFlight() == 5 {
-			b.Unreachable(p.addr())
+		flying := inFlight()
+		require.LessOrEqual(t, len(flying), 5)
+		if len(flying) == 5 {
+			for _, branch := range flying {
+				b.Unreachable(p.addr(), []byte(branch))
+			}
 		}
 		return failed() == len(targets)
 	})
