@@ -17,10 +17,13 @@ const (
 	ProbeFailed      // no response to OPTIONS in time
 	ProbeUnreachable // OPTIONS could not be delivered: ICMP, or a send error
 
-	CallUnreachable // ICMP whose quote verifies as a call's INVITE, or a repeated send error
-	CallSilent      // an attempt ended without any response
-	CallAnswered    // any response to a request of a call
-	CallFull        // 503 to a call, with its RetryAfter if it had one
+	// ICMP whose quote verifies as the request of a call's attempt. An error of
+	// sending is this machine's own: the call moves on, and nothing was seen of
+	// the host.
+	CallUnreachable
+	CallSilent   // an attempt ended without any response
+	CallAnswered // any response to a request of a call
+	CallFull     // 503 to a call, with its RetryAfter if it had one
 
 	RetryAfterOver // the time that a Retry-After asked for is over
 	ProbesOff      // probing was switched off
