@@ -92,7 +92,7 @@ groups:
     connectors: [{connector: east, priority: 1}, {connector: west, priority: 99}]
     numbers: [+15550000001, 100 - 199, +1555*]
 failover: {codes: [503, 480], first_response: 500ms, progress: 3s, timer_c: 4m, max_attempts: 8, exhausted_code: best, after_ringing: true}
-health: {probe: false, interval: 30s, fast_interval: 2s, timeout: 500ms, down_after: 2, up_after: 1, down_codes: [500]}
+health: {probe: false, interval: 30s, fast_interval: 2s, timeout: 500ms, down_after: 2, up_after: 1, down_codes: [500], doubt_hold: 20s}
 quotas: {groups: 3, connectors_per_group: 3}
 `)
 	require.Equal(t, &Config{
@@ -150,7 +150,7 @@ quotas: {groups: 3, connectors_per_group: 3}
 		},
 		Health: catalog.Health{
 			Interval: 30 * time.Second, FastInterval: 2 * time.Second, Timeout: 500 * time.Millisecond,
-			DownAfter: 2, UpAfter: 1, DownCodes: catalog.NewCodes(500),
+			DownAfter: 2, UpAfter: 1, DownCodes: catalog.NewCodes(500), DoubtHold: 20 * time.Second,
 		},
 		Quotas: Quotas{Groups: 3, ConnectorsPerGroup: 3},
 	}, cfg)

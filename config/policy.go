@@ -13,7 +13,7 @@ var (
 		later: []string{"setup_budget", "max_ring", "when_all_down"},
 	}
 	healthKeys = keys{
-		known: []string{"probe", "interval", "fast_interval", "timeout", "down_after", "up_after", "down_codes"},
+		known: []string{"probe", "interval", "fast_interval", "timeout", "down_after", "up_after", "down_codes", "doubt_hold"},
 		later: []string{"when_all_down", "eject_after", "slow_start", "max_detection", "passive", "region"},
 	}
 	quotaKeys = keys{known: []string{"groups", "connectors_per_group"}, later: []string{"connectors", "numbers"}}
@@ -112,6 +112,7 @@ func (d *decoder) health(n node) catalog.Health {
 	v.DownAfter = d.integer(f["down_after"], v.DownAfter, 1, most)
 	v.UpAfter = d.integer(f["up_after"], v.UpAfter, 1, most)
 	v.DownCodes = d.codes(f["down_codes"], v.DownCodes, d.downCode)
+	v.DoubtHold = d.duration(f["doubt_hold"], v.DoubtHold, shortest, 5*time.Minute)
 	if v.FastInterval > v.Interval && !d.failed["health.interval"] {
 		d.fail(f["fast_interval"], "%s is longer than interval, %s; write less", short(v.FastInterval), short(v.Interval))
 	}

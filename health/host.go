@@ -49,13 +49,13 @@ func (h *Host) State(now int64) (s State, trial bool) {
 }
 
 // Claim takes the trial that State told of, for one call: true for one caller,
-// then false for DoubtHold, whatever becomes of the call.
+// then false for the settings' DoubtHold, whatever becomes of the call.
 func (h *Host) Claim(now int64) bool {
 	w := word(h.word.Load())
 	if _, trial := w.at(now); !trial {
 		return false
 	}
-	return h.word.CompareAndSwap(uint64(w), uint64(w.claimed(now)))
+	return h.word.CompareAndSwap(uint64(w), uint64(w.claimed(now, holdOf(h.registry.Settings()))))
 }
 
 // Observe takes note of what was seen at the time now. It returns the state

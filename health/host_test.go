@@ -112,6 +112,31 @@ func TestHost_Trial(t *testing.T) {
 	require.False(t, trial, "probes decide")
 }
 
+func TestHost_TrialsFollowTheSettings(t *testing.T) {
+	set := notProbing()
+	set.DoubtHold = time.Second
+	_, h := newHost(set)
+	h.Observe(second, callSilent)
+	require.False(t, h.Claim(2*second-16))
+	require.True(t, h.Claim(2*second))
+	require.False(t, h.Claim(3*second-16))
+	require.True(t, h.Claim(3*second))
+}
+
+// An answered call ends the doubling, though the host is up and calls that
+// are answered then change nothing else.
+func TestHost_AnsweredCallForgetsTheHold(t *testing.T) {
+	_, h := newHost(probing())
+	h.Observe(second, callSilent)
+	h.Observe(20*second, ok200)
+	s, _ := h.State(20 * second)
+	require.Equal(t, Up, s)
+	require.Equal(t, DoubtHold, h.Status().Hold)
+	from, to, flipped := h.Observe(21*second, callOK)
+	require.Equal(t, []any{Up, Up, false}, []any{from, to, flipped})
+	require.Zero(t, h.Status().Hold)
+}
+
 func TestHost_TrialGoesToOneOfManyCalls(t *testing.T) {
 	_, h := newHost(notProbing())
 	h.Observe(second, callSilent)

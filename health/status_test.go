@@ -72,8 +72,13 @@ func TestNext(t *testing.T) {
 		{"one silent call makes it doubtful", seen{callSilent}, probing(), Doubtful, "no answer to a call"},
 		{"so does one ICMP", seen{callICMP}, probing(), Doubtful, "a call undeliverable"},
 		{"the reason is that of the change", seen{callICMP, callSilent}, probing(), Doubtful, "a call undeliverable"},
-		{"a good probe clears a doubt", seen{callSilent, ok200}, probing(), Up, "answer to OPTIONS (200)"},
-		{"so does an answered call", seen{callSilent, callOK}, probing(), Up, "answer to a call"},
+		{"a good probe clears a doubt by ICMP", seen{callICMP, ok200}, probing(), Up, "answer to OPTIONS (200)"},
+		{"so does an answered call", seen{callICMP, callOK}, probing(), Up, "answer to a call"},
+		{"good probes do not clear a doubt by silence", seen{callSilent, ok200, ok200, ok200, ok503, ok200, ok200, ok200, ok200, ok200}, probing(), Doubtful, "answer to OPTIONS (200)"},
+		{"until the hold is over", seen{callSilent, ok200, ok200, ok200, ok200, ok200, ok200, ok200, ok200, ok200, ok200}, probing(), Up, "answer to OPTIONS (200)"},
+		{"an answered call clears it at once", seen{callSilent, callOK}, probing(), Up, "answer to a call"},
+		{"silence after ICMP holds it", seen{callICMP, callSilent, ok200}, probing(), Doubtful, "a call undeliverable"},
+		{"ICMP after silence does not end the hold", seen{callSilent, callICMP, ok200}, probing(), Doubtful, "no answer to a call"},
 		{"a failed probe does not", seen{callSilent, silent}, probing(), Doubtful, "no answer to a call"},
 		{"failing probes take it on to down", seen{callSilent, silent, silent, silent}, probing(), Down, "no answer to OPTIONS"},
 		{"failures from before the doubt count", seen{silent, silent, callSilent, silent}, probing(), Down, "no answer to OPTIONS"},
@@ -97,6 +102,7 @@ func TestNext(t *testing.T) {
 		{"without probes a late answer does not make it full for ever", seen{ok503}, notProbing(), Up, "nothing seen yet"},
 		{"without probes a silent call makes it doubtful", seen{callSilent}, notProbing(), Doubtful, "no answer to a call"},
 		{"without probes an answered call clears it", seen{callSilent, callOK}, notProbing(), Up, "answer to a call"},
+		{"without probes so does one after ICMP", seen{callICMP, callOK}, notProbing(), Up, "answer to a call"},
 		{"without probes Retry-After runs out", seen{callFullFor(time.Second), callOK}, notProbing(), Up, "Retry-After over"},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
@@ -130,7 +136,56 @@ func TestNext_DoubtHold(t *testing.T) {
 	require.Equal(t, second+int64(DoubtHold), s.DoubtUntil)
 	s = Next(s, callSilent, 3*second, notProbing())
 	require.Equal(t, 3*second+int64(DoubtHold), s.DoubtUntil, "a trial that fails begins the hold anew")
-	require.Zero(t, Next(Status{}, callSilent, second, probing()).DoubtUntil, "with probes there are no trials")
+	require.Equal(t, second+int64(DoubtHold), Next(Status{}, callICMP, second, notProbing()).DoubtUntil)
+	require.Zero(t, Next(Status{}, callICMP, second, probing()).DoubtUntil, "any good probe ends it")
+
+	require.Equal(t, DoubtHold, catalog.DefaultHealth().DoubtHold, "one default")
+	set := probing()
+	set.DoubtHold = 3 * time.Second
+	require.Equal(t, 4*second, Next(Status{}, callSilent, second, set).DoubtUntil)
+	set.DoubtHold = 0
+	require.Equal(t, second+int64(DoubtHold), Next(Status{}, callSilent, second, set).DoubtUntil)
+}
+
+// A host that answers OPTIONS and not INVITE: however often probes clear it,
+// calls pay ever more rarely.
+func TestNext_DoubtHoldDoubles(t *testing.T) {
+	set := probing()
+	now := second
+	var s Status
+	silence := func(want time.Duration) {
+		t.Helper()
+		s = Next(s, callSilent, now, set)
+		require.Equal(t, Doubtful, s.State)
+		require.Equal(t, now+int64(want), s.DoubtUntil)
+		s = Next(s, callSilent, now+second, set) // began before the first one ended
+		require.Equal(t, now+second+int64(want), s.DoubtUntil, "from the last silent call on, and no longer")
+		now = s.DoubtUntil
+		s = Next(s, ok200, now-1, set)
+		require.Equal(t, Doubtful, s.State)
+		s = Next(s, ok200, now, set)
+		require.Equal(t, Up, s.State)
+		now += 7 * second
+	}
+	for _, want := range []time.Duration{10, 20, 40, 80, 160, 300, 300} {
+		silence(want * time.Second)
+	}
+	s = Next(s, callICMP, now, set)
+	s = Next(s, ok200, now, set)
+	require.Equal(t, Up, s.State, "ICMP knows no hold")
+
+	s = Next(s, callOK, now, set)
+	silence(DoubtHold) // a call was answered
+
+	for range 3 {
+		s = Next(s, silent, now, set)
+	}
+	require.Equal(t, Down, s.State)
+	for range 2 {
+		s = Next(s, ok200, now, set)
+	}
+	require.Equal(t, Up, s.State, "it was down, which explains its silence")
+	silence(DoubtHold)
 }
 
 func TestNext_InDoubt(t *testing.T) {
@@ -200,7 +255,8 @@ func TestAdopt(t *testing.T) {
 
 	s = Adopt(Next(Status{}, callSilent, second, notProbing()), 9*second, probing())
 	require.Equal(t, Doubtful, s.State)
-	require.Zero(t, s.DoubtUntil, "probes decide from here on")
+	require.Equal(t, Doubtful, Next(s, ok200, 9*second, probing()).State, "probes decide, after the hold")
+	require.Equal(t, Up, Next(s, ok200, second+int64(DoubtHold), probing()).State)
 
 	s = Adopt(down, 9*second, probing())
 	require.Equal(t, down, s)
@@ -220,8 +276,11 @@ func invariants(t require.TestingT, s Status, set *catalog.Health) {
 	if s.DoubtUntil != 0 {
 		require.True(t, s.Doubt)
 	}
+	require.LessOrEqual(t, s.Hold, MaxDoubtHold)
+	if s.Dead {
+		require.Zero(t, s.Hold)
+	}
 	if set.Probe {
-		require.Zero(t, s.DoubtUntil)
 		if s.Failures >= set.DownAfter {
 			require.Equal(t, Down, s.State)
 		}

@@ -15,7 +15,7 @@ import (
 // quick is for tests that wait for silence or for the health of a host.
 const quick = `
 failover: {first_response: 500ms}
-health: {interval: 1s, fast_interval: 100ms, timeout: 100ms, down_after: 2, up_after: 2}
+health: {interval: 1s, fast_interval: 100ms, timeout: 100ms, down_after: 2, up_after: 2, doubt_hold: 1s}
 `
 
 var reasons = map[int]string{
@@ -236,6 +236,43 @@ func TestE2E_SilentFirst(t *testing.T) {
 
 	first.mute.Store(false)
 	n.returnsTo(first, second, caller)
+}
+
+// A connector that answers OPTIONS and no call: what probes say of it does not
+// send the next calls into the wait. When it answers calls again it gets them,
+// doubt_hold after the last one that it was silent to.
+func TestE2E_SilentToCallsOnly(t *testing.T) {
+	t.Parallel()
+	const hold = 3 * time.Second
+	l := newLab(t)
+	caller, first, second := l.peer("127.0.0.2"), l.peer("127.0.0.11"), l.peer("127.0.0.12")
+	n := l.serve(twoConnectors + "failover: {first_response: 500ms}\nhealth: {interval: 1s, fast_interval: 100ms, doubt_hold: 3s}\n")
+	through := func(wait time.Duration) time.Time {
+		begin := time.Now()
+		d := caller.call(n.addr, "+15550000001").start()
+		m := second.pickUp()
+		require.InDelta(t, wait.Milliseconds(), m.at.Sub(begin).Milliseconds(), 250)
+		caller.expect("180 INVITE")
+		d.established()
+		second.expect("ACK")
+		d.bye(second)
+		return m.at
+	}
+	silent := through(500 * time.Millisecond)
+	first.expect("INVITE")
+	first.drain() // retransmissions of that INVITE, until first_response
+	asked := first.pings.Load()
+	calls := 0
+	for ; time.Since(silent) < hold-time.Second; calls++ {
+		through(0)
+		time.Sleep(50 * time.Millisecond) // between calls
+	}
+	require.Greater(t, calls, 4)
+	require.Greater(t, first.pings.Load(), asked+2, "it was asked, and answered")
+	first.quiet(0)
+
+	n.returnsTo(first, second, caller)
+	require.Greater(t, time.Since(silent), hold-50*time.Millisecond)
 }
 
 // returnsTo makes calls until one reaches the first connector again.

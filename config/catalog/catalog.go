@@ -130,6 +130,7 @@ type Health struct {
 	DownAfter    int           // failures in a row that make a host down
 	UpAfter      int           // successes in a row that bring it back
 	DownCodes    Codes         // answers that count as failures
+	DoubtHold    time.Duration // no probe clears the doubt of a silent call sooner
 }
 
 // DefaultHealth returns the settings of a file that says nothing.
@@ -142,6 +143,7 @@ func DefaultHealth() Health {
 		DownAfter:    3,
 		UpAfter:      2,
 		DownCodes:    NewCodes(408, 500, 502, 504),
+		DoubtHold:    10 * time.Second,
 	}
 }
 

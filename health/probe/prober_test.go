@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/emiago/sipgo"
 	"github.com/emiago/sipgo/sip"
@@ -215,12 +216,27 @@ func TestProber_DoubtProbesAtOnce(t *testing.T) {
 	p := newPeer(t, "127.0.0.1:0", always("200 OK"))
 	h := b.probe(t, p.addr())
 	eventually(t, "the first probe", func() bool { return h.Status().Successes == 1 })
-	_, state, _ := h.Observe(b.now(), health.Observation{Event: health.CallSilent})
+	_, state, _ := h.Observe(b.now(), health.Observation{Event: health.CallUnreachable})
 	require.Equal(t, health.Doubtful, state)
 	eventually(t, "the doubt is over", func() bool { return h.Status().State == health.Up })
 	require.Equal(t, 2, h.Status().Successes)
 	h.Wake()
 	eventually(t, "a probe without a doubt", func() bool { return h.Status().Successes == 3 })
+}
+
+func TestProber_SilenceIsHeld(t *testing.T) {
+	set := fast()
+	set.DoubtHold = 300 * time.Millisecond
+	b := start(t, set)
+	p := newPeer(t, "127.0.0.1:0", always("200 OK"))
+	h := b.probe(t, p.addr())
+	eventually(t, "the first probe", func() bool { return h.Status().Successes > 0 })
+	h.Observe(b.now(), health.Observation{Event: health.CallSilent})
+	held := h.Status()
+	require.Equal(t, health.Doubtful, held.State)
+	eventually(t, "the doubt is over", func() bool { return h.Status().State == health.Up })
+	require.GreaterOrEqual(t, h.Status().Since, held.DoubtUntil)
+	require.Greater(t, h.Status().Successes, held.Successes+1, "answers in the hold did not end it")
 }
 
 func TestProber_OneInFlightPerHost(t *testing.T) {
