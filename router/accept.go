@@ -13,6 +13,7 @@ type facts struct {
 	connector  bool // the source is a connector's host
 	drop       bool // untrusted sources get silence
 	draining   bool
+	full       bool // as many calls are in memory as there may be
 	looped     bool // it went out from here before, unchanged
 	foreign    bool // its first Route is not ours
 	forOurself bool // the request-URI names us and no number
@@ -65,7 +66,7 @@ func accept(m *wire.Message, f facts) admission {
 		return admission{status: 403}
 	case m.Method == wire.REGISTER:
 		return admission{status: 405} // we are no registrar
-	case f.draining:
+	case f.draining, f.full:
 		return admission{status: 503}
 	case !f.routed:
 		return admission{status: 404}
@@ -75,10 +76,9 @@ func accept(m *wire.Message, f facts) admission {
 
 // accept gathers what is known of the source and decides.
 func (r *Router) accept(s *scratch, f facts) admission {
-	pl := r.plan.Load()
-	_, f.trusted = pl.trunks.Lookup(s.source.Addr().WithZone(""))
-	f.connector = pl.sources[s.source.Addr()]
-	f.drop = pl.policy.Untrusted == Drop
+	f.trusted = s.trunk != nil
+	f.connector = s.plan.sources[s.source.Addr()]
+	f.drop = s.plan.policy.Untrusted == Drop
 	f.draining = r.draining.Load()
 	return accept(&s.m, f)
 }
@@ -118,11 +118,13 @@ var (
 func (r *Router) replyUnsupported(s *scratch, key uint64) {
 	start := len(s.text)
 	values := s.m.Values(wire.HeaderProxyRequire)
+	separator := "Unsupported: "
 	for v, ok := values.Next(); ok; v, ok = values.Next() {
-		s.text = append(s.text, "Unsupported: "...)
+		s.text = append(s.text, separator...)
 		s.text = append(s.text, s.m.Bytes(v.Span)...)
-		s.text = append(s.text, "\r\n"...)
+		separator = ", "
 	}
+	s.text = append(s.text, "\r\n"...)
 	r.reply(s, key, reply{status: 420, extra: s.text[start:]})
 }
 

@@ -78,6 +78,9 @@ func (r *Router) note(s *scratch, c *call, a *attempt, e event, v verdict) (why 
 	switch e.kind {
 	case silence:
 		how, why, seen = attemptSilent, failedSilent, health.CallSilent
+		if a.phase != trying { // a non-INVITE that had its 100
+			how, why, seen = attemptNoProgress, failedProgress, 0
+		}
 	case noProgress:
 		how, why = attemptNoProgress, failedProgress
 	case timerC:

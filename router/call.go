@@ -177,13 +177,19 @@ func (c *call) pending() bool {
 	return false
 }
 
-// arm sets the timer of c to the earliest of its deadlines.
-func (r *Router) arm(st *stripe, c *call, now int64) {
+// due is the earliest of the deadlines of c.
+func (c *call) due() int64 {
 	at := min(c.resendAt, c.tryingAt, c.endAt)
 	for i := range c.count {
 		a := c.at(i)
 		at = min(at, a.resendAt, a.waitAt, a.cancelAt)
 	}
+	return at
+}
+
+// arm sets the timer of c, and wakes the timer goroutine if it would oversleep.
+func (r *Router) arm(st *stripe, c *call, now int64) {
+	at := c.due()
 	st.wheel.set(c, at, now)
 	if at < r.sleepUntil.Load() {
 		r.wakeTimers()

@@ -109,17 +109,21 @@ func choose(cs []candidate, tried []*host, most int, silent bool) *candidate {
 	// the region that was silent.
 	const spared, silentRegion = 2, 1
 	var best *candidate
+	var top health.State // the best tier that is left
 	least := spared + silentRegion + 1
 	for i := range cs {
 		h := cs[i].entry.host
 		if wasTried(h, tried) {
 			continue
 		}
+		if best == nil {
+			top = cs[i].tier()
+		}
 		cost := 0
 		if n := triedOf(h.connector, tried); n >= 2 && open > 0 || n > 0 && fresh >= left {
 			cost += spared
 		}
-		if silent && (cs[i].state == health.Down || h.connector.region == tried[len(tried)-1].connector.region) {
+		if silent && (cs[i].tier() != top || h.connector.region == tried[len(tried)-1].connector.region) {
 			cost += silentRegion
 		}
 		if cost < least {

@@ -32,6 +32,13 @@ const (
 
 	maxListeners = 16 // one hexadecimal digit of a branch tells them apart
 
+	// Calls in memory at once, those included that only wait for their timers to
+	// end: a minute of a flood must not take the machine's memory.
+	maxCalls = 500_000
+
+	// No call rings longer than this, however often its connector says 183.
+	longestRing = int64(30 * time.Minute)
+
 	maxNumber  = 32 // bytes of a called number that can be looked up
 	maxCallID  = 64 // bytes of a Call-ID that are kept for the log
 	recordRoom = 256

@@ -18,6 +18,7 @@ type routeSet struct {
 	dialog  bool     // a token of ours verifies
 	foreign bool     // there is a Route that is not ours
 	token   token
+	from    direction // who of the dialog sent the request
 
 	own         int // leading Route values that are ours
 	first, last wire.Value
@@ -64,7 +65,7 @@ func (r *Router) routeSet(s *scratch) (rt routeSet, status int) {
 		}
 		rt.own++
 		rt.last, rt.listener = v, l
-		if user.Len() == 0 {
+		if user.Len() == 0 && looksLikeToken(m.Bytes(u.User)) {
 			user = u.User
 		}
 	}
@@ -73,7 +74,7 @@ func (r *Router) routeSet(s *scratch) (rt routeSet, status int) {
 	}
 	t, ok := parseToken(m.Bytes(user))
 	if ok {
-		_, ok = r.verifyToken(s, &t, m, r.day(s.now))
+		rt.from, ok = r.verifyToken(s, &t, m, r.day(s.now))
 	}
 	if !ok {
 		return rt, 403
@@ -104,9 +105,10 @@ func (r *Router) stripMaddr(m *wire.Message, rt *routeSet) {
 	}
 }
 
+// looksLikeToken goes by the shape: what has it must verify, and what has not
+// is a user part that an operator gave to a Route of ours.
 func looksLikeToken(user []byte) bool {
-	_, ok := parseToken(user)
-	return ok
+	return len(user) == tokenLen && user[0]|0x20 == 't' && user[1]|0x20 == 'd'
 }
 
 // restore puts the last Route back as the target.
@@ -151,13 +153,13 @@ func (r *Router) forwardDialog(s *scratch, rt *routeSet) {
 		r.refuseForward(s, status, dropDefective)
 		return
 	}
-	dest, ok := destination(m, &hop)
+	dest, ok := r.destination(s, rt, &hop)
 	if !ok {
 		r.refuseForward(s, 503, dropUnresolved)
 		return
 	}
 	out, ok := r.listenerFor(dest.Addr(), rt.listener)
-	if !ok || !r.allowed(dest) {
+	if !ok || !r.allowed(s, dest) {
 		r.refuseForward(s, 403, dropForbidden)
 		return
 	}
@@ -242,24 +244,40 @@ func (r *Router) nextHop(m *wire.Message, rt *routeSet) (hop wire.URI, strict, o
 }
 
 // destination is where a URI leads: maddr before host (RFC 3263 4). Names are
-// not resolved.
-func destination(m *wire.Message, u *wire.URI) (netip.AddrPort, bool) {
+// not resolved; but the host that answered the call is known from the token,
+// and it knows whom it meant by the name in its Contact.
+func (r *Router) destination(s *scratch, rt *routeSet, u *wire.URI) (netip.AddrPort, bool) {
+	m := &s.m
+	if t, ok := wire.Param(m.Data, u.Params, "transport"); ok && !bytes.EqualFold(m.Bytes(t), []byte("udp")) || u.Scheme != wire.SIP {
+		return netip.AddrPort{}, false
+	}
 	host := m.Bytes(u.Host)
 	if maddr, ok := wire.Param(m.Data, u.Params, "maddr"); ok && maddr.Len() > 0 {
 		host = m.Bytes(maddr)
 	}
-	addr, ok := parseAddr(host)
-	return netip.AddrPortFrom(addr, portOr(u.Port)), ok
+	if addr, ok := parseAddr(host); ok {
+		return netip.AddrPortFrom(addr, portOr(u.Port)), true
+	}
+	if rt.from != fromCaller {
+		return netip.AddrPort{}, false
+	}
+	for _, h := range s.plan.hosts {
+		if h.id == rt.token.host && h.connector.id == rt.token.connector {
+			return h.addr, true
+		}
+	}
+	return netip.AddrPort{}, false
 }
 
 // allowed reports whether in-dialog requests may go to dest: not to ourselves,
-// and to this machine or link only when we listen there.
-func (r *Router) allowed(dest netip.AddrPort) bool {
+// and to this machine or link only for those who are there themselves: hosts of
+// connectors, a sender on this machine, or when we listen there.
+func (r *Router) allowed(s *scratch, dest netip.AddrPort) bool {
 	a := dest.Addr()
 	if r.ownDest(dest) || a.IsUnspecified() || a.IsMulticast() {
 		return false
 	}
-	if !a.IsLoopback() && !a.IsLinkLocalUnicast() {
+	if !a.IsLoopback() && !a.IsLinkLocalUnicast() || s.plan.sources[a] || a.IsLoopback() && s.source.Addr().IsLoopback() {
 		return true
 	}
 	for i := range r.listeners {
@@ -290,8 +308,7 @@ func (r *Router) refuseForward(s *scratch, status int, why dropReason) {
 func (r *Router) beginForward(s *scratch, out int, dest netip.AddrPort) {
 	m := &s.m
 	k := &r.keys[0]
-	t, _ := r.plan.Load().trunks.Lookup(s.source.Addr().WithZone(""))
-	symmetric := t != nil && t.Symmetric
+	symmetric := s.symmetric()
 	b := branch{marker: markDialog, listener: s.listener, key: s.callKey(k, m), host: hostHash(k, dest), loop: s.loopHash(k, m)}
 	b.seal(s, k, m, &m.TopVia, replyTarget(&m.TopVia, s.source, symmetric))
 	s.edits.Reset(m.Data)
@@ -329,34 +346,43 @@ func (r *Router) looped(s *scratch) bool {
 	m := &s.m
 	vias := m.Values(wire.HeaderVia)
 	v, ok := vias.Next()
-	for ok {
+	loop := uint32(0) // of this request; not known yet
+	for n := 0; ok && n < defaultMaxForwards; n++ {
 		next, more := vias.Next()
 		if !more {
 			return false // there is one below ours, always
 		}
-		if r.ourLoop(s, v, next) {
-			return true
+		if b, own := ownBranchOf(m, v); own {
+			if loop == 0 {
+				loop = s.loopHash(&r.keys[0], m) // once, however many Vias pretend to be ours
+			}
+			if b.loop == loop && r.verifyAbove(s, &b, next) {
+				return true
+			}
 		}
 		v = next
 	}
 	return false
 }
 
-func (r *Router) ourLoop(s *scratch, v, below wire.Value) bool {
-	m := &s.m
-	own, ok := wire.ParseVia(m.Data, v.Span)
+// ownBranchOf reads the branch of a Via, if it looks like one of ours.
+func ownBranchOf(m *wire.Message, v wire.Value) (branch, bool) {
+	via, ok := wire.ParseVia(m.Data, v.Span)
 	if !ok {
-		return false
+		return branch{}, false
 	}
-	b, ok := parseBranch(m.Bytes(own.Branch))
-	if !ok || b.loop != s.loopHash(&r.keys[0], m) {
-		return false
-	}
+	return parseBranch(m.Bytes(via.Branch))
+}
+
+// verifyAbove reports whether b is ours above the Via below.
+func (r *Router) verifyAbove(s *scratch, b *branch, below wire.Value) bool {
+	m := &s.m
+	var ok bool
 	if s.next, ok = wire.ParseVia(m.Data, below.Span); !ok {
 		return false
 	}
 	target, ok := viaTarget(m, &s.next)
-	return ok && r.verify(s, &b, m, &s.next, target)
+	return ok && r.verify(s, b, m, &s.next, target)
 }
 
 // cancelUnknown handles a CANCEL whose call is not here. Soon after a start it
@@ -364,19 +390,18 @@ func (r *Router) ourLoop(s *scratch, v, below wire.Value) bool {
 // its INVITE would have had, and their answers are relayed (design D3).
 func (r *Router) cancelUnknown(s *scratch, key uint64, rt *routeSet) {
 	m := &s.m
-	pl := r.plan.Load()
-	trunk, trusted := pl.trunks.Lookup(s.source.Addr().WithZone(""))
-	if !trusted {
+	pl := s.plan
+	if s.trunk == nil {
 		r.reject(s, key, r.accept(s, facts{}))
 		return
 	}
-	match, routed := r.lookup(s, pl, trunk, &rt.target)
+	match, routed := r.lookup(s, &rt.target)
 	if !routed || s.now-r.started > int64(pl.failover.TimerC) || m.MaxForwards == 0 {
 		r.reply(s, key, reply{status: 481})
 		return
 	}
-	c := call{key: key, listener: s.listener, source: s.source, trunk: trunk, loop: s.loopHash(&r.keys[0], m)}
-	c.replyTo = replyTarget(&m.TopVia, s.source, trunk.Symmetric)
+	c := call{key: key, listener: s.listener, source: s.source, trunk: s.trunk, loop: s.loopHash(&r.keys[0], m)}
+	c.replyTo = replyTarget(&m.TopVia, s.source, s.symmetric())
 	c.numberLen = uint8(copy(c.number[:], s.number))
 	s.cands = candidates(s.cands[:0], &pl.routes[match.Route], key, s.now)
 	if len(s.cands) == 0 {

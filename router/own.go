@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"tandem/router/wire"
@@ -109,7 +110,8 @@ func (r *Router) ownDest(dest netip.AddrPort) bool {
 		if dest == l.Addr || dest.Port() == l.port && sameAddr(l.host, dest.Addr()) {
 			return true
 		}
-		if l.Addr.Addr().IsUnspecified() && dest.Port() == l.Addr.Port() && dest.Addr().IsLoopback() {
+		if l.Addr.Addr().IsUnspecified() && dest.Port() == l.Addr.Port() &&
+			(dest.Addr().IsLoopback() || slices.Contains(r.machine, dest.Addr())) {
 			return true
 		}
 	}

@@ -31,9 +31,11 @@ func (r *Router) reply(s *scratch, key uint64, p reply) {
 
 // replyDest is where responses to the request that came go.
 func (r *Router) replyDest(s *scratch) netip.AddrPort {
-	t, _ := r.plan.Load().trunks.Lookup(s.source.Addr().WithZone(""))
-	return replyTarget(&s.m.TopVia, s.source, t != nil && t.Symmetric)
+	return replyTarget(&s.m.TopVia, s.source, s.symmetric())
 }
+
+// symmetric reports whether the source is a symmetric trunk's.
+func (s *scratch) symmetric() bool { return s.trunk != nil && s.trunk.Symmetric }
 
 // ownTag reports whether the To tag of an ACK is one that reply made.
 func (r *Router) ownTag(s *scratch, key uint64) bool {

@@ -76,7 +76,7 @@ func (r *Router) answerHop(s *scratch, b *branch) {
 
 // probed hands the answer to a probe on. Only hosts that we probe get that far.
 func (r *Router) probed(s *scratch) {
-	if r.probe == nil || r.plan.Load().byAddr[s.source] == nil {
+	if r.probe == nil || s.plan.byAddr[s.source] == nil {
 		r.stats.drop(dropViaNotOurs)
 		return
 	}
@@ -157,7 +157,7 @@ func (r *Router) progress(s *scratch, st *stripe, c *call, a *attempt) {
 	}
 	if m.Status > 100 && c.invite() && !a.abandoned && !a.cancelSent {
 		a.progress = true
-		a.waitAt = s.now + int64(f.TimerC) // RFC 3261 16.7 step 2
+		a.waitAt = min(s.now+int64(f.TimerC), a.started+longestRing) // RFC 3261 16.7 step 2
 	}
 	r.event(s, st, c, a, event{kind: provisional, status: m.Status}, m)
 }
@@ -205,13 +205,13 @@ func (r *Router) relayStateless(s *scratch, listener int, target netip.AddrPort)
 // node was restarted, or the response is very late (design D3).
 func (r *Router) orphan(s *scratch, listener int, target netip.AddrPort) {
 	m := &s.m
-	fresh := s.now-r.started < int64(r.plan.Load().failover.TimerC)
+	fresh := s.now-r.started < int64(s.plan.failover.TimerC)
 	if m.Method == wire.INVITE && m.Status >= 300 {
 		r.ackOrphan(s)
 	}
 	switch {
-	case m.Status == 100:
-		r.stats.drop(dropLate)
+	case m.Status == 100, m.Method == wire.CANCEL && m.Status >= 300:
+		r.stats.drop(dropLate) // of the hosts that got a CANCEL, the one with the call says 200
 	case m.Status/100 == 2 && m.Method == wire.INVITE, fresh: // late ones of others: RFC 4320 4.2
 		r.relayStateless(s, listener, target)
 	default:

@@ -48,6 +48,8 @@ type Listener struct {
 type Options struct {
 	Listeners []Listener
 	Aliases   []string // hosts or host:port that are ours too
+	// Addresses of this machine: what a wildcard listener is reached by.
+	Addresses []netip.Addr
 	// Secrets for branches, tags and tokens, 16 bytes or more each. The first
 	// makes new ones, all are accepted.
 	Secrets     [][]byte
@@ -69,6 +71,7 @@ type Options struct {
 type Router struct {
 	listeners   []listener
 	aliases     []alias
+	machine     []netip.Addr
 	keys        []keys
 	recordRoute bool
 	health      *health.Registry
@@ -108,9 +111,11 @@ type listener struct {
 // scratch is the working memory of one goroutine while it handles a batch.
 type scratch struct {
 	now      int64
+	plan     *plan // one for the whole batch
 	out      *transport.Batch
 	listener int
 	source   netip.AddrPort
+	trunk    *Trunk // whose source it is; nil when it is no trunk's
 
 	m      wire.Message // the message that came
 	orig   wire.Message // the request of a call, when something is rendered from it
@@ -136,6 +141,7 @@ func New(opts Options, p Policy) (*Router, error) {
 		return nil, errors.New("router: no secret")
 	}
 	r := &Router{
+		machine:       opts.Addresses,
 		recordRoute:   opts.RecordRoute,
 		health:        opts.Health,
 		probe:         opts.Probe,
@@ -218,12 +224,12 @@ func (r *Router) acquire(now int64, out *transport.Batch) *scratch {
 	if s == nil {
 		s = new(scratch)
 	}
-	s.now, s.out = now, out
+	s.now, s.out, s.plan = now, out, r.plan.Load()
 	return s
 }
 
 func (r *Router) release(s *scratch) {
-	s.out = nil
+	s.out, s.plan, s.trunk = nil, nil, nil
 	r.idle.mu.Lock()
 	r.idle.list = append(r.idle.list, s)
 	r.idle.mu.Unlock()
@@ -251,6 +257,7 @@ func (r *Router) handle(s *scratch, data []byte) {
 		return
 	}
 	r.stats.requests[m.Method].Add(1)
+	s.trunk, _ = s.plan.trunks.Lookup(s.source.Addr().WithZone(""))
 	if m.Defect != wire.NoDefect {
 		r.reject(s, 0, r.accept(s, facts{}))
 		return

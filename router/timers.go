@@ -81,7 +81,7 @@ func (r *Router) fire(s *scratch, st *stripe, c *call) {
 		c.tryingAt = never
 		r.tryingLate(s, c)
 	}
-	r.arm(st, c, now)
+	st.wheel.set(c, c.due(), now) // Tick is about to look at the wheel
 }
 
 func (r *Router) fireAttempt(s *scratch, st *stripe, c *call, a *attempt) {

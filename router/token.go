@@ -58,7 +58,8 @@ func parseToken(p []byte) (t token, ok bool) {
 }
 
 // verifyToken finds out whether t belongs to the dialog of request m, and who
-// of its two sides sent m.
+// of its two sides sent m. There is no dialog without the other side's tag: a
+// token is no pass for new calls.
 func (r *Router) verifyToken(s *scratch, t *token, m *wire.Message, today uint16) (direction, bool) {
 	if t.day < today {
 		return 0, false
@@ -66,11 +67,11 @@ func (r *Router) verifyToken(s *scratch, t *token, m *wire.Message, today uint16
 	callID := m.Bytes(m.CallID)
 	for i := range r.keys {
 		k := &r.keys[i]
-		if tag := m.Bytes(m.From.Tag); t.sum(s, k, callID, tag) == t.mac {
-			return fromCaller, true
+		if t.sum(s, k, callID, m.Bytes(m.From.Tag)) == t.mac {
+			return fromCaller, m.To.Tag.Len() > 0
 		}
-		if tag := m.Bytes(m.To.Tag); len(tag) > 0 && t.sum(s, k, callID, tag) == t.mac {
-			return fromCallee, true
+		if t.sum(s, k, callID, m.Bytes(m.To.Tag)) == t.mac {
+			return fromCallee, m.From.Tag.Len() > 0
 		}
 	}
 	return 0, false
@@ -81,25 +82,27 @@ func (r *Router) day(now int64) uint16 {
 	return uint16((r.epoch + now) / int64(24*time.Hour))
 }
 
-// rateWords count requests per token in the current second, in a fixed table:
-// two tokens that share a word share its allowance.
+// rateWords count requests per token in the current second, in a fixed table of
+// words: 24 bits of the token's mac, 24 of the second, 16 of the count. Of two
+// tokens that share a word, the one that comes takes it over, so that no dialog
+// can use up the allowance of another.
 type rateWords [4096]atomic.Uint64
 
 // allow counts one request of the token with this mac and reports whether it
 // stays within the rate.
 func (w *rateWords) allow(mac uint64, now int64) bool {
 	word := &w[mac%uint64(len(w))]
-	second := uint64(now/int64(time.Second)) & 0xffffffff
+	window := mac>>40<<24 | uint64(now/int64(time.Second))&0xffffff
 	for {
 		old := word.Load()
-		count := old & 0xffffffff
-		if old>>32 != second {
+		count := old & 0xffff
+		if old>>16 != window {
 			count = 0
 		}
 		if count >= tokenRate {
 			return false
 		}
-		if word.CompareAndSwap(old, second<<32|(count+1)) {
+		if word.CompareAndSwap(old, window<<16|(count+1)) {
 			return true
 		}
 	}

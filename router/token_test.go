@@ -47,7 +47,11 @@ func TestTokenWithOneCharacterChanged(t *testing.T) {
 			if strings.EqualFold(string(changed), text) {
 				continue
 			}
-			require.Equal(t, []string{"caller 403 BYE"}, summary(g.from(caller, bye(string(changed)))), "character %d as %c", i, c)
+			want := "caller 403 BYE"
+			if i < len("td") {
+				want = "caller 481 BYE" // a Route of ours, but nothing that claims to be a token
+			}
+			require.Equal(t, []string{want}, summary(g.from(caller, bye(string(changed)))), "character %d as %c", i, c)
 			g.now += int64(20 * time.Millisecond) // 403s have a rate
 		}
 	}

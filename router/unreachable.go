@@ -53,7 +53,7 @@ func (r *Router) Unreachable(now int64, u transport.Unreachable, out *transport.
 		return
 	}
 	if a.phase != trying || a.abandoned {
-		if a.phase == trying {
+		if a.phase == trying && !u.Local {
 			a.host.health.Observe(now, health.Observation{Event: health.CallUnreachable})
 		}
 		return

@@ -26,13 +26,17 @@ func (r *Router) request(s *scratch, rt *routeSet) {
 	}
 }
 
-// admit lets a request in, or answers it without state.
+// admit lets a request in, or answers it without state. Who is no trunk of ours
+// is told so before any work is done for him.
 func (r *Router) admit(s *scratch, st *stripe, key uint64, rt *routeSet) {
-	pl := r.plan.Load()
-	trunk, _ := pl.trunks.Lookup(s.source.Addr().WithZone(""))
-	match, routed := r.lookup(s, pl, trunk, &rt.target)
+	if a := r.accept(s, facts{}); a.untrusted {
+		r.reject(s, key, a)
+		return
+	}
+	match, routed := r.lookup(s, &rt.target)
 	_, own := r.ownURI(&s.m, &rt.target)
 	a := r.accept(s, facts{
+		full:       r.stats.live.Load() >= maxCalls,
 		looped:     r.looped(s),
 		foreign:    rt.foreign,
 		forOurself: !routed && (own || rt.target.User.Len() == 0),
@@ -43,30 +47,30 @@ func (r *Router) admit(s *scratch, st *stripe, key uint64, rt *routeSet) {
 		r.reject(s, key, a)
 		return
 	}
-	r.begin(s, st, key, pl, trunk, &pl.routes[match.Route])
+	r.begin(s, st, key, &s.plan.routes[match.Route])
 }
 
 // lookup finds the route of the number in the request-URI, after the trunk's
 // strip and prepend. The number stays in s.number.
-func (r *Router) lookup(s *scratch, pl *plan, trunk *Trunk, target *wire.URI) (table.Match, bool) {
+func (r *Router) lookup(s *scratch, target *wire.URI) (table.Match, bool) {
 	s.number = wire.AppendNumber(s.number[:0], s.m.Data, *target)
-	if trunk != nil {
-		s.number = translate(s.number, trunk.Strip, trunk.Prepend)
+	if s.trunk != nil {
+		s.number = translate(s.number, s.trunk.Strip, s.trunk.Prepend)
 	}
 	if len(s.number) > maxNumber {
 		return table.Match{}, false
 	}
-	return pl.numbers.Lookup(s.number)
+	return s.plan.numbers.Lookup(s.number)
 }
 
 // begin makes the call, answers 100 and tries the first candidate: step 4.
-func (r *Router) begin(s *scratch, st *stripe, key uint64, pl *plan, trunk *Trunk, rt *route) {
+func (r *Router) begin(s *scratch, st *stripe, key uint64, rt *route) {
 	m := &s.m
 	c := st.add(key)
-	c.plan, c.route, c.trunk = pl, rt, trunk
+	c.plan, c.route, c.trunk = s.plan, rt, s.trunk
 	c.method = m.Method
 	c.listener, c.source = s.listener, s.source
-	c.replyTo = replyTarget(&m.TopVia, s.source, trunk.Symmetric)
+	c.replyTo = replyTarget(&m.TopVia, s.source, s.symmetric())
 	c.loop = s.loopHash(&r.keys[0], m)
 	c.numberLen = uint8(copy(c.number[:], s.number))
 	c.started = s.now
@@ -108,7 +112,7 @@ func (r *Router) ack(s *scratch, st *stripe, c *call, key uint64) {
 	switch {
 	case c == nil && r.ownTag(s, key):
 		r.stats.drop(dropAckOwn)
-	case c == nil || !c.invite() || !c.settled():
+	case c == nil || !c.settled():
 		r.stats.drop(dropAck)
 	case c.answered:
 		r.forwardAck(s, c)
@@ -131,7 +135,7 @@ func (r *Router) cancel(s *scratch, st *stripe, c *call, key uint64, rt *routeSe
 		return
 	}
 	r.reply(s, key, reply{status: 200})
-	if c.settled() || c.cancelled || !c.invite() {
+	if c.settled() || c.cancelled {
 		return
 	}
 	c.cancelled, c.stopping = true, true
@@ -170,7 +174,7 @@ func (r *Router) next(s *scratch, st *stripe, c *call, m *wire.Message) (tried b
 		silent = c.at(i).outcome == attemptSilent
 	}
 	// RFC 4320: a non-INVITE has 64·T1 in all; what starts must have time to end.
-	if !c.invite() && s.now-c.started > timerB-int64(c.plan.failover.FirstResponse) {
+	if !c.invite() && c.count > 0 && s.now-c.started > timerB-int64(c.plan.failover.FirstResponse) {
 		r.settle(s, st, c, m)
 		return false
 	}
