@@ -89,6 +89,7 @@ func TestE2E_SigtermDrains(t *testing.T) {
 	require.True(t, n.alive(), "it waits for the call in set-up")
 
 	first.answer(invite, 200, "OK", first.contact(), "Content-Type: application/sdp", "\r\n"+sdp)
+	time.Sleep(300 * time.Millisecond) // the caller is far away
 	ringing.established()
 	first.expect("ACK")
 	require.Equal(t, 0, n.wait(patience))

@@ -20,8 +20,16 @@ import (
 	"tandem/router/transport"
 )
 
-// drainPoll is how often a draining node looks whether set-ups are left.
-const drainPoll = 20 * time.Millisecond
+const (
+	// drainPoll is how often a draining node looks whether set-ups are left.
+	drainPoll = 20 * time.Millisecond
+
+	// drainLinger is how long a draining node goes on after the last set-up. That
+	// one is over when its final response is decided: this has yet to leave, and
+	// the caller's ACK comes a round trip later. One second has room for the
+	// first retransmission of either (T1 is 500 ms) too.
+	drainLinger = time.Second
+)
 
 // node is one proxy with all its parts. newNode opens what can fail, run runs
 // it.
@@ -235,7 +243,8 @@ func (n *node) run(stop, kill context.Context) error {
 // errStopped ends the parts of a node that was told to stop.
 var errStopped = errors.New("stopped")
 
-// drain refuses new calls and waits for those in set-up.
+// drain refuses new calls and waits for those in set-up, then a little for what
+// they still have to say.
 func (n *node) drain(kill context.Context) {
 	n.router.Drain()
 	n.admin.SetReady(false)
@@ -250,6 +259,13 @@ func (n *node) drain(kill context.Context) {
 			n.log.Warn("ending with calls in set-up", "calls", n.router.Setups())
 			return
 		}
+	}
+	if n.router.Live() == 0 {
+		return // no call ended lately
+	}
+	select {
+	case <-time.After(drainLinger):
+	case <-limit.Done():
 	}
 }
 

@@ -212,7 +212,38 @@ func TestNodeDrains(t *testing.T) {
 	require.Equal(t, 1, r.router.Setups())
 
 	caller.expect("SIP/2.0 503 ") // the one host stays silent: exhausted
+	final := time.Now()
 	require.NoError(t, r.ended(t))
+	require.Greater(t, time.Since(final), drainLinger/2, "an ACK would still be served")
+	require.NotContains(t, r.log.String(), "ending with calls in set-up")
+}
+
+// The time after the last set-up ends with a second signal, and with the drain
+// timeout.
+func TestNodeLingersNoLonger(t *testing.T) {
+	for name, c := range map[string]struct {
+		timeout time.Duration
+		end     func(*running)
+	}{
+		"second signal": {patient, func(r *running) { r.kill() }},
+		"drain timeout": {50 * time.Millisecond, func(*running) {}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			host, caller := newSIPSocket(t), newSIPSocket(t)
+			cfg := settings(t, host.addr())
+			cfg.Failover.FirstResponse = 50 * time.Millisecond
+			cfg.DrainTimeout = c.timeout
+			r := start(t, cfg)
+			caller.send(r.udp.Addrs()[0], "INVITE", "+15550000001")
+			caller.expect("SIP/2.0 503 ")
+			require.Equal(t, 1, r.router.Live())
+			began := time.Now()
+			r.stop()
+			c.end(r)
+			require.NoError(t, r.ended(t))
+			require.Less(t, time.Since(began), drainLinger)
+		})
+	}
 }
 
 func TestNodeEndsAtOnce(t *testing.T) {
