@@ -19,17 +19,25 @@ var (
 	quotaKeys = keys{known: []string{"groups", "connectors_per_group"}, later: []string{"connectors", "numbers"}}
 )
 
-// minTimerC is the time that timer C has to exceed (RFC 3261 16.6 step 11).
-const minTimerC = 3 * time.Minute
+const (
+	// minTimerC is the time that timer C has to exceed (RFC 3261 16.6 step 11).
+	minTimerC = 3 * time.Minute
+
+	// timerB is when a request without any response has failed anyway: 64*T1
+	// (RFC 3261 17.1.1.2; timer F, 17.1.2.2).
+	timerB = 32 * time.Second
+
+	// shortestTime is the shortest of any timer.
+	shortestTime = 10 * time.Millisecond
+)
 
 // failover reads when an attempt is given up.
 func (d *decoder) failover(n node) catalog.Failover {
-	const shortest, longest = 10 * time.Millisecond, time.Minute
 	f := d.fields(n, failoverKeys)
 	v := catalog.DefaultFailover()
 	v.Codes = d.codes(f["codes"], v.Codes, d.failoverCode)
-	v.FirstResponse = d.duration(f["first_response"], v.FirstResponse, shortest, longest)
-	v.Progress = d.duration(f["progress"], v.Progress, shortest, 3*longest)
+	v.FirstResponse = d.firstResponse(f["first_response"], v.FirstResponse)
+	v.Progress = d.duration(f["progress"], v.Progress, shortestTime, 3*time.Minute)
 	v.TimerC = d.timerC(f["timer_c"], v.TimerC)
 	v.MaxAttempts = d.integer(f["max_attempts"], v.MaxAttempts, 1, catalog.MaxAttempts)
 	v.ExhaustedCode = d.exhaustedCode(f["exhausted_code"], v.ExhaustedCode)
@@ -39,6 +47,17 @@ func (d *decoder) failover(n node) catalog.Failover {
 			"%s is less than first_response, %s: it counts from the same moment; write more", short(v.Progress), short(v.FirstResponse))
 	}
 	return v
+}
+
+// firstResponse reads a time that is over before the request has failed.
+func (d *decoder) firstResponse(n node, otherwise time.Duration) time.Duration {
+	first := d.duration(n, otherwise, 0, 24*time.Hour)
+	if (first < shortestTime || first >= timerB) && !d.failed[n.path] {
+		d.fail(n, "%s is out of range; write %s or more, and less than %s, when RFC 3261 gives up a request without any response (64*T1, timers B and F)",
+			short(first), short(shortestTime), short(timerB))
+		return otherwise
+	}
+	return first
 }
 
 // timerC reads a time above three minutes.
@@ -101,7 +120,7 @@ func (d *decoder) exhaustedCode(n node, otherwise int) int {
 
 // health reads how hosts are probed.
 func (d *decoder) health(n node) catalog.Health {
-	const shortest, longest = 10 * time.Millisecond, time.Hour
+	const shortest, longest = shortestTime, time.Hour
 	const most = 100 // failures or successes in a row
 	f := d.fields(n, healthKeys)
 	v := catalog.DefaultHealth()
