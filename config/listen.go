@@ -47,7 +47,23 @@ func (d *decoder) listeners(listen, advertise node) []Listener {
 	failures := len(d.errs)
 	public := d.publicAddrs(advertise)
 	d.advertise(listeners, nodes, public, len(d.errs) == failures)
+	d.checkSource(listeners, nodes)
 	return listeners
+}
+
+// checkSource warns of wildcard listeners where it is not clear which address
+// answers leave from: peers drop those from another than they asked, and RFC
+// 3581 section 4 wants the same.
+func (d *decoder) checkSource(listeners []Listener, nodes []node) {
+	for i, l := range listeners {
+		if !l.Addr.Addr().IsUnspecified() || d.failed[nodes[i].path] {
+			continue
+		}
+		if far, _ := d.ownAddrs(l.Addr.Addr().Is4()); len(far) > 1 {
+			d.warnAt(nodes[i].line(), nodes[i].path, "%s is every address of this machine, which has several (%s): what leaves has the one that the kernel chooses, perhaps not the one that was asked; listen on each address that peers use by itself",
+				l.Addr.Addr(), strings.Join(far, ", "))
+		}
+	}
 }
 
 // parseListen reads "udp://address:port".
@@ -210,7 +226,7 @@ func (d *decoder) advertise(listeners []Listener, nodes []node, public []publicA
 			shared[l.Advertise] = true
 		case l.Addr.Addr().IsUnspecified() && all:
 			d.fail(nodes[i], "%s is every address of this machine, and peers need one: set advertise to the address that they reach it by (%s)",
-				l.Addr.Addr(), d.ownAddrs(l.Addr.Addr().Is4()))
+				l.Addr.Addr(), d.tellAddrs(l.Addr.Addr().Is4()))
 		default:
 			l.Advertise = netip.AddrPortFrom(l.Addr.Addr().WithZone(""), l.Addr.Port()).String()
 		}
@@ -222,10 +238,9 @@ func (d *decoder) advertise(listeners []Listener, nodes []node, public []publicA
 	}
 }
 
-// ownAddrs lists this machine's addresses of a family for a message: those
-// that others can reach if there are any.
-func (d *decoder) ownAddrs(is4 bool) string {
-	var far, near []string
+// ownAddrs lists this machine's addresses of a family: those that others can
+// reach, and those that they cannot.
+func (d *decoder) ownAddrs(is4 bool) (far, near []string) {
 	for _, a := range d.addrs() {
 		switch {
 		case a.Is4() != is4:
@@ -235,6 +250,13 @@ func (d *decoder) ownAddrs(is4 bool) string {
 			far = append(far, a.String())
 		}
 	}
+	return far, near
+}
+
+// tellAddrs lists this machine's addresses of a family for a message: those
+// that others can reach if there are any.
+func (d *decoder) tellAddrs(is4 bool) string {
+	far, near := d.ownAddrs(is4)
 	if len(far) == 0 {
 		far = near
 	}

@@ -168,6 +168,46 @@ func TestWildcardAdvertises(t *testing.T) {
 	require.Equal(t, "203.0.113.10:5060", cfg.Listen[2].Advertise)
 }
 
+// A wildcard on a machine with several addresses: answers may leave from
+// another than the one that was asked.
+func TestWildcardOfSeveralAddresses(t *testing.T) {
+	machine := func(more ...string) func() []netip.Addr {
+		addrs := testAddrs()
+		for _, a := range more {
+			addrs = append(addrs, netip.MustParseAddr(a))
+		}
+		return func() []netip.Addr { return addrs }
+	}
+	const wild = "listen: [udp://192.0.2.10, \"udp://0.0.0.0:5070\", \"udp://[::]:5080\"]\nadvertise: [203.0.113.10, \"[2001:db8::5]\"]\ntrunks: [{name: a, sources: [10.0.0.1]}]\n"
+	const named = "listen: [udp://192.0.2.10, udp://192.0.2.11]\ntrunks: [{name: a, sources: [10.0.0.1]}]\n"
+	for _, c := range []struct {
+		name, text string
+		addrs      func() []netip.Addr
+		want       []string
+	}{
+		{"one of each family", wild, machine(), nil},
+		{"loopback and link-local do not count", wild, machine("127.0.0.5", "fe80::2", "169.254.0.1"), nil},
+		{"two of IPv4", wild, machine("192.0.2.11"), []string{"listen[1]: 0.0.0.0 is every address of this machine, which has several (192.0.2.10, 192.0.2.11)"}},
+		{"two of IPv6", wild, machine("2001:db8::11"), []string{"listen[2]: :: is every address of this machine, which has several (2001:db8::10, 2001:db8::11)"}},
+		{"each by itself", named, machine("192.0.2.11"), nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg, err := parse("test.yaml", []byte(c.text), testEnv, c.addrs)
+			require.NoError(t, err)
+			var got []string
+			for _, w := range cfg.Warnings {
+				if w.Field != "groups" { // no numbers
+					got = append(got, w.Error())
+				}
+			}
+			require.Len(t, got, len(c.want), "%q", got)
+			for i, want := range c.want {
+				require.Contains(t, got[i], want)
+			}
+		})
+	}
+}
+
 // An anchor names a value, so that a list is written once.
 func TestAnchors(t *testing.T) {
 	cfg := load(t, "failover: {codes: &bad [500, 503]}\nhealth: {down_codes: *bad}\n")

@@ -36,7 +36,8 @@ func TestCheckExamples(t *testing.T) {
 	for _, path := range paths {
 		out, _, code := command(t, "check", path)
 		require.Equal(t, 0, code, "%s: %s", path, out)
-		require.Equal(t, "ok\n", out, path)
+		// Of a wildcard there may be a warning: it depends on the machine.
+		require.True(t, strings.HasSuffix("\n"+out, "\nok\n"), "%s: %s", path, out)
 	}
 }
 
