@@ -30,13 +30,16 @@ type settings struct {
 	Window   time.Duration `json:"window_ns"`
 	Warmup   time.Duration `json:"warmup_ns"`
 	Children int           `json:"kamailio_children"`
-	Workers  int           `json:"tandem_workers"` // 0 is its default
+	Workers  int           `json:"tandem_workers"`     // 0 is its default
+	Dialogs  string        `json:"kamailio_in_dialog"` // stateless or tm
+	Pinned   bool          `json:"pinned"`
 	Only     string        `json:"only,omitempty"`
 	Voids    int           `json:"most_voided_pairs"`
 	ProxyCPU int           `json:"proxy_cpu"`
 	LoadCPU  int           `json:"load_cpu"`
 	Numbers  int           `json:"numbers"`
 	Results  string        `json:"-"`
+	Name     string        `json:"-"` // of the files in Results
 	Bench    string        `json:"-"` // the directory of this module
 	Work     string        `json:"-"` // what the run leaves behind: logs, configs
 }
@@ -50,10 +53,13 @@ func main() {
 	flag.DurationVar(&s.Warmup, "warmup", 3*time.Second, "load before each window")
 	flag.IntVar(&s.Children, "children", 1, "Kamailio's children: 1 or 2, the better one counts")
 	flag.IntVar(&s.Workers, "workers", 0, "tandem's workers; 0 is its default")
+	flag.StringVar(&s.Dialogs, "dialogs", "stateless", "how Kamailio forwards ACK and BYE: stateless, as tandem does, or tm, with a transaction for BYE")
+	flag.BoolVar(&s.Pinned, "pin", true, "pin the proxies to one CPU and the load to another")
 	flag.StringVar(&s.Only, "only", "", "measure tandem or kamailio alone")
 	flag.IntVar(&s.Voids, "voids", 12, "give up after so many void pairs")
 	flag.StringVar(&s.Bench, "bench", ".", "the bench directory")
 	flag.StringVar(&s.Results, "results", "", "where results go; default results/DATE-COMMIT; - for nowhere")
+	flag.StringVar(&s.Name, "name", "kamailio", "what the result's files are called")
 	flag.Parse()
 	for _, text := range strings.Split(*rates, ",") {
 		rate, err := strconv.Atoi(strings.TrimSpace(text))
@@ -61,6 +67,9 @@ func main() {
 			log.Fatalf("compare: -rates: %q is no number of calls", text)
 		}
 		s.Rates = append(s.Rates, rate)
+	}
+	if s.Dialogs != "stateless" && s.Dialogs != "tm" {
+		log.Fatalf("compare: -dialogs %s: there is stateless and tm", s.Dialogs)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

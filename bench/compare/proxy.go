@@ -29,7 +29,7 @@ type process struct {
 	log    string
 }
 
-// start runs a command on one CPU, in a process group of its own.
+// start runs a command in a process group of its own, on one CPU if pinned.
 func start(s settings, cpu int, dir, name string, args ...string) (*process, error) {
 	p := &process{exited: make(chan struct{}), log: filepath.Join(s.Work, fmt.Sprintf("%s-%d.log", filepath.Base(name), time.Now().UnixNano()))}
 	out, err := os.Create(p.log)
@@ -37,7 +37,10 @@ func start(s settings, cpu int, dir, name string, args ...string) (*process, err
 		return nil, err
 	}
 	defer func() { _ = out.Close() }()
-	p.cmd = exec.Command("taskset", append([]string{"-c", strconv.Itoa(cpu), name}, args...)...)
+	if s.Pinned {
+		name, args = "taskset", append([]string{"-c", strconv.Itoa(cpu), name}, args...)
+	}
+	p.cmd = exec.Command(name, args...)
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, out, out
 	p.cmd.Env = append(os.Environ(), "TERM=dumb")
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -51,7 +54,7 @@ func start(s settings, cpu int, dir, name string, args ...string) (*process, err
 	return p, nil
 }
 
-// pid is that of the command itself: taskset becomes it.
+// pid is that of the command itself: taskset, where there is one, becomes it.
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
 func (p *process) signal(sig syscall.Signal) { _ = syscall.Kill(-p.pid(), sig) }
@@ -181,10 +184,11 @@ func startKamailio(_ context.Context, s settings) (*proxy, error) {
 	for i := range s.Numbers {
 		fmt.Fprintf(&numbers, "%d:+%d:0:1:1:0\n", i+1, firstNum+i)
 	}
+	forward := map[string]string{"stateless": "forward", "tm": "t_relay"}[s.Dialogs]
 	for name, content := range map[string]string{
 		"kamailio.cfg": strings.NewReplacer(
 			"BENCH_CHILDREN", strconv.Itoa(s.Children), "BENCH_LISTEN", kamailioIP+":5060",
-			"BENCH_MODULES", modules[0]+"/", "BENCH_DIR", dir).Replace(string(template)),
+			"BENCH_MODULES", modules[0]+"/", "BENCH_FORWARD", forward, "BENCH_DIR", dir).Replace(string(template)),
 		"dispatcher.list": fmt.Sprintf("1 sip:%s:5060 0 20\n1 sip:%s:5060 0 10\n", firstIP, secondIP),
 		"numbers":         numbers.String(),
 		"version":         "table_name(string) table_version(int)\nnumbers:2\nhtable:2\n",

@@ -88,7 +88,7 @@ func report(w io.Writer, s settings, a about, results []result) error {
 		return err
 	}
 	for name, content := range map[string][]byte{
-		"kamailio.md": []byte(text.String()), "kamailio.json": append(raw, '\n'), "kamailio.svg": []byte(plot(results)),
+		s.Name + ".md": []byte(text.String()), s.Name + ".json": append(raw, '\n'), s.Name + ".svg": []byte(plot(results)),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
 			return err
@@ -101,10 +101,18 @@ func report(w io.Writer, s settings, a about, results []result) error {
 // write renders the result as Markdown.
 func write(w io.Writer, a about, results []result) {
 	say(w, "# CPU per call beside Kamailio\n\n")
+	place := "No process is pinned."
+	if a.Settings.Pinned {
+		place = fmt.Sprintf("The proxy is pinned to CPU %d, SIPp's caller and connectors to CPU %d.", a.Settings.ProxyCPU, a.Settings.LoadCPU)
+	}
+	dialogs := "ACK and BYE statelessly"
+	if a.Settings.Dialogs == "tm" {
+		dialogs = "ACK statelessly; BYE goes through tandem statelessly and through Kamailio with a transaction"
+	}
 	say(w, "One call is INVITE, 100, 180, 200, ACK, BYE, 200, record-routed. CPU is user and system time of all threads of all\n"+
-		"processes of the proxy, by schedstat, in a window of %v in the middle of a run. Proxy on CPU %d, SIPp caller and\n"+
-		"connectors on CPU %d. Both proxies handle INVITE with a transaction, ACK and BYE statelessly, and probe the same two\n"+
-		"connectors every 5 s.\n\n", a.Settings.Window, a.Settings.ProxyCPU, a.Settings.LoadCPU)
+		"processes of the proxy, by schedstat, in a window of %v in the middle of a run. %s\n"+
+		"Both proxies handle INVITE with a transaction, %s, and probe the same two connectors\n"+
+		"every 5 s. Everything else is in bench/README.md.\n\n", a.Settings.Window, place, dialogs)
 	say(w, "- commit %s, %s\n- %s\n- %s\n- `%s`, in bench/\n\n", a.Commit, a.Date, a.Machine, strings.Join(a.Versions, "; "), a.Command)
 	say(w, "| calls/s | pairs (void) | tandem us/call | user, system* | kamailio us/call, %d child(ren) | user, system* | tandem : kamailio, median | spread |\n", a.Settings.Children)
 	say(w, "|---|---|---|---|---|---|---|---|\n")
