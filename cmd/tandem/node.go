@@ -95,6 +95,7 @@ func (n *node) wire(secrets [][]byte, persistent bool) error {
 	opts := router.Options{
 		Listeners:   n.listeners(),
 		Aliases:     n.cfg.Aliases,
+		Addresses:   machineAddrs(),
 		Secrets:     secrets,
 		RecordRoute: n.cfg.RecordRoute,
 		Health:      registry,
@@ -137,6 +138,19 @@ func (n *node) listeners() []router.Listener {
 		listeners = append(listeners, router.Listener{Addr: bound, Advertise: advertise})
 	}
 	return listeners
+}
+
+// machineAddrs are the addresses of this machine's interfaces: what a wildcard
+// listener is reached by, and where no in-dialog request may go.
+func machineAddrs() []netip.Addr {
+	interfaces, _ := net.InterfaceAddrs() // without them a loop is ended by Max-Forwards
+	var addrs []netip.Addr
+	for _, i := range interfaces {
+		if prefix, err := netip.ParsePrefix(i.String()); err == nil {
+			addrs = append(addrs, prefix.Addr().Unmap().WithZone(""))
+		}
+	}
+	return addrs
 }
 
 // newProber makes the prober and the connections that share the sockets.

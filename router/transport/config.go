@@ -9,7 +9,7 @@ import (
 // Config is what Listen opens. Only Listen is required.
 type Config struct {
 	Listen        []netip.AddrPort // port 0 lets the system choose
-	Workers       int              // sockets and threads per address; 0: GOMAXPROCS
+	Workers       int              // sockets per address, each received on by a goroutine; 0: GOMAXPROCS
 	ReceiveBuffer int              // bytes per socket; 0: 4 MiB
 	SendBuffer    int              // bytes per socket; 0: 4 MiB
 	Log           *slog.Logger     // nil: nothing is logged

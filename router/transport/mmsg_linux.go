@@ -27,10 +27,13 @@ func (m *mmsghdr) link(e *envelope) {
 	m.SetIovlen(1)
 }
 
-// recvmmsg waits for a datagram, takes what else is there, and returns how many.
+// The two calls of the hot path never wait, so the scheduler need not know of
+// them: a raw system call spares telling it.
+
+// recvmmsg takes the datagrams that are there and returns how many.
 func recvmmsg(fd int, heads []mmsghdr) (int, unix.Errno) {
-	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd),
-		uintptr(unsafe.Pointer(unsafe.SliceData(heads))), uintptr(len(heads)), unix.MSG_WAITFORONE, 0, 0)
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd),
+		uintptr(unsafe.Pointer(unsafe.SliceData(heads))), uintptr(len(heads)), unix.MSG_DONTWAIT, 0, 0)
 	if errno != 0 {
 		return 0, errno
 	}
@@ -40,7 +43,7 @@ func recvmmsg(fd int, heads []mmsghdr) (int, unix.Errno) {
 // sendmmsg sends some of heads, in order, and returns how many. It never waits:
 // datagrams for a dead neighbour hold the socket's buffer for seconds.
 func sendmmsg(fd int, heads []mmsghdr) (int, unix.Errno) {
-	n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(fd),
+	n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd),
 		uintptr(unsafe.Pointer(unsafe.SliceData(heads))), uintptr(len(heads)), unix.MSG_DONTWAIT, 0, 0)
 	if errno != 0 {
 		return 0, errno

@@ -7,23 +7,21 @@ import (
 	"net/netip"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// receiveTimeout bounds how long a worker waits for a datagram, so that it
-// looks at its error queue, and at whether it is closed, even if a wake-up was
-// missed.
-const receiveTimeout = 250 * time.Millisecond
-
 // socket is one UDP socket of one worker. It is shared by that worker, timers
 // and probes, so the file descriptor is closed by the last of its users:
 // a closed number is soon another file's.
 type socket struct {
 	fd   int
-	refs atomic.Int32 // the owner's reference and one per use under way
+	file *os.File        // the same fd, known to the runtime's poller
+	poll syscall.RawConn // of file
+	refs atomic.Int32    // the owner's reference and one per use under way
 	counters
 }
 
@@ -42,13 +40,12 @@ func (s *socket) acquire() bool {
 
 func (s *socket) release() {
 	if s.refs.Add(-1) == 0 {
-		_ = unix.Close(s.fd)
+		_ = s.file.Close()
 	}
 }
 
-// wake ends a blocked receive. The kernel answers ENOTCONN for a socket without
-// a peer, and wakes its readers all the same.
-func (s *socket) wake() { _ = unix.Shutdown(s.fd, unix.SHUT_RD) }
+// wake ends a wait for datagrams.
+func (s *socket) wake() { _ = s.file.SetReadDeadline(time.Unix(1, 0)) }
 
 // openSockets opens one socket per worker on addr and returns the address they
 // are bound to.
@@ -66,13 +63,27 @@ func openSockets(addr netip.AddrPort, cfg Config) ([]*socket, netip.AddrPort, er
 			releaseAll(socks)
 			return nil, addr, err
 		}
-		s := &socket{fd: fd}
-		s.refs.Store(1)
+		s, err := newSocket(fd)
+		if err != nil {
+			releaseAll(socks)
+			return nil, addr, err
+		}
 		socks = append(socks, s)
 	}
 	warnBuffer(cfg.log(), socks[0].fd, addr, "receive", unix.SO_RCVBUF, cfg.receiveBuffer(), "net.core.rmem_max")
 	warnBuffer(cfg.log(), socks[0].fd, addr, "send", unix.SO_SNDBUF, cfg.sendBuffer(), "net.core.wmem_max")
 	return socks, addr, nil
+}
+
+// newSocket takes fd over, also when it fails.
+func newSocket(fd int) (*socket, error) {
+	s := &socket{fd: fd, file: os.NewFile(uintptr(fd), "udp")}
+	s.refs.Store(1)
+	var err error
+	if s.poll, err = s.file.SyscallConn(); err != nil {
+		s.release()
+	}
+	return s, err
 }
 
 func releaseAll(socks []*socket) {
@@ -92,7 +103,7 @@ func openSocket(addr netip.AddrPort, cfg Config, first bool) (int, error) {
 	if addr.Addr().Is4() {
 		family = unix.AF_INET
 	}
-	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return -1, os.NewSyscallError("socket", err)
 	}
@@ -127,10 +138,6 @@ func setReusePort(fd int) error {
 func setOptions(fd, family int, cfg Config) error {
 	setBuffer(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, cfg.receiveBuffer())
 	setBuffer(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, cfg.sendBuffer())
-	wait := unix.NsecToTimeval(int64(receiveTimeout))
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &wait); err != nil {
-		return os.NewSyscallError("setsockopt SO_RCVTIMEO", err)
-	}
 	type option struct {
 		name              string
 		level, opt, value int

@@ -48,7 +48,7 @@ const (
 )
 
 // Handler is what a transport serves. Its methods are called from several
-// threads at once. now is nanoseconds on the monotonic clock Now. What a method
+// goroutines at once. now is nanoseconds on the monotonic clock Now. What a method
 // leaves in out is sent soon after it returns; a method must not Flush.
 type Handler interface {
 	// Packets handles one batch in the order of its arrival.

@@ -64,7 +64,7 @@ func (u *UDP) overlap(a netip.AddrPort) (netip.AddrPort, bool) {
 func (u *UDP) Addrs() []netip.AddrPort { return append([]netip.AddrPort(nil), u.addrs...) }
 
 // Serve hands what is received to h until Close, then returns nil. All its
-// threads have ended, and the addresses are free, when it returns. It is
+// goroutines have ended, and the addresses are free, when it returns. It is
 // called once.
 func (u *UDP) Serve(h Handler) error {
 	if !u.handler.CompareAndSwap(nil, &h) {

@@ -2,7 +2,6 @@ package transport
 
 import (
 	"fmt"
-	"runtime"
 	"time"
 	"unsafe"
 
@@ -19,8 +18,12 @@ const (
 	recvRest = time.Millisecond
 )
 
-// worker receives on one socket, in one thread, and runs each batch to
+// worker receives on one socket, in one goroutine, and runs each batch to
 // completion.
+//
+// It waits in the runtime's poller and not in the receive call: a thread that
+// blocks in a system call keeps the scheduler's monitor awake for every
+// wake-up, which took a quarter of the CPU of a call.
 type worker struct {
 	udp      *UDP
 	listener int
@@ -34,6 +37,10 @@ type worker struct {
 	envs     [receiveBatch]envelope
 	packets  [receiveBatch]Packet
 	out      Batch
+
+	take  func(fd uintptr) bool // receives, for the poller; false to wait
+	taken int                   // what the last take returned
+	errno unix.Errno
 }
 
 func newWorker(u *UDP, listener, index, size int) (*worker, error) {
@@ -47,6 +54,10 @@ func newWorker(u *UDP, listener, index, size int) (*worker, error) {
 	}
 	_ = unix.Madvise(memory, unix.MADV_NOHUGEPAGE) // EINVAL: the kernel has none
 	w.memory = memory
+	w.take = func(fd uintptr) bool {
+		w.taken, w.errno = recvmmsg(int(fd), w.heads[:])
+		return w.errno != unix.EAGAIN
+	}
 	for i := range w.heads {
 		w.heads[i].link(&w.envs[i])
 		w.envs[i].iov.Base = &memory[i*stride]
@@ -64,11 +75,13 @@ func (w *worker) run(h Handler) error {
 		return nil
 	}
 	defer w.sock.release()
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	w.sender.drain(Now(), w.sock, h) // the poller does not tell of what came before it was asked
 	for !w.udp.closed.Load() {
-		n, errno := w.receive()
+		n, errno, err := w.receive()
 		now := Now()
+		if err != nil && !w.udp.closed.Load() {
+			return fmt.Errorf("receive on udp %s: %w", w.udp.addrs[w.listener], err)
+		}
 		switch errno {
 		case 0:
 			if packets := w.read(n); len(packets) > 0 {
@@ -80,7 +93,7 @@ func (w *worker) run(h Handler) error {
 			return fmt.Errorf("receive on udp %s: %w", w.udp.addrs[w.listener], errno)
 		default:
 			w.sender.drain(now, w.sock, h)
-			if errno != unix.EAGAIN && blame(errno) == minTries {
+			if blame(errno) == minTries {
 				time.Sleep(recvRest)
 			}
 		}
@@ -88,13 +101,16 @@ func (w *worker) run(h Handler) error {
 	return nil
 }
 
-func (w *worker) receive() (int, unix.Errno) {
+// receive waits for datagrams and takes those that are there. An error is the
+// poller's: it was closed, or cannot watch the socket.
+func (w *worker) receive() (int, unix.Errno, error) {
 	for i := range w.used {
 		w.heads[i].Namelen = sizeofInet6
 	}
-	n, errno := recvmmsg(w.sock.fd, w.heads[:])
-	w.used = n
-	return n, errno
+	w.taken, w.errno = 0, 0
+	err := w.sock.poll.Read(w.take)
+	w.used = w.taken
+	return w.taken, w.errno, err
 }
 
 // read makes packets of the first n headers.
