@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -90,6 +91,11 @@ func run(ctx context.Context, s settings) (err error) {
 			return fmt.Errorf("%s is not installed. Run: apt-get install -y %s", program, packages)
 		}
 	}
+	alone, err := net.Listen("tcp4", net.JoinHostPort(callerIP, "65000"))
+	if err != nil {
+		return fmt.Errorf("is another comparison running on this machine? %w", err)
+	}
+	defer func() { _ = alone.Close() }()
 	if s.Work, err = os.MkdirTemp("", "tandem-compare-"); err != nil {
 		return err
 	}
