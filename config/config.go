@@ -38,16 +38,26 @@ type Config struct {
 	DrainTimeout time.Duration // longest wait for set-ups to finish at shutdown
 	Untrusted    Untrusted     // what becomes of requests from no trunk
 	Workers      int           // sockets of each listener, one thread each; 0 is the number of CPUs
-	Trunks       []Trunk       // none: only loopback sources are accepted
+	RecentCalls  int           // ended calls that are kept in memory to look at; 0 for none
+	Reload       Reload
+	Trunks       []Trunk // none: only loopback sources are accepted
 	Catalog      catalog.Catalog
 	Failover     catalog.Failover
+	FailoverSet  catalog.FailoverField // what of Failover the file says
 	Health       catalog.Health
+	HealthSet    catalog.HealthField // what of Health the file says
 	Quotas       Quotas
 	Warnings     []Error // what can be served but is worth a look
 }
 
+// Reload says when the file is read again besides on SIGHUP.
+type Reload struct {
+	Watch bool // when it changes
+}
+
 // Listener is an address that calls come in on and go out from.
 type Listener struct {
+	Name      string // what connectors choose it by; "" for none
 	Network   string // "udp"
 	Addr      netip.AddrPort
 	Advertise string // host:port in Via and Record-Route
@@ -60,6 +70,13 @@ type Trunk struct {
 	Strip     string         // prefix removed from called numbers that have it
 	Prepend   string         // put before called numbers that have no "+"
 	Symmetric bool           // answer to where requests came from, not to where Via points
+	MaxCPS    int            // requests a second that may begin a call; 0 is no limit
+	Burst     int            // how many of them may come at once; 1 or more when MaxCPS is set
+	// Refused sources get what Untrusted says, as if they were in no trunk: a
+	// hole in the prefix of a wider one.
+	Refused   bool
+	Untrusted Untrusted
+	Failover  catalog.FailoverPart // of calls that it brings
 }
 
 // Untrusted says what becomes of a request from a source that no trunk admits.

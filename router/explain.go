@@ -10,39 +10,51 @@ import (
 
 // Explanation is the way that a call to a number would take.
 type Explanation struct {
-	Number    string // as it was looked up
-	Entry     string // the entry of the catalog that it matches; "" when there is none
-	Kind      string // exact, range or prefix
-	Group     string
-	Connector string // whose own number it is, if it is one's
-	Steps     []Step
+	Number    string    `json:"number"`              // as it was looked up
+	Trunk     string    `json:"trunk,omitempty"`     // that the call comes from, when one was asked for
+	Entry     string    `json:"entry,omitempty"`     // the entry of the catalog that it matches; "" when there is none
+	Kind      string    `json:"kind,omitempty"`      // exact, range or prefix
+	Group     string    `json:"group,omitempty"`     //
+	Connector string    `json:"connector,omitempty"` // whose own number it is, if it is one's
+	Settings  []Setting `json:"settings,omitempty"`  // of the whole call
+	Steps     []Step    `json:"steps,omitempty"`
 }
 
 // Step is a host and its place in the try order.
 type Step struct {
-	Place     int // 1 is tried first; 0 is left out
-	Connector string
-	Region    string
-	Host      string
-	Health    health.State
-	Reason    string // why it stands there
+	Place     int       `json:"place"` // 1 is tried first; 0 is left out
+	Connector string    `json:"connector"`
+	Region    string    `json:"region,omitempty"`
+	Host      string    `json:"host"`
+	Health    string    `json:"health"`
+	Reason    string    `json:"reason"`             // why it stands there
+	Settings  []Setting `json:"settings,omitempty"` // of an attempt on it, and of its health
+}
+
+// Setting is a value in force and the level that it comes from.
+type Setting struct {
+	Name   string `json:"name"`   // as in the config: "failover.first_response"
+	Value  string `json:"value"`  // as it would be written there
+	Origin string `json:"origin"` // "default", "global", "trunk carrier-a", "group support", "connector east"
 }
 
 // Explain looks a number up as a call does and lists the hosts of its route in
 // try order, then those that are left out. Hosts of equal rank and priority
-// share calls by weight; they are shown in one order of the many.
-func (r *Router) Explain(number string, now int64) Explanation {
+// share calls by weight; they are shown in one order of the many. trunk is who
+// the call comes from: the number is then taken as dialled, before the trunk's
+// strip and prepend. "" is nobody: the number is as it is looked up.
+func (r *Router) Explain(number, trunk string, now int64) (Explanation, error) {
 	pl := r.plan.Load()
 	uri := []byte("sip:" + number + "@explain.invalid")
 	u, ok := wire.ParseURI(uri, wire.Span{End: uint32(len(uri))})
 	if !ok {
-		return Explanation{Number: number}
+		return Explanation{Number: number}, nil
 	}
 	looked := wire.AppendNumber(nil, uri, u)
 	ex := Explanation{Number: string(looked)}
 	match, ok := pl.numbers.Lookup(looked)
 	if !ok {
-		return ex
+		return ex, nil
 	}
 	rt := &pl.routes[match.Route]
 	ex.Entry, ex.Kind = match.Entry(), match.Kind.String()
@@ -63,12 +75,12 @@ func (r *Router) Explain(number string, now int64) Explanation {
 			ex.Steps = append(ex.Steps, step(0, e, state, why))
 		}
 	}
-	return ex
+	return ex, nil
 }
 
 func step(place int, e *entry, state health.State, why string) Step {
 	c := e.host.connector
-	return Step{Place: place, Connector: c.name, Region: c.region, Host: e.host.uri, Health: state, Reason: why}
+	return Step{Place: place, Connector: c.name, Region: c.region, Host: e.host.uri, Health: state.String(), Reason: why}
 }
 
 func reasonFor(c *candidate) string {

@@ -20,6 +20,12 @@ type Trunk struct {
 	Strip     string // prefix removed from the called number
 	Prepend   string // put before a called number without "+"
 	Symmetric bool   // replies go to the source port even without rport
+	MaxCPS    int    // requests a second that may begin a call; 0 is no limit
+	Burst     int    // how many of them may come at once
+	// Refused sources get what Untrusted says, as if they were in no trunk.
+	Refused   bool
+	Untrusted Untrusted
+	Failover  catalog.FailoverPart
 }
 
 // Policy is what can be changed while calls run.
@@ -28,6 +34,11 @@ type Policy struct {
 	Trunks    []Trunk // none: loopback sources may call in
 	Failover  catalog.Failover
 	Untrusted Untrusted
+	// What of Failover and Health was written and not left at its default, and
+	// the settings of hosts that no connector or group has its own for.
+	FailoverSet catalog.FailoverField
+	Health      catalog.Health
+	HealthSet   catalog.HealthField
 }
 
 // Untrusted says what a source that is no trunk's gets.

@@ -40,6 +40,7 @@ import (
 
 // Listener is an address that messages come to.
 type Listener struct {
+	Name      string         // what connectors choose it by; "" for none
 	Addr      netip.AddrPort // what is bound
 	Advertise string         // host:port for Via and Record-Route; "" is Addr
 }

@@ -47,7 +47,10 @@ func explain(out io.Writer, cfg *config.Config, number string) error {
 	if n, err := catalog.ParseNumbers(number); err == nil && n.Kind == catalog.Exact {
 		number = n.First // written as people write it, with spaces and all
 	}
-	ex := r.Explain(number, offlineNow)
+	ex, err := r.Explain(number, "", offlineNow)
+	if err != nil {
+		return exitError{exitConfig, err}
+	}
 	if ex.Entry == "" {
 		fmt.Fprintf(out, "number   %s\nmatches  nothing: a call to it is answered 404\n", cmp.Or(ex.Number, number))
 		return exitError{code: exitFailed}

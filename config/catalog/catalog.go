@@ -4,10 +4,7 @@
 // routes no call.
 package catalog
 
-import (
-	"net/netip"
-	"time"
-)
+import "net/netip"
 
 // Catalog is all connectors and groups of a node. It is immutable once it is
 // handed to the router.
@@ -29,6 +26,13 @@ type Connector struct {
 	Strip      string     // prefix removed where it stands
 	Prepend    string     // put before a number that has no "+"
 
+	// Listener is the name of the listener that calls and probes to the hosts
+	// leave from; "" is the one that the call came to.
+	Listener string
+
+	Failover FailoverPart // of attempts on this connector
+	Health   HealthPart   // of its hosts
+
 	State State
 }
 
@@ -48,6 +52,9 @@ type Group struct {
 	Name       string
 	Connectors []Member
 	Numbers    []Numbers
+
+	Failover FailoverPart // of calls to this group's numbers
+	Health   HealthPart   // of the hosts of its connectors
 }
 
 // Member is a connector's place in a group.
@@ -94,58 +101,6 @@ const (
 	PlusE164              // with a leading "+"
 	E164                  // without
 )
-
-// Failover says when an attempt is given up for the next candidate.
-type Failover struct {
-	Codes         Codes         // final responses that move the call on
-	FirstResponse time.Duration // an attempt without any response ends after this
-	Progress      time.Duration // an attempt with nothing but 100 ends after this
-	TimerC        time.Duration // RFC 3261 16.6 step 11: longest time without a final response; more than 3 minutes
-	MaxAttempts   int           // attempts in all, 1 to MaxAttempts
-	ExhaustedCode int           // sent when every candidate failed; 0 is the best response by RFC 3261 16.7
-	AfterRinging  bool          // fail over although a 101-199 was relayed
-}
-
-// MaxAttempts is the most attempts that one call can be configured to make.
-const MaxAttempts = 8
-
-// DefaultFailover returns the settings of a file that says nothing.
-func DefaultFailover() Failover {
-	return Failover{
-		Codes:         NewCodes(408, 500, 502, 503, 504),
-		FirstResponse: 2 * time.Second,
-		Progress:      12 * time.Second,
-		TimerC:        185 * time.Second,
-		MaxAttempts:   6,
-		ExhaustedCode: 503,
-	}
-}
-
-// Health says how hosts are probed and when they count as down.
-type Health struct {
-	Probe        bool          // send OPTIONS at all
-	Interval     time.Duration // between probes of a host whose state is sure
-	FastInterval time.Duration // between probes of a host in doubt
-	Timeout      time.Duration // a probe without an answer fails after this
-	DownAfter    int           // failures in a row that make a host down
-	UpAfter      int           // successes in a row that bring it back
-	DownCodes    Codes         // answers that count as failures
-	DoubtHold    time.Duration // no probe clears the doubt of a silent call sooner
-}
-
-// DefaultHealth returns the settings of a file that says nothing.
-func DefaultHealth() Health {
-	return Health{
-		Probe:        true,
-		Interval:     5 * time.Second,
-		FastInterval: time.Second,
-		Timeout:      time.Second,
-		DownAfter:    3,
-		UpAfter:      2,
-		DownCodes:    NewCodes(408, 500, 502, 504),
-		DoubtHold:    10 * time.Second,
-	}
-}
 
 // Codes is a set of SIP status codes, 100 to 699. It is comparable.
 type Codes [10]uint64

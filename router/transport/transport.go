@@ -22,6 +22,9 @@ type Packet struct {
 	Data     []byte
 	Source   netip.AddrPort // IPv4 sources are never IPv4-mapped
 	Listener int            // index of the listening address it came to
+	// Local is the address that it was sent to, where the listener has many (a
+	// wildcard's); not valid otherwise.
+	Local netip.Addr
 }
 
 // Unreachable says that a datagram of ours did not reach Dest: an ICMP error
@@ -67,6 +70,7 @@ type Batch struct {
 type outgoing struct {
 	start, end int
 	dest       netip.AddrPort
+	local      netip.Addr
 	listener   int
 }
 
@@ -74,15 +78,22 @@ type outgoing struct {
 func (b *Batch) Buf() []byte { return b.arena[len(b.arena):] }
 
 // Send queues msg, which was appended to the slice that the last Buf returned,
-// to leave from the given listener's address.
+// to leave from the given listener's address. Of a wildcard listener it leaves
+// from the address that the kernel routes it by.
 func (b *Batch) Send(listener int, dest netip.AddrPort, msg []byte) {
+	b.SendFrom(listener, netip.Addr{}, dest, msg)
+}
+
+// SendFrom is Send for an answer: local is the Packet.Local of what is answered,
+// and what it leaves from when it is valid.
+func (b *Batch) SendFrom(listener int, local netip.Addr, dest netip.AddrPort, msg []byte) {
 	start := len(b.arena)
 	if tail := b.arena[start:cap(b.arena)]; len(msg) > 0 && len(tail) >= len(msg) && &tail[0] == &msg[0] {
 		b.arena = b.arena[:start+len(msg)] // it stands where it belongs
 	} else {
 		b.arena = append(b.arena, msg...)
 	}
-	b.msgs = append(b.msgs, outgoing{start, len(b.arena), dest, listener})
+	b.msgs = append(b.msgs, outgoing{start, len(b.arena), dest, local, listener})
 }
 
 // Len returns how many datagrams wait in the batch.

@@ -1,0 +1,101 @@
+package catalog
+
+import "time"
+
+// Failover says when an attempt is given up for the next candidate.
+type Failover struct {
+	Codes         Codes         // final responses that move the call on
+	FirstResponse time.Duration // an attempt without any response ends after this
+	Progress      time.Duration // an attempt with nothing but 100 ends after this
+	NoAnswer      time.Duration // an attempt that rings this long makes room for the next candidate, if there is one; 0: never
+	TimerC        time.Duration // RFC 3261 16.6 step 11: longest time without a final response; more than 3 minutes
+	MaxRing       time.Duration // however often its connector says 183, no attempt rings longer than this
+	AfterRinging  bool          // fail over although a 101-199 was relayed
+
+	// Of the whole call: no connector's alone.
+	MaxAttempts   int           // attempts in all, 1 to MaxAttempts
+	ExhaustedCode int           // sent when every candidate failed; 0 is the best response by RFC 3261 16.7
+	SetupBudget   time.Duration // the time that the caller gives us until first progress; 0: no limit
+}
+
+// MaxAttempts is the most attempts that one call can be configured to make.
+const MaxAttempts = 8
+
+// DefaultFailover returns the settings of a file that says nothing.
+func DefaultFailover() Failover {
+	return Failover{
+		Codes:         NewCodes(408, 500, 502, 503, 504),
+		FirstResponse: 2 * time.Second,
+		Progress:      12 * time.Second,
+		TimerC:        185 * time.Second,
+		MaxRing:       30 * time.Minute,
+		MaxAttempts:   6,
+		ExhaustedCode: 503,
+	}
+}
+
+// FailoverField names values of a Failover: one, or a set of them.
+type FailoverField uint16
+
+// Fields of a Failover.
+const (
+	FieldCodes FailoverField = 1 << iota
+	FieldFirstResponse
+	FieldProgress
+	FieldNoAnswer
+	FieldTimerC
+	FieldMaxRing
+	FieldAfterRinging
+	FieldMaxAttempts
+	FieldExhaustedCode
+	FieldSetupBudget
+
+	// OfTheCall are the fields that count for a call and not for one attempt: a
+	// connector's own count for calls to its own numbers.
+	OfTheCall = FieldMaxAttempts | FieldExhaustedCode | FieldSetupBudget
+	// OfAnAttempt are the others.
+	OfAnAttempt = FieldSetupBudget<<1 - 1 - OfTheCall
+)
+
+// FailoverPart is what one level (all, a trunk, a group, a connector) says of
+// Failover: the values that Set names, and nothing of the others.
+type FailoverPart struct {
+	Set    FailoverField
+	Values Failover
+}
+
+// With returns f with the values that p sets of those in fields.
+func (f Failover) With(p FailoverPart, fields FailoverField) Failover {
+	set := p.Set & fields
+	if set&FieldCodes != 0 {
+		f.Codes = p.Values.Codes
+	}
+	if set&FieldFirstResponse != 0 {
+		f.FirstResponse = p.Values.FirstResponse
+	}
+	if set&FieldProgress != 0 {
+		f.Progress = p.Values.Progress
+	}
+	if set&FieldNoAnswer != 0 {
+		f.NoAnswer = p.Values.NoAnswer
+	}
+	if set&FieldTimerC != 0 {
+		f.TimerC = p.Values.TimerC
+	}
+	if set&FieldMaxRing != 0 {
+		f.MaxRing = p.Values.MaxRing
+	}
+	if set&FieldAfterRinging != 0 {
+		f.AfterRinging = p.Values.AfterRinging
+	}
+	if set&FieldMaxAttempts != 0 {
+		f.MaxAttempts = p.Values.MaxAttempts
+	}
+	if set&FieldExhaustedCode != 0 {
+		f.ExhaustedCode = p.Values.ExhaustedCode
+	}
+	if set&FieldSetupBudget != 0 {
+		f.SetupBudget = p.Values.SetupBudget
+	}
+	return f
+}
