@@ -56,7 +56,7 @@ func TestExplain(t *testing.T) {
 0 west us-west-2 sip:203.0.1.1:5060 up: same address as a host that is tried already
 0 off us-east-1 sip:203.0.4.1:5060 up: connector is disabled
 0 far eu-west-1 sip:203.0.3.4:5060 up: max_attempts (6) is reached before it
-`, golden(explained(t, g, "+1-555-000-0001")))
+`, golden(explanation(t, g, "+1-555-000-0001")))
 }
 
 func TestExplainHealth(t *testing.T) {
@@ -75,7 +75,7 @@ func TestExplainHealth(t *testing.T) {
 		"6 far eu-west-1 sip:203.0.3.4:5060 up: connector priority 4, host priority 4, weight 1",
 		"0 east us-east-1 sip:203.0.1.3:5060 up: host is draining",
 		"0 west us-west-2 sip:203.0.2.1:5060 down: max_attempts (6) is reached before it",
-	}, strings.Split(golden(explained(t, g, "+15550001500")), "\n")[1:9])
+	}, strings.Split(golden(explanation(t, g, "+15550001500")), "\n")[1:9])
 }
 
 func TestExplainTrial(t *testing.T) {
@@ -83,14 +83,14 @@ func TestExplainTrial(t *testing.T) {
 	g.reg.Configure(catalog.Health{UpAfter: 1, DownAfter: 1}, g.now)
 	g.observe(1, 1, silentCall)
 	g.now += int64(health.DoubtHold + time.Second)
-	lines := strings.Split(golden(explained(t, g, "+15550000001")), "\n")
+	lines := strings.Split(golden(explanation(t, g, "+15550000001")), "\n")
 	require.Equal(t, "1 east us-east-1 sip:203.0.1.1:5060 doubtful: connector priority 1, host priority 1, weight 10; in doubt (no answer to a call), one call may try it", lines[1])
 	require.Equal(t, []string{"203.0.1.1:5060"}, []string{g.from(caller, invite())[1].to.String()}, "and to explain takes no trial away")
 }
 
 func TestExplainAConnectorsOwnNumber(t *testing.T) {
 	g := explained(t)
-	lines := strings.Split(golden(explained(t, g, "+15550009999")), "\n")
+	lines := strings.Split(golden(explanation(t, g, "+15550009999")), "\n")
 	require.Equal(t, "number +15550009999 entry +15550009999 kind exact group support connector west", lines[0])
 	require.Equal(t, "1 west us-west-2 sip:203.0.2.1:5060 up: the number's own connector, host priority 1, weight 5", lines[1])
 }
@@ -100,11 +100,11 @@ func TestExplainEntries(t *testing.T) {
 	for number, want := range map[string]string{
 		"+15550001500": "+15550001000-+15550001999", "+15551009": "+1555100*", "+15550000001": "+15550000001", "+4930": "", "": "", "@": "",
 	} {
-		require.Equal(t, want, explained(t, g, number).Entry, number)
+		require.Equal(t, want, explanation(t, g, number).Entry, number)
 	}
 }
 
-func explained(t *testing.T, g *rig, number string) Explanation {
+func explanation(t *testing.T, g *rig, number string) Explanation {
 	t.Helper()
 	ex, err := g.r.Explain(number, "", g.now)
 	require.NoError(t, err)
