@@ -208,7 +208,7 @@ func (d *decoder) duration(n node, otherwise, least, most time.Duration) time.Du
 		return otherwise
 	}
 	if value < least || value > most {
-		d.fail(n, "%s is out of range; write %s to %s", text, short(least), short(most))
+		d.fail(n, "%s is out of range; write %s to %s", text, catalog.Duration(least), catalog.Duration(most))
 		return otherwise
 	}
 	return value
@@ -236,18 +236,6 @@ func contains(list []string, word string) bool {
 		}
 	}
 	return false
-}
-
-// short writes a duration without trailing zero units: "1h", not "1h0m0s".
-func short(t time.Duration) string {
-	s := t.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }
 
 // quote quotes what an operator wrote, cut to a length fit for a message.

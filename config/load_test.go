@@ -146,7 +146,7 @@ quotas: {groups: 3, connectors_per_group: 3}
 		},
 		Failover: catalog.Failover{
 			Codes: catalog.NewCodes(480, 503), FirstResponse: 500 * time.Millisecond, Progress: 3 * time.Second,
-			TimerC: 4 * time.Minute, MaxAttempts: 8, AfterRinging: true,
+			TimerC: 4 * time.Minute, MaxRing: 30 * time.Minute, MaxAttempts: 8, AfterRinging: true,
 		},
 		Health: catalog.Health{
 			Interval: 30 * time.Second, FastInterval: 2 * time.Second, Timeout: 500 * time.Millisecond,

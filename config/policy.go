@@ -44,7 +44,7 @@ func (d *decoder) failover(n node) catalog.Failover {
 	v.AfterRinging = d.boolean(f["after_ringing"], v.AfterRinging)
 	if v.Progress < v.FirstResponse && !d.failed["failover.progress"] && !d.failed["failover.first_response"] {
 		d.failAt(d.root.find("failover.progress").line(), "failover.progress",
-			"%s is less than first_response, %s: it counts from the same moment; write more", short(v.Progress), short(v.FirstResponse))
+			"%s is less than first_response, %s: it counts from the same moment; write more", catalog.Duration(v.Progress), catalog.Duration(v.FirstResponse))
 	}
 	return v
 }
@@ -54,7 +54,7 @@ func (d *decoder) firstResponse(n node, otherwise time.Duration) time.Duration {
 	first := d.duration(n, otherwise, 0, 24*time.Hour)
 	if (first < shortestTime || first >= timerB) && !d.failed[n.path] {
 		d.fail(n, "%s is out of range; write %s or more, and less than %s, when RFC 3261 gives up a request without any response (64*T1, timers B and F)",
-			short(first), short(shortestTime), short(timerB))
+			catalog.Duration(first), catalog.Duration(shortestTime), catalog.Duration(timerB))
 		return otherwise
 	}
 	return first
@@ -64,7 +64,7 @@ func (d *decoder) firstResponse(n node, otherwise time.Duration) time.Duration {
 func (d *decoder) timerC(n node, otherwise time.Duration) time.Duration {
 	c := d.duration(n, otherwise, 0, 24*time.Hour)
 	if c <= minTimerC && !d.failed[n.path] {
-		d.fail(n, "%s is too short: RFC 3261 16.6 wants more than 3 minutes; write 181s or more", short(c))
+		d.fail(n, "%s is too short: RFC 3261 16.6 wants more than 3 minutes; write 181s or more", catalog.Duration(c))
 		return otherwise
 	}
 	return c
@@ -133,10 +133,10 @@ func (d *decoder) health(n node) catalog.Health {
 	v.DownCodes = d.codes(f["down_codes"], v.DownCodes, d.downCode)
 	v.DoubtHold = d.duration(f["doubt_hold"], v.DoubtHold, shortest, 5*time.Minute)
 	if v.FastInterval > v.Interval && !d.failed["health.interval"] {
-		d.fail(f["fast_interval"], "%s is longer than interval, %s; write less", short(v.FastInterval), short(v.Interval))
+		d.fail(f["fast_interval"], "%s is longer than interval, %s; write less", catalog.Duration(v.FastInterval), catalog.Duration(v.Interval))
 	}
 	if v.Timeout > v.Interval && !d.failed["health.interval"] {
-		d.fail(f["timeout"], "%s is longer than interval, %s; write less", short(v.Timeout), short(v.Interval))
+		d.fail(f["timeout"], "%s is longer than interval, %s; write less", catalog.Duration(v.Timeout), catalog.Duration(v.Interval))
 	}
 	return v
 }

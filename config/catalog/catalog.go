@@ -4,7 +4,11 @@
 // routes no call.
 package catalog
 
-import "net/netip"
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+)
 
 // Catalog is all connectors and groups of a node. It is immutable once it is
 // handed to the router.
@@ -61,6 +65,26 @@ type Group struct {
 type Member struct {
 	Connector string // its name
 	Priority  int    // 1 is tried first; equal priorities share by weight
+}
+
+// Group returns the group of a name, or nil.
+func (c *Catalog) Group(name string) *Group {
+	for i := range c.Groups {
+		if c.Groups[i].Name == name {
+			return &c.Groups[i]
+		}
+	}
+	return nil
+}
+
+// has reports whether a connector is in the group.
+func (g *Group) has(connector string) bool {
+	for i := range g.Connectors {
+		if g.Connectors[i].Connector == connector {
+			return true
+		}
+	}
+	return false
 }
 
 // State is what the operator wants of a connector or host, whatever its health.
@@ -130,4 +154,13 @@ func (c *Codes) List() []int {
 		}
 	}
 	return codes
+}
+
+// String writes the set as it is written in a file: "[408, 500]".
+func (c Codes) String() string {
+	var words []string
+	for _, code := range c.List() {
+		words = append(words, strconv.Itoa(code))
+	}
+	return "[" + strings.Join(words, ", ") + "]"
 }

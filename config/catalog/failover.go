@@ -1,6 +1,10 @@
 package catalog
 
-import "time"
+import (
+	"strconv"
+	"strings"
+	"time"
+)
 
 // Failover says when an attempt is given up for the next candidate.
 type Failover struct {
@@ -54,7 +58,9 @@ const (
 	// connector's own count for calls to its own numbers.
 	OfTheCall = FieldMaxAttempts | FieldExhaustedCode | FieldSetupBudget
 	// OfAnAttempt are the others.
-	OfAnAttempt = FieldSetupBudget<<1 - 1 - OfTheCall
+	OfAnAttempt = EveryField - OfTheCall
+	// EveryField is both.
+	EveryField = FieldSetupBudget<<1 - 1
 )
 
 // FailoverPart is what one level (all, a trunk, a group, a connector) says of
@@ -98,4 +104,90 @@ func (f Failover) With(p FailoverPart, fields FailoverField) Failover {
 		f.SetupBudget = p.Values.SetupBudget
 	}
 	return f
+}
+
+// FailoverFields are all fields, in the order in which they are shown.
+var FailoverFields = [...]FailoverField{
+	FieldCodes, FieldFirstResponse, FieldProgress, FieldNoAnswer, FieldTimerC, FieldMaxRing, FieldAfterRinging,
+	FieldMaxAttempts, FieldExhaustedCode, FieldSetupBudget,
+}
+
+// Key returns the key of one field in a failover block.
+func (f FailoverField) Key() string {
+	switch f {
+	case FieldCodes:
+		return "codes"
+	case FieldFirstResponse:
+		return "first_response"
+	case FieldProgress:
+		return "progress"
+	case FieldNoAnswer:
+		return "no_answer"
+	case FieldTimerC:
+		return "timer_c"
+	case FieldMaxRing:
+		return "max_ring"
+	case FieldAfterRinging:
+		return "after_ringing"
+	case FieldMaxAttempts:
+		return "max_attempts"
+	case FieldExhaustedCode:
+		return "exhausted_code"
+	case FieldSetupBudget:
+		return "setup_budget"
+	}
+	return ""
+}
+
+// Text returns the value of one field as it is written in a failover block.
+func (f Failover) Text(field FailoverField) string {
+	switch field {
+	case FieldCodes:
+		return f.Codes.String()
+	case FieldFirstResponse:
+		return Duration(f.FirstResponse)
+	case FieldProgress:
+		return Duration(f.Progress)
+	case FieldNoAnswer:
+		return durationOrOff(f.NoAnswer)
+	case FieldTimerC:
+		return Duration(f.TimerC)
+	case FieldMaxRing:
+		return Duration(f.MaxRing)
+	case FieldAfterRinging:
+		return strconv.FormatBool(f.AfterRinging)
+	case FieldMaxAttempts:
+		return strconv.Itoa(f.MaxAttempts)
+	case FieldExhaustedCode:
+		if f.ExhaustedCode == 0 {
+			return "best"
+		}
+		return strconv.Itoa(f.ExhaustedCode)
+	case FieldSetupBudget:
+		return durationOrOff(f.SetupBudget)
+	}
+	return ""
+}
+
+// Duration writes a time as people do: "185s", "30m" and "1h", not "3m5s",
+// "30m0s" and "1h0m0s".
+func Duration(t time.Duration) string {
+	switch {
+	case t == 0 || t%time.Second != 0:
+		return t.String()
+	case t%time.Minute != 0:
+		return strconv.FormatInt(int64(t/time.Second), 10) + "s"
+	}
+	s := strings.TrimSuffix(t.String(), "0s")
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+func durationOrOff(t time.Duration) string {
+	if t == 0 {
+		return "off"
+	}
+	return Duration(t)
 }

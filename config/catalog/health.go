@@ -1,6 +1,9 @@
 package catalog
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // Health says how hosts are probed and when they count as down.
 type Health struct {
@@ -77,4 +80,98 @@ func (h Health) With(p HealthPart) Health {
 		h.DoubtHold = p.Values.DoubtHold
 	}
 	return h
+}
+
+// HealthFields are all fields, in the order in which they are shown.
+var HealthFields = [...]HealthField{
+	FieldProbe, FieldInterval, FieldFastInterval, FieldTimeout, FieldDownAfter, FieldUpAfter, FieldDownCodes, FieldDoubtHold,
+}
+
+// Key returns the key of one field in a health block.
+func (f HealthField) Key() string {
+	switch f {
+	case FieldProbe:
+		return "probe"
+	case FieldInterval:
+		return "interval"
+	case FieldFastInterval:
+		return "fast_interval"
+	case FieldTimeout:
+		return "timeout"
+	case FieldDownAfter:
+		return "down_after"
+	case FieldUpAfter:
+		return "up_after"
+	case FieldDownCodes:
+		return "down_codes"
+	case FieldDoubtHold:
+		return "doubt_hold"
+	}
+	return ""
+}
+
+// Text returns the value of one field as it is written in a health block.
+func (h Health) Text(field HealthField) string {
+	switch field {
+	case FieldProbe:
+		return strconv.FormatBool(h.Probe)
+	case FieldInterval:
+		return Duration(h.Interval)
+	case FieldFastInterval:
+		return Duration(h.FastInterval)
+	case FieldTimeout:
+		return Duration(h.Timeout)
+	case FieldDownAfter:
+		return strconv.Itoa(h.DownAfter)
+	case FieldUpAfter:
+		return strconv.Itoa(h.UpAfter)
+	case FieldDownCodes:
+		return h.DownCodes.String()
+	case FieldDoubtHold:
+		return Duration(h.DoubtHold)
+	}
+	return ""
+}
+
+// HealthLevel is what one level below the global one says of the health of a
+// connector's hosts.
+type HealthLevel struct {
+	Origin string // "group support" or "connector east"
+	Part   HealthPart
+}
+
+// HealthLevels returns the levels of a connector, named by its index, that say
+// something: its groups in the order of the catalog, then itself. What comes
+// later wins. Groups do not contradict each other: Check sees to it.
+func (c *Catalog) HealthLevels(connector int) []HealthLevel {
+	own := &c.Connectors[connector]
+	var levels []HealthLevel
+	for i := range c.Groups {
+		if g := &c.Groups[i]; g.Health.Set != 0 && g.has(own.Name) {
+			levels = append(levels, HealthLevel{"group " + g.Name, g.Health})
+		}
+	}
+	if own.Health.Set != 0 {
+		levels = append(levels, HealthLevel{"connector " + own.Name, own.Health})
+	}
+	return levels
+}
+
+// HealthFor returns the settings of a connector's hosts, under those of all.
+func (c *Catalog) HealthFor(connector int, global Health) Health {
+	for _, l := range c.HealthLevels(connector) {
+		global = global.With(l.Part)
+	}
+	return global
+}
+
+// HealthOrigin returns the origin of the level that one field has its value
+// from, or global when none of them sets it.
+func HealthOrigin(levels []HealthLevel, field HealthField, global string) string {
+	for i := len(levels) - 1; i >= 0; i-- {
+		if levels[i].Part.Set&field != 0 {
+			return levels[i].Origin
+		}
+	}
+	return global
 }
