@@ -10,7 +10,8 @@ const (
 	// quoteSize is more than an ICMP error brings: 576 bytes over IPv4
 	// (RFC 1812 4.3.2.3), 1,280 over IPv6 (RFC 4443 2.4).
 	quoteSize = 2048
-	// controlSize holds a sock_extended_err and the address of who complained.
+	// controlSize holds a sock_extended_err and the address of who complained
+	// (64 bytes), and on a wildcard's socket, before them, an in6_pktinfo (40).
 	controlSize = 128
 	// drainLimit bounds one visit to the error queue. What is left makes the
 	// next system call on the socket fail, and so is found soon.
@@ -75,20 +76,10 @@ func (q *errQueue) next(sock *socket, zones *zoneCache) (Unreachable, bool) {
 // extended finds the sock_extended_err among the control messages.
 func (q *errQueue) extended() *unix.SockExtendedErr {
 	buf := unsafe.Slice((*byte)(unsafe.Pointer(&q.control)), controlSize)[:min(controlSize, int(q.head.Controllen))]
-	for len(buf) >= unix.CmsgLen(0) {
-		c := (*unix.Cmsghdr)(unsafe.Pointer(&buf[0]))
-		size := int(c.Len)
-		if size < unix.CmsgLen(0) || size > len(buf) {
-			return nil
-		}
-		v4 := c.Level == unix.IPPROTO_IP && c.Type == unix.IP_RECVERR
-		v6 := c.Level == unix.IPPROTO_IPV6 && c.Type == unix.IPV6_RECVERR
-		if (v4 || v6) && size >= unix.CmsgLen(int(unsafe.Sizeof(unix.SockExtendedErr{}))) {
-			return (*unix.SockExtendedErr)(unsafe.Pointer(&buf[unix.CmsgLen(0)]))
-		}
-		buf = buf[min(len(buf), unix.CmsgSpace(size-unix.CmsgLen(0))):]
+	if e := find[unix.SockExtendedErr](buf, unix.IPPROTO_IP, unix.IP_RECVERR); e != nil {
+		return e
 	}
-	return nil
+	return find[unix.SockExtendedErr](buf, unix.IPPROTO_IPV6, unix.IPV6_RECVERR)
 }
 
 // cause translates an ICMP error (RFC 792, RFC 1812 5.2.7.1; RFC 4443 3).
@@ -140,6 +131,18 @@ const (
 	minTries = 2
 	maxTries = 4
 )
+
+// gone says that a source address, or its interface, may be missing. No ICMP
+// error comes as one of these errnos.
+func gone(errno unix.Errno) bool {
+	return errno == unix.EINVAL || errno == unix.EADDRNOTAVAIL || errno == unix.ENODEV
+}
+
+// noRoute says that nothing may lead from a source address to the destination,
+// where routes depend on the source.
+func noRoute(errno unix.Errno) bool {
+	return errno == unix.ENETUNREACH || errno == unix.EHOSTUNREACH
+}
 
 // blame returns how many times a send must fail with errno, and nothing in the
 // error queue to explain it, before the datagram itself is at fault.

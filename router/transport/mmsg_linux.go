@@ -27,6 +27,12 @@ func (m *mmsghdr) link(e *envelope) {
 	m.SetIovlen(1)
 }
 
+// offer lets the first n bytes of c stand beside the datagram.
+func (m *mmsghdr) offer(c *control, n int) {
+	m.Control = (*byte)(unsafe.Pointer(c))
+	m.SetControllen(n)
+}
+
 // The two calls of the hot path never wait, so the scheduler need not know of
 // them: a raw system call spares telling it.
 

@@ -30,16 +30,17 @@ const (
 // Sender sends batches through the sockets of one worker. A Sender is used by
 // one goroutine at a time; there may be several for a worker.
 type Sender struct {
-	udp     *UDP
-	worker  int
-	heads   [sendBatch]mmsghdr
-	envs    [sendBatch]envelope
-	zones   zoneCache
-	errs    errQueue
-	waits   int   // left in this Flush
-	extra   Batch // what the Handler answers to errors while a batch is sent
-	sending Batch // extra, while it is sent itself
-	poll    [1]unix.PollFd
+	udp      *UDP
+	worker   int
+	heads    [sendBatch]mmsghdr
+	envs     [sendBatch]envelope
+	controls []control // sendBatch of them where a listener is a wildcard, else nil
+	zones    zoneCache
+	errs     errQueue
+	waits    int   // left in this Flush
+	extra    Batch // what the Handler answers to errors while a batch is sent
+	sending  Batch // extra, while it is sent itself
+	poll     [1]unix.PollFd
 }
 
 // Sender returns a new sender on the sockets of the given worker.
@@ -47,6 +48,12 @@ func (u *UDP) Sender(worker int) *Sender {
 	s := &Sender{udp: u, worker: worker}
 	for i := range s.heads {
 		s.heads[i].link(&s.envs[i])
+	}
+	for listener := range u.addrs {
+		if u.wildcard(listener) {
+			s.controls = make([]control, sendBatch)
+			break
+		}
 	}
 	return s
 }
@@ -92,12 +99,16 @@ func (s *Sender) send(now int64, b *Batch, h Handler) {
 // fill lays out the datagrams from start that leave from one listener.
 func (s *Sender) fill(b *Batch, start int) (listener, end int) {
 	listener, _, _ = b.At(start)
+	wildcard := s.udp.wildcard(listener)
 	for end = start; end < b.Len() && end-start < sendBatch; end++ {
 		l, dest, data := b.At(end)
 		if l != listener {
 			break
 		}
 		s.put(end-start, dest, data)
+		if local := b.Local(end); wildcard && local.IsValid() {
+			s.pin(end-start, local)
+		}
 	}
 	return listener, end
 }
@@ -110,6 +121,21 @@ func (s *Sender) put(i int, dest netip.AddrPort, data []byte) {
 		e.iov.Base = &data[0]
 	}
 	e.iov.SetLen(len(data))
+	s.heads[i].SetControllen(0)
+}
+
+// pin makes datagram i, which put has laid out, leave from local.
+func (s *Sender) pin(i int, local netip.Addr) {
+	s.heads[i].offer(&s.controls[i], s.controls[i].put(local, &s.zones))
+}
+
+func (s *Sender) pinned(i int) bool { return s.heads[i].Controllen > 0 }
+
+// unpin lets datagram i leave from where the kernel routes it by: an answer from
+// an unexpected address is better than none.
+func (s *Sender) unpin(sock *socket, i int) {
+	s.heads[i].SetControllen(0)
+	sock.localRefused.Add(1)
 }
 
 // run sends datagrams start to end of b, which fill has laid out.
@@ -129,7 +155,8 @@ func (s *Sender) run(now int64, sock *socket, b *Batch, start, end int, h Handle
 // An ICMP error that came for an earlier datagram makes the next send fail,
 // whomever it is to, and that datagram is not sent. So a failure says nothing
 // about the datagram at hand until it comes again with the error queue empty
-// (see blame).
+// (see blame). And where the datagram has a source address of its own, that may
+// be what the kernel refuses, so it is tried without before it is given up.
 func (s *Sender) transmit(now int64, sock *socket, at, end int, h Handler) (int, unix.Errno) {
 	first, strikes, others := at, 0, 0
 	for at < end {
@@ -137,7 +164,7 @@ func (s *Sender) transmit(now int64, sock *socket, at, end int, h Handler) (int,
 		n, errno := sendmmsg(sock.fd, s.heads[at:end])
 		switch {
 		case errno == 0:
-			sock.sendBatches.Add(1)
+			sock.sendSizes.add(n)
 			s.count(sock, at, at+n)
 			at, strikes, others = at+n, 0, 0
 			if at < end {
@@ -150,6 +177,8 @@ func (s *Sender) transmit(now int64, sock *socket, at, end int, h Handler) (int,
 			if !s.wait(sock, errno) {
 				return at - first, errno
 			}
+		case gone(errno) && s.pinned(at):
+			s.unpin(sock, at)
 		default:
 			s.errs.drain(now, sock, &s.zones, h, &s.extra)
 			tries := blame(errno)
@@ -158,7 +187,11 @@ func (s *Sender) transmit(now int64, sock *socket, at, end int, h Handler) (int,
 					return at - first, unix.EAGAIN // drop it, and blame nobody
 				}
 			} else if strikes++; strikes == tries {
-				return at - first, errno
+				if !noRoute(errno) || !s.pinned(at) {
+					return at - first, errno
+				}
+				s.unpin(sock, at)
+				strikes, others = 0, 0
 			}
 		}
 	}

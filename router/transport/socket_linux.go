@@ -107,7 +107,7 @@ func openSocket(addr netip.AddrPort, cfg Config, first bool) (int, error) {
 	if err != nil {
 		return -1, os.NewSyscallError("socket", err)
 	}
-	if err := setOptions(fd, family, cfg); err != nil {
+	if err := setOptions(fd, family, addr.Addr().IsUnspecified(), cfg); err != nil {
 		return fd, err
 	}
 	sa, err := bindAddr(addr)
@@ -135,7 +135,7 @@ func setReusePort(fd int) error {
 	return os.NewSyscallError("setsockopt SO_REUSEPORT", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
 }
 
-func setOptions(fd, family int, cfg Config) error {
+func setOptions(fd, family int, wildcard bool, cfg Config) error {
 	setBuffer(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, cfg.receiveBuffer())
 	setBuffer(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, cfg.sendBuffer())
 	type option struct {
@@ -156,6 +156,13 @@ func setOptions(fd, family int, cfg Config) error {
 			{"IPV6_RECVERR", unix.IPPROTO_IPV6, unix.IPV6_RECVERR, 1},
 			{"IPV6_MTU_DISCOVER", unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_DONT},
 		}
+	}
+	if wildcard {
+		pktinfo := option{"IP_PKTINFO", unix.IPPROTO_IP, unix.IP_PKTINFO, 1}
+		if family == unix.AF_INET6 {
+			pktinfo = option{"IPV6_RECVPKTINFO", unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1}
+		}
+		options = append(options, pktinfo)
 	}
 	for _, o := range options {
 		if err := unix.SetsockoptInt(fd, o.level, o.opt, o.value); err != nil {

@@ -23,7 +23,8 @@ type Packet struct {
 	Source   netip.AddrPort // IPv4 sources are never IPv4-mapped
 	Listener int            // index of the listening address it came to
 	// Local is the address that it was sent to, where the listener has many (a
-	// wildcard's); not valid otherwise.
+	// wildcard's); not valid otherwise, nor when it was sent to a multicast or
+	// broadcast address. A link-local IPv6 address has its zone.
 	Local netip.Addr
 }
 
@@ -85,7 +86,9 @@ func (b *Batch) Send(listener int, dest netip.AddrPort, msg []byte) {
 }
 
 // SendFrom is Send for an answer: local is the Packet.Local of what is answered,
-// and what it leaves from when it is valid.
+// and what it leaves from when it is valid. It is used on a wildcard listener
+// only. Where the machine has the address no longer, the datagram leaves as by
+// Send.
 func (b *Batch) SendFrom(listener int, local netip.Addr, dest netip.AddrPort, msg []byte) {
 	start := len(b.arena)
 	if tail := b.arena[start:cap(b.arena)]; len(msg) > 0 && len(tail) >= len(msg) && &tail[0] == &msg[0] {
@@ -104,6 +107,10 @@ func (b *Batch) At(i int) (listener int, dest netip.AddrPort, data []byte) {
 	m := &b.msgs[i]
 	return m.listener, m.dest, b.arena[m.start:m.end:m.end]
 }
+
+// Local returns the address that datagram i was given to leave from; not valid
+// when it was given none.
+func (b *Batch) Local(i int) netip.Addr { return b.msgs[i].local }
 
 // Reset empties the batch and keeps its memory.
 func (b *Batch) Reset() {

@@ -63,6 +63,9 @@ func (u *UDP) overlap(a netip.AddrPort) (netip.AddrPort, bool) {
 // is the listener of packets and batches.
 func (u *UDP) Addrs() []netip.AddrPort { return append([]netip.AddrPort(nil), u.addrs...) }
 
+// wildcard says whether a listener has all addresses of the machine.
+func (u *UDP) wildcard(listener int) bool { return u.addrs[listener].Addr().IsUnspecified() }
+
 // Serve hands what is received to h until Close, then returns nil. All its
 // goroutines have ended, and the addresses are free, when it returns. It is
 // called once.

@@ -13,8 +13,9 @@ import (
 )
 
 // UDP receives and sends on a set of addresses: one plain socket and one worker
-// for each. This is for developers' machines: ICMP errors are not seen, and
-// each datagram costs a system call.
+// for each. This is for developers' machines: ICMP errors are not seen, each
+// datagram costs a system call, and a wildcard's answers leave from the address
+// that the system routes them by.
 type UDP struct {
 	addrs  []netip.AddrPort
 	conns  []*net.UDPConn
@@ -119,7 +120,7 @@ func (u *UDP) receive(listener int, h Handler) error {
 			continue
 		}
 		c.received.Add(1)
-		c.receiveBatches.Add(1)
+		c.receiveSizes.add(1)
 		c.bytesIn.Add(uint64(n))
 		packets[0] = Packet{Data: buf[:n:n], Source: netip.AddrPortFrom(source.Addr().Unmap(), source.Port()), Listener: listener}
 		h.Packets(now, packets, &out)
@@ -170,7 +171,7 @@ func (u *UDP) WriteTo(listener int, data []byte, dest netip.AddrPort) error {
 	switch {
 	case err == nil:
 		c.sent.Add(1)
-		c.sendBatches.Add(1)
+		c.sendSizes.add(1)
 		c.bytesOut.Add(uint64(len(data)))
 		return nil
 	case errors.Is(err, syscall.ENOBUFS), errors.Is(err, os.ErrDeadlineExceeded):

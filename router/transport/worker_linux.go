@@ -35,6 +35,7 @@ type worker struct {
 	used     int    // headers that the last receive changed
 	heads    [receiveBatch]mmsghdr
 	envs     [receiveBatch]envelope
+	controls []control // receiveBatch of them on a wildcard's socket, else nil
 	packets  [receiveBatch]Packet
 	out      Batch
 
@@ -57,6 +58,9 @@ func newWorker(u *UDP, listener, index, size int) (*worker, error) {
 	w.take = func(fd uintptr) bool {
 		w.taken, w.errno = recvmmsg(int(fd), w.heads[:])
 		return w.errno != unix.EAGAIN
+	}
+	if u.wildcard(listener) {
+		w.controls = make([]control, receiveBatch)
 	}
 	for i := range w.heads {
 		w.heads[i].link(&w.envs[i])
@@ -107,6 +111,11 @@ func (w *worker) receive() (int, unix.Errno, error) {
 	for i := range w.used {
 		w.heads[i].Namelen = sizeofInet6
 	}
+	if w.controls != nil {
+		for i := range w.used {
+			w.heads[i].offer(&w.controls[i], sizeofControl)
+		}
+	}
 	w.taken, w.errno = 0, 0
 	err := w.sock.poll.Read(w.take)
 	w.used = w.taken
@@ -130,13 +139,16 @@ func (w *worker) read(n int) []Packet {
 				Source:   e.name.get(&w.zones),
 				Listener: w.listener,
 			})
+			if w.controls != nil {
+				packets[len(packets)-1].Local = w.controls[i].local(int(m.Controllen), &w.zones)
+			}
 			bytes += uint64(m.received)
 		}
 	}
 	if w.udp.closed.Load() {
 		return nil // woken by Close: what was received is not a datagram
 	}
-	w.sock.receiveBatches.Add(1)
+	w.sock.receiveSizes.add(n)
 	w.sock.received.Add(uint64(len(packets)))
 	w.sock.bytesIn.Add(bytes)
 	if truncated|empty != 0 {
