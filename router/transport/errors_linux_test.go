@@ -193,7 +193,9 @@ func TestBatchTakesFewSystemCalls(t *testing.T) {
 	for range 10 * sendBatch {
 		require.Equal(t, "x", read(t, conn))
 	}
-	require.EqualValues(t, 10, total(u).SendBatches)
+	st := total(u)
+	require.EqualValues(t, 10, st.SendBatches)
+	require.Equal(t, Sizes{6: 10}, st.SendSizes)
 }
 
 func TestTruncatedDatagramIsCountedAndDropped(t *testing.T) {

@@ -37,10 +37,10 @@ func (h handler) Unreachable(_ int64, u Unreachable, out *Batch) {
 	}
 }
 
-// echo sends each packet back.
+// echo sends each packet back, from the address it was sent to.
 func echo(in []Packet, out *Batch) {
 	for _, p := range in {
-		out.Send(p.Listener, p.Source, append(out.Buf(), p.Data...))
+		out.SendFrom(p.Listener, p.Local, p.Source, append(out.Buf(), p.Data...))
 	}
 }
 
@@ -156,7 +156,12 @@ func total(u *UDP) (sum WorkerStats) {
 		sum.SendBatches += s.SendBatches
 		sum.SendErrors += s.SendErrors
 		sum.SendDropped += s.SendDropped
+		sum.LocalRefused += s.LocalRefused
 		sum.ICMP += s.ICMP
+		for i := range s.ReceiveSizes {
+			sum.ReceiveSizes[i] += s.ReceiveSizes[i]
+			sum.SendSizes[i] += s.SendSizes[i]
+		}
 	}
 	return sum
 }

@@ -19,7 +19,10 @@ import (
 // their own, in namespaces that vanish with the test:
 //
 //	us 10.77.0.1, fd77::1, fe80::1 ── 10.77.0.2, fd77::2, fe80::2 them
-//	                                   10.78.0.1, fd78::1 ── 10.78.0.2, fd78::2 beyond (MTU 1280)
+//	   10.79.0.1, fd79::1              10.78.0.1, fd78::1 ── 10.78.0.2, fd78::2 beyond (MTU 1280)
+//
+// 10.79.0.1 and fd79::1 stand on an interface of their own, so the kernel sends
+// from them only where it is told to.
 type network struct{ us, them, beyond string }
 
 func newNetwork(t *testing.T) network {
@@ -41,9 +44,11 @@ func newNetwork(t *testing.T) network {
 	}
 	n := network{name("us"), name("them"), name("beyond")}
 	sh(t, "ip", "-n", n.us, "link", "add", "v0", "type", "veth", "peer", "name", "v1", "netns", n.them)
+	sh(t, "ip", "-n", n.us, "link", "add", "v4", "type", "veth", "peer", "name", "v5")
 	sh(t, "ip", "-n", n.them, "link", "add", "v2", "mtu", "1280", "type", "veth", "peer", "name", "v3", "mtu", "1280", "netns", n.beyond)
 	for _, s := range []struct{ ns, dev, v4, v6, local string }{
 		{n.us, "v0", "10.77.0.1/24", "fd77::1/64", "fe80::1/64"},
+		{n.us, "v4", "10.79.0.1/24", "fd79::1/64", "fe80::9/64"},
 		{n.them, "v1", "10.77.0.2/24", "fd77::2/64", "fe80::2/64"},
 		{n.them, "v2", "10.78.0.1/24", "fd78::1/64", "fe80::1/64"},
 		{n.beyond, "v3", "10.78.0.2/24", "fd78::2/64", "fe80::2/64"},
@@ -62,6 +67,8 @@ func newNetwork(t *testing.T) network {
 	for _, r := range []struct{ ns, to, via string }{
 		{n.us, "10.78.0.0/24", "10.77.0.2"},
 		{n.us, "fd78::/64", "fd77::2"},
+		{n.them, "10.79.0.0/24", "10.77.0.1"},
+		{n.them, "fd79::/64", "fd77::1"},
 		{n.beyond, "default", "10.78.0.1"},
 		{n.beyond, "default", "fd78::1"},
 	} {
@@ -160,41 +167,47 @@ func TestUnreachableOnARealPath(t *testing.T) {
 				udp dport 7 drop
 			}
 		}`)
+	dead4 := map[string]Cause{
+		"10.77.0.2:5999": NoPort,
+		"10.77.0.9:5060": NoHost, // answers no ARP
+		"10.78.0.9:5060": NoHost,
+		"10.77.0.2:9":    Prohibited,
+		"10.77.0.2:7":    SendError,
+		"192.0.2.1:5060": SendError, // no route
+	}
+	dead6 := map[string]Cause{
+		"[fd77::2]:5999":     NoPort,
+		"[fd77::9]:5060":     NoHost, // answers no neighbour solicitation
+		"[fd78::9]:5060":     NoHost,
+		"[fd77::2]:9":        Prohibited,
+		"[fd77::2]:7":        SendError,
+		"[2001:db8::1]:5060": SendError, // no route
+	}
 	for _, family := range []struct {
-		us, them string
-		dead     map[string]Cause
+		listen, us, them string
+		dead             map[string]Cause
 	}{
-		{"10.77.0.1", "10.77.0.2", map[string]Cause{
-			"10.77.0.2:5999": NoPort,
-			"10.77.0.9:5060": NoHost, // answers no ARP
-			"10.78.0.9:5060": NoHost,
-			"10.77.0.2:9":    Prohibited,
-			"10.77.0.2:7":    SendError,
-			"192.0.2.1:5060": SendError, // no route
-		}},
-		{"fd77::1", "fd77::2", map[string]Cause{
-			"[fd77::2]:5999":     NoPort,
-			"[fd77::9]:5060":     NoHost, // answers no neighbour solicitation
-			"[fd78::9]:5060":     NoHost,
-			"[fd77::2]:9":        Prohibited,
-			"[fd77::2]:7":        SendError,
-			"[2001:db8::1]:5060": SendError, // no route
-		}},
+		{"10.77.0.1", "10.77.0.1", "10.77.0.2", dead4},
+		{"fd77::1", "fd77::1", "fd77::2", dead6},
+		{"0.0.0.0", "10.79.0.1", "10.77.0.2", dead4},
+		{"::", "fd79::1", "fd77::2", dead6},
 	} {
 		for dest, want := range family.dead {
-			t.Run(dest, func(t *testing.T) {
+			t.Run(family.listen+" "+dest, func(t *testing.T) {
 				var v victims
 				h := handler{unreachable: v.add}
-				u := n.udp(t, family.us, Config{}, h)
+				u := n.udp(t, family.listen, Config{}, h)
 				conn, live := n.peer(t, n.them, family.them)
-				dead := netip.MustParseAddrPort(dest)
+				dead, us := netip.MustParseAddrPort(dest), netip.MustParseAddr(family.us)
 				s := u.Sender(0)
 				var b Batch
 				for deadline := time.Now().Add(soon); len(v.all()) == 0 && time.Now().Before(deadline); {
-					b.Send(0, dead, append(b.Buf(), "dead"...))
-					b.Send(0, live, append(b.Buf(), "live"...))
+					b.SendFrom(0, us, dead, append(b.Buf(), "dead"...))
+					b.SendFrom(0, us, live, append(b.Buf(), "live"...))
 					s.Flush(Now(), &b, h)
-					require.Equal(t, "live", read(t, conn)) // paces the loop
+					data, from := readFrom(t, conn) // paces the loop
+					require.Equal(t, "live", data)
+					require.Equal(t, us, from)
 				}
 				require.Equal(t, victim{dead, want, "dead", want == SendError}, v.first(t))
 			})
@@ -300,6 +313,7 @@ func TestLinkLocalPeer(t *testing.T) {
 	source := <-sources
 	require.Equal(t, addr.Addr().WithZone(""), source.Addr().WithZone(""))
 	require.NotEmpty(t, source.Addr().Zone())
+	require.Zero(t, total(u).LocalRefused)
 
 	dead := netip.AddrPortFrom(source.Addr(), 5999)
 	require.NoError(t, u.WriteTo(0, []byte("dead"), dead))

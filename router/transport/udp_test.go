@@ -303,7 +303,7 @@ func TestBatch(t *testing.T) {
 		if i%3 == 0 {
 			b.Send(i, dest, msg) // from elsewhere
 		} else {
-			b.Send(i, dest, append(b.Buf(), msg...)) // in place, or grown out of it
+			b.SendFrom(i, loopback6, dest, append(b.Buf(), msg...)) // in place, or grown out of it
 		}
 	}
 	require.Equal(t, len(want), b.Len())
@@ -312,6 +312,8 @@ func TestBatch(t *testing.T) {
 		require.Equal(t, i, listener)
 		require.Equal(t, dest, d)
 		require.Equal(t, string(want[i]), string(data))
+		require.Equal(t, i%3 != 0, b.Local(i) == loopback6)
+		require.Equal(t, i%3 == 0, !b.Local(i).IsValid())
 	}
 	b.Reset()
 	require.Zero(t, b.Len())
