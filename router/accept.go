@@ -28,48 +28,97 @@ type admission struct {
 	answer    bool // an OPTIONS for us: 200
 	defect    bool
 	untrusted bool // the source is no trunk's
+	why       rejection
 }
+
+// rejection is why a request outside of dialogs was not let in.
+type rejection uint8
+
+const (
+	notRejected rejection = iota
+	rejectUntrusted
+	rejectDefect
+	rejectScheme
+	rejectMaxForwards
+	rejectLoop
+	rejectMaxBreadth
+	rejectProxyRequire
+	rejectNoDialog
+	rejectForeignRoute
+	rejectRegister
+	rejectDraining
+	rejectFull
+	rejectNoRoute
+	rejectRate
+	rejections
+)
+
+// rejectionNames are for metrics, rejectionTexts for people.
+var (
+	rejectionNames = [rejections]string{
+		"", "untrusted", "defective", "scheme", "max_forwards", "loop", "max_breadth", "proxy_require",
+		"no_dialog", "foreign_route", "register", "draining", "full", "no_route", "max_cps",
+	}
+	rejectionTexts = [rejections]string{
+		rejectUntrusted:    "the source is no trunk's",
+		rejectDefect:       "the request is not correct SIP",
+		rejectScheme:       "the request-URI is neither sip: nor tel:",
+		rejectMaxForwards:  "its Max-Forwards is spent: it may be in a loop",
+		rejectLoop:         "it has been here before: it is in a loop",
+		rejectMaxBreadth:   "its Max-Breadth is spent",
+		rejectProxyRequire: "it requires an extension of proxies",
+		rejectNoDialog:     "it belongs to a call that did not pass here",
+		rejectForeignRoute: "it has a Route to another proxy",
+		rejectRegister:     "there is no registrar here",
+		rejectDraining:     "this node is about to stop and takes no new calls",
+		rejectFull:         "this node has as many calls in memory as it may",
+		rejectNoRoute:      "no group and no connector has this number",
+		rejectRate:         "the trunk is over its max_cps",
+	}
+)
 
 // accept is RFC 3261 16.3 and what a trunk may do: forward (the zero
 // admission), reply, or drop. It looks at values only, and only at what routing
 // needs.
 func accept(m *wire.Message, f facts) admission {
 	if !f.trusted && !(f.connector && m.Method == wire.OPTIONS) {
-		return admission{status: 403, drop: f.drop || m.Method == wire.ACK, untrusted: true}
+		return admission{status: 403, drop: f.drop || m.Method == wire.ACK, untrusted: true, why: rejectUntrusted}
 	}
 	if m.Defect != wire.NoDefect {
 		status := 400
 		if m.Defect == wire.BadVersion {
 			status = 505
 		}
-		return admission{status: status, drop: m.Method == wire.ACK, defect: true}
+		return admission{status: status, drop: m.Method == wire.ACK, defect: true, why: rejectDefect}
 	}
 	switch {
 	case f.scheme != wire.SIP && f.scheme != wire.TEL:
-		return admission{status: 416}
+		return admission{status: 416, why: rejectScheme}
 	case m.Method == wire.OPTIONS && (f.forOurself || m.MaxForwards == 0 || !f.trusted):
 		if f.draining {
-			return admission{status: 503}
+			return admission{status: 503, why: rejectDraining}
 		}
 		return admission{answer: true} // RFC 3261 16.3 step 3
 	case m.MaxForwards == 0:
-		return admission{status: 483}
+		return admission{status: 483, why: rejectMaxForwards}
 	case f.looped:
-		return admission{status: 482}
+		return admission{status: 482, why: rejectLoop}
 	case m.MaxBreadth == 0:
-		return admission{status: 440} // RFC 5393 5.3.3.1
+		return admission{status: 440, why: rejectMaxBreadth} // RFC 5393 5.3.3.1
 	case m.Find(wire.HeaderProxyRequire) >= 0:
-		return admission{status: 420}
+		return admission{status: 420, why: rejectProxyRequire}
 	case m.To.Tag.Len() > 0:
-		return admission{status: 481} // of a dialog that is not ours: never routed by number
+		return admission{status: 481, why: rejectNoDialog} // of a dialog that is not ours: never routed by number
 	case f.foreign:
-		return admission{status: 403}
+		return admission{status: 403, why: rejectForeignRoute}
 	case m.Method == wire.REGISTER:
-		return admission{status: 405} // we are no registrar
-	case f.draining, f.full:
-		return admission{status: 503}
+		return admission{status: 405, why: rejectRegister} // we are no registrar
+	case f.draining:
+		return admission{status: 503, why: rejectDraining}
+	case f.full:
+		return admission{status: 503, why: rejectFull}
 	case !f.routed:
-		return admission{status: 404}
+		return admission{status: 404, why: rejectNoRoute}
 	}
 	return admission{}
 }
@@ -78,7 +127,7 @@ func accept(m *wire.Message, f facts) admission {
 func (r *Router) accept(s *scratch, f facts) admission {
 	f.trusted = s.trunk != nil
 	f.connector = s.plan.sources[s.source.Addr()]
-	f.drop = s.plan.policy.Untrusted == Drop
+	f.drop = s.silent
 	f.draining = r.draining.Load()
 	return accept(&s.m, f)
 }
@@ -86,22 +135,25 @@ func (r *Router) accept(s *scratch, f facts) admission {
 // reject carries an admission out that does not forward.
 func (r *Router) reject(s *scratch, key uint64, a admission) {
 	m := &s.m
+	s.tally.rejections[a.why].Add(1)
 	if a.untrusted {
 		r.untrusted(s, a.drop)
 	}
 	switch {
 	case a.drop && a.untrusted:
-		r.stats.drop(dropUntrusted)
+		s.tally.drop(dropUntrusted)
 	case a.drop || m.TopVia.Host.Len() == 0:
-		r.stats.drop(dropDefective)
+		s.tally.drop(dropDefective)
 	case a.defect && a.status == 400:
 		r.reply(s, key, reply{status: 400, phrase: m.Defect.Reason()})
 	case a.untrusted && !r.untrustedWire.AllowN(r.wall(s.now), 1):
-		r.stats.drop(dropUntrusted)
+		s.tally.drop(dropUntrusted)
 	case a.status == 420:
 		r.replyUnsupported(s, key)
 	case a.answer:
 		r.reply(s, key, reply{status: 200, extra: optionsHeaders})
+	case a.why == rejectRate:
+		r.reply(s, key, reply{status: 503, extra: retryAfterHeader})
 	case a.status == 405:
 		r.reply(s, key, reply{status: 405, extra: allowHeader})
 	default:
@@ -110,8 +162,10 @@ func (r *Router) reject(s *scratch, key uint64, a admission) {
 }
 
 var (
-	allowHeader    = []byte("Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, SUBSCRIBE, NOTIFY, REFER, MESSAGE, PUBLISH\r\n")
-	optionsHeaders = append([]byte("Accept: application/sdp\r\n"), allowHeader...)
+	allowHeader = []byte("Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, SUBSCRIBE, NOTIFY, REFER, MESSAGE, PUBLISH\r\n")
+	// A trunk's allowance is refilled within a second.
+	retryAfterHeader = []byte("Retry-After: 1\r\n")
+	optionsHeaders   = append([]byte("Accept: application/sdp\r\n"), allowHeader...)
 )
 
 // replyUnsupported lists what we do not support: all of it (RFC 3261 16.3 step 5).

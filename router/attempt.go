@@ -5,15 +5,18 @@ import (
 	"tandem/router/wire"
 )
 
-// attempt sends the request of c to h as a new client transaction.
-func (r *Router) attempt(s *scratch, st *stripe, c *call, h *host, m *wire.Message) {
+// attempt sends the request of c to the host of e as a new client transaction.
+// It has share until first progress, if its settings do not say less.
+func (r *Router) attempt(s *scratch, st *stripe, c *call, e *entry, share int64, m *wire.Message) {
 	a := c.addAttempt(st)
-	a.host = h
-	a.hash = h.id
+	a.host = e.host
+	a.hash = e.host.id
+	a.failover = e.failover[c.trunk.class]
 	a.started = s.now
 	a.interval = t1
 	a.resendAt = s.now + t1 // Timer A, Timer E
-	a.waitAt = s.now + int64(c.plan.failover.FirstResponse)
+	a.waitAt = s.now + min(int64(a.failover.FirstResponse), share)
+	a.progressBy = s.now + min(int64(a.failover.Progress), share)
 	r.sendRequest(s, c, a, m)
 }
 
@@ -24,7 +27,7 @@ func (r *Router) sendRequest(s *scratch, c *call, a *attempt, m *wire.Message) {
 // event tells call c what happened to attempt a: it decides and carries the
 // verdict out. resp is the response, if it was one.
 func (r *Router) event(s *scratch, st *stripe, c *call, a *attempt, e event, resp *wire.Message) {
-	v := decide(c.situation(a), e, &c.plan.failover)
+	v := decide(c.situation(a), e, a.failover)
 	why := r.note(s, c, a, e, v)
 	if v.relay {
 		r.relay(s, st, c, a, resp)
@@ -60,7 +63,7 @@ func (r *Router) event(s *scratch, st *stripe, c *call, a *attempt, e event, res
 	switch {
 	case v.next:
 		if r.next(s, st, c, orig) {
-			r.stats.failovers[why].Add(1)
+			s.tally.failovers[why].Add(1)
 		}
 	case v.settle:
 		r.settle(s, st, c, orig)
@@ -83,6 +86,9 @@ func (r *Router) note(s *scratch, c *call, a *attempt, e event, v verdict) (why 
 		}
 	case noProgress:
 		how, why = attemptNoProgress, failedProgress
+	case noAnswer:
+		how, why = attemptNoAnswer, failedNoAnswer
+		c.ringing = false // what the next one says is heard as if it were the first
 	case timerC:
 		how = attemptTimedOut
 		if !c.settled() && !a.abandoned {
@@ -124,14 +130,17 @@ func (r *Router) note(s *scratch, c *call, a *attempt, e event, v verdict) (why 
 // relay sends a response of attempt a upstream (RFC 3261 16.7 steps 3, 5 and 9).
 func (r *Router) relay(s *scratch, st *stripe, c *call, a *attempt, resp *wire.Message) {
 	msg := r.appendRelayed(s.out.Buf(), s, resp)
-	s.out.Send(c.listener, c.replyTo, msg)
+	s.out.SendFrom(c.listener, c.local, c.replyTo, msg)
 	if resp.Status < 200 {
 		st.store(&c.answer, msg)
-		c.ringing = c.ringing || c.invite()
+		if c.invite() {
+			c.ringing = true
+			c.progressed(s.now)
+		}
 		return
 	}
 	if c.refused {
-		r.stats.late2xx.Add(1) // outside of the server transaction: it ended with our refusal
+		s.tally.late2xx.Add(1) // outside of the server transaction: it ended with our refusal
 		return
 	}
 	if c.answered {

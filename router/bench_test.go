@@ -79,7 +79,7 @@ func (l *load) play() {
 func (l *load) forget() {
 	st := l.r.stripeOf(l.key)
 	if c := st.find(l.key); c != nil {
-		l.r.end(st, c)
+		st.remove(c)
 	}
 	for len(l.r.records) > 0 {
 		<-l.r.records

@@ -12,17 +12,21 @@ import (
 // it goes and the secret: a restarted node, or another with the same secret,
 // makes the same one for a retransmission.
 //
-//	z9hG4bK marker listener  call key  host hash  loop hash  check
-//	      7      1        1        16          8          8     12   characters
+//	z9hG4bK marker listener local  call key  host hash  loop hash  check
+//	      7      1        1     2        16          8          8     12   characters
 type branch struct {
 	marker byte
 	// listener is where the request came to, in one hexadecimal digit: a
 	// response that is forwarded without state leaves from there.
 	listener int
-	key      uint64
-	host     uint32
-	loop     uint32
-	check    uint64
+	// local is which address of a wildcard listener it was sent to, as localIndex
+	// gives it: such a response leaves from there. A call remembers it itself: its
+	// branch must be the same on another machine with the same secret.
+	local uint8
+	key   uint64
+	host  uint32
+	loop  uint32
+	check uint64
 }
 
 // Markers of branches: of a call's attempt, and of an in-dialog request that
@@ -34,7 +38,7 @@ const (
 
 const (
 	cookie    = "z9hG4bK" // RFC 3261 8.1.1.7
-	branchLen = len(cookie) + 1 + 1 + 16 + 8 + 8 + 12
+	branchLen = len(cookie) + 1 + 1 + 2 + 16 + 8 + 8 + 12
 	checkBits = 48
 )
 
@@ -42,6 +46,7 @@ const (
 func (b *branch) appendTo(dst []byte) []byte {
 	dst = append(dst, cookie...)
 	dst = append(dst, b.marker, hexDigits[b.listener&15])
+	dst = appendHex(dst, uint64(b.local), 2)
 	dst = appendHex(dst, b.key, 16)
 	dst = appendHex(dst, uint64(b.host), 8)
 	dst = appendHex(dst, uint64(b.loop), 8)
@@ -59,13 +64,15 @@ func parseBranch(p []byte) (b branch, ok bool) {
 		return b, false
 	}
 	listener, ok0 := parseHex(p[len(cookie)+1 : len(cookie)+2])
-	p = p[len(cookie)+2:]
+	local, ok5 := parseHex(p[len(cookie)+2 : len(cookie)+4])
+	p = p[len(cookie)+4:]
 	key, ok1 := parseHex(p[:16])
 	host, ok2 := parseHex(p[16:24])
 	loop, ok3 := parseHex(p[24:32])
 	check, ok4 := parseHex(p[32:44])
+	b.local = uint8(local)
 	b.listener, b.key, b.host, b.loop, b.check = int(listener), key, uint32(host), uint32(loop), check
-	return b, ok0 && ok1 && ok2 && ok3 && ok4
+	return b, ok0 && ok1 && ok2 && ok3 && ok4 && ok5
 }
 
 // seal fills the check: over all of the branch and the Via below ours, so that
@@ -75,7 +82,7 @@ func (b *branch) seal(s *scratch, k *keys, m *wire.Message, next *wire.ViaValue,
 }
 
 func (b *branch) sum(s *scratch, k *keys, m *wire.Message, next *wire.ViaValue, target netip.AddrPort) uint64 {
-	f := s.fields[:0].u8(b.marker).u8(byte(b.listener & 15)).u64(b.key).u32(b.host).u32(b.loop)
+	f := s.fields[:0].u8(b.marker).u8(byte(b.listener & 15)).u8(b.local).u64(b.key).u32(b.host).u32(b.loop)
 	f = f.viaTarget(m, next, target)
 	s.fields = f
 	return k.branch.sum(f) & (1<<checkBits - 1)

@@ -9,9 +9,9 @@ import (
 )
 
 func TestBranchRoundTrip(t *testing.T) {
-	want := branch{markCall, 10, 0x0123456789abcdef, 0xdeadbeef, 0x00000001, 0xfedcba987654}
+	want := branch{markCall, 10, 0x7b, 0x0123456789abcdef, 0xdeadbeef, 0x00000001, 0xfedcba987654}
 	text := want.appendTo(nil)
-	require.Equal(t, "z9hG4bKca0123456789abcdefdeadbeef00000001fedcba987654", string(text))
+	require.Equal(t, "z9hG4bKca7b0123456789abcdefdeadbeef00000001fedcba987654", string(text))
 	for _, s := range []string{string(text), strings.ToUpper(string(text)), strings.ToLower(string(text))} {
 		got, ok := parseBranch([]byte(s))
 		require.True(t, ok, s)

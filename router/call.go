@@ -3,6 +3,7 @@ package router
 import (
 	"net/netip"
 
+	"tandem/config/catalog"
 	"tandem/router/wire"
 )
 
@@ -16,29 +17,32 @@ type call struct {
 	slot      int32 // in the wheel, plus one; 0 when it waits for nothing
 	deadline  int64
 
-	plan  *plan
-	route *route
-	trunk *Trunk
+	route    *route
+	trunk    *trunk
+	failover *catalog.Failover // of the call; those of an attempt are its own
 
 	method   wire.Method
 	listener int            // that the request came to
+	local    netip.Addr     // and to which of its addresses
 	source   netip.AddrPort // where it came from
 	replyTo  netip.AddrPort // where responses go
 	loop     uint32         // loop hash of the request
 
-	raw        []byte // the request as received; nil once nothing is rendered from it any more
-	answer     []byte // the last response sent upstream, for retransmissions; nil stands for 100
-	best       []byte // the best final response that was not relayed yet
+	callID     wire.Span // in raw
+	raw        []byte    // the request as received; nil once nothing is rendered from it any more
+	answer     []byte    // the last response sent upstream, for retransmissions; nil stands for 100
+	best       []byte    // the best final response that was not relayed yet
 	bestStatus int
 	reason     []byte // Reason of the caller's CANCEL
 
-	answered  bool // a 2xx went upstream
-	refused   bool // a final response other than 2xx went upstream
-	acked     bool // and was acknowledged
-	stopping  bool // nothing new may start
-	cancelled bool // by the caller
-	timedOut  bool // Timer C fired
-	ringing   bool // a 101-199 was relayed
+	answered  bool  // a 2xx went upstream
+	refused   bool  // a final response other than 2xx went upstream
+	acked     bool  // and was acknowledged
+	stopping  bool  // nothing new may start
+	cancelled bool  // by the caller
+	timedOut  bool  // Timer C fired
+	ringing   bool  // a 101-199 was relayed, of an attempt that is not given up
+	rang      int64 // when the caller first heard of progress, a 101-199 or 2xx; 0 before
 
 	number    [maxNumber]byte // the number that was looked up
 	numberLen uint8
@@ -58,14 +62,16 @@ const moreAttempts = 6 // with the first two: catalog.MaxAttempts
 
 // attempt is one client transaction of a call.
 type attempt struct {
-	host  *host
-	hash  uint32 // of the host's address, as in the branch
-	phase phase
+	host     *host
+	hash     uint32 // of the host's address, as in the branch
+	phase    phase
+	failover *catalog.Failover
 	// What became of it, for the record.
 	outcome attemptOutcome
 	status  int
 
 	progress   bool // a 101-199 came
+	patient    bool // it may ring on: there is nothing else to try
 	abandoned  bool // left behind for the next candidate
 	revoked    bool // CANCEL is sent, or waits for the first provisional
 	cancelSent bool
@@ -75,8 +81,12 @@ type attempt struct {
 	resendAt int64 // Timer A or E
 	interval int64
 	waitAt   int64 // the end of its phase
-	cancelAt int64 // our CANCEL again
-	cancelIv int64
+	// When it is given up with nothing but 100, and when although it rings.
+	progressBy, ringUntil int64
+	// When its first response and its first 101-199 came; 0 before.
+	heard, rang int64
+	cancelAt    int64 // our CANCEL again
+	cancelIv    int64
 }
 
 type phase uint8
@@ -97,6 +107,7 @@ const (
 	attemptFailed // with a failover code
 	attemptSilent
 	attemptNoProgress
+	attemptNoAnswer
 	attemptICMP
 	attemptSendError
 	attemptCancelled
@@ -105,7 +116,7 @@ const (
 )
 
 var attemptNames = [attemptOutcomes]string{
-	"pending", "answered", "refused", "failed", "silent", "no_progress", "icmp", "send_error", "cancelled", "timeout",
+	"pending", "answered", "refused", "failed", "silent", "no_progress", "no_answer", "icmp", "send_error", "cancelled", "timeout",
 }
 
 func (o attemptOutcome) String() string { return attemptNames[o] }
@@ -165,6 +176,14 @@ func (c *call) situation(a *attempt) situation {
 		}
 	}
 	return s
+}
+
+// tried appends the hosts of all attempts.
+func (c *call) tried(hosts []*host) []*host {
+	for i := range c.count {
+		hosts = append(hosts, c.at(i).host)
+	}
+	return hosts
 }
 
 // pending reports whether an attempt is live that was not left behind.

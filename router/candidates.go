@@ -11,6 +11,8 @@ import (
 type entry struct {
 	host *host
 	rank int // the connector's place in the route; equal ranks pool their hosts
+	// failover settings of attempts on it, by the class of the call's trunk.
+	failover []*catalog.Failover
 }
 
 // candidate is an entry with what the try order depends on at this moment.
@@ -131,6 +133,17 @@ func choose(cs []candidate, tried []*host, most int, silent bool) *candidate {
 		}
 	}
 	return best
+}
+
+// contenders counts the candidates that are left and not down, as far as the
+// attempts reach.
+func contenders(cs []candidate, tried []*host, most int) (n int) {
+	for i := range cs {
+		if cs[i].state != health.Down && !wasTried(cs[i].entry.host, tried) {
+			n++
+		}
+	}
+	return min(n, most-len(tried))
 }
 
 // claims reports whether cs[i] is the first of its connector that is left and

@@ -319,7 +319,7 @@ func TestChooseAgainstItsRules(t *testing.T) {
 func TestTrialIsForOneCall(t *testing.T) {
 	p := twoRegions()
 	g := newRig(t, p)
-	g.reg.Configure(catalog.Health{Probe: false, UpAfter: 1, DownAfter: 1}, g.now)
+	g.judge(catalog.Health{Probe: false, UpAfter: 1, DownAfter: 1})
 	east := g.r.plan.Load().byAddr[east1].health
 	east.Observe(g.now, silentCall)
 	next := func(id string) string { return summary(g.from(caller, invite("Call-ID: "+id)))[1] }

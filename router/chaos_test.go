@@ -99,7 +99,7 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 	}
 	x.rig = newRig(t, p)
 	if random.IntN(3) == 0 {
-		x.reg.Configure(catalog.Health{UpAfter: 1, DownAfter: 1}, x.now) // without probes: trials
+		x.judge(catalog.Health{UpAfter: 1, DownAfter: 1}) // without probes: trials
 	}
 	x.now += int64(10 * time.Minute) // nothing can be of a call of before the start
 	return x

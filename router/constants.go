@@ -2,6 +2,11 @@ package router
 
 import "time"
 
+const (
+	milli  = int64(time.Millisecond)
+	second = int64(time.Second)
+)
+
 // Constants of the specification: RFC 3261 17.1.1.1 and table 4.
 const (
 	t1 = int64(500 * time.Millisecond) // round-trip estimate
@@ -36,10 +41,11 @@ const (
 	// end: a minute of a flood must not take the machine's memory.
 	maxCalls = 500_000
 
-	// No call rings longer than this, however often its connector says 183.
-	longestRing = int64(30 * time.Minute)
+	// A candidate is given this much of a call's setup budget, or what is left
+	// of it: less would give up hosts that are only far away.
+	leastShare = int64(500 * time.Millisecond)
 
 	maxNumber  = 32 // bytes of a called number that can be looked up
-	maxCallID  = 64 // bytes of a Call-ID that are kept for the log
+	maxCallID  = 96 // bytes of a Call-ID that are kept for the log
 	recordRoom = 256
 )

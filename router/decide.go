@@ -15,6 +15,7 @@ const (
 	final                         // a 2xx-6xx, its first arrival
 	silence                       // no response at all within first_response
 	noProgress                    // nothing but 100 within progress
+	noAnswer                      // it rings, and there is another candidate
 	timerC                        // no final within timer_c (RFC 3261 16.8)
 	unreachable                   // ICMP for its request, or it could not be sent
 	cancelUnsure                  // our CANCEL brought no final within 64·T1
@@ -66,7 +67,7 @@ func decide(s situation, e event, f *catalog.Failover) verdict {
 	if s.answered || s.refused {
 		// Nobody waits for it any more: what has begun is cancelled, what has not
 		// is not sent again.
-		begun := e.kind == timerC || e.kind == noProgress
+		begun := e.kind == timerC || e.kind == noProgress || e.kind == noAnswer
 		return verdict{cancel: begun, abandon: !begun && e.kind != cancelUnsure}
 	}
 	switch e.kind {
@@ -78,7 +79,7 @@ func decide(s situation, e event, f *catalog.Failover) verdict {
 			return verdict{abandon: true, settle: !s.pending}
 		}
 		return verdict{abandon: true, next: true}
-	case noProgress:
+	case noProgress, noAnswer:
 		if s.abandoned || s.stopping {
 			return verdict{cancel: true}
 		}

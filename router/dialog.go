@@ -127,7 +127,7 @@ func (r *Router) restore(m *wire.Message, rt *routeSet) bool {
 // refuseDialog answers a request whose token is not good.
 func (r *Router) refuseDialog(s *scratch, status int) {
 	if s.m.Method == wire.ACK || !r.untrustedWire.AllowN(r.wall(s.now), 1) {
-		r.stats.drop(dropForged)
+		s.tally.drop(dropForged)
 		return
 	}
 	r.reply(s, s.callKey(&r.keys[0], &s.m), reply{status: status})
@@ -163,7 +163,7 @@ func (r *Router) forwardDialog(s *scratch, rt *routeSet) {
 		r.refuseForward(s, 403, dropForbidden)
 		return
 	}
-	r.stats.dialog.Add(1)
+	s.tally.dialog.Add(1)
 	e := &s.edits
 	r.beginForward(s, out, dest)
 	switch {
@@ -292,7 +292,7 @@ func (r *Router) allowed(s *scratch, dest netip.AddrPort) bool {
 // refuseForward answers a request that cannot be forwarded; an ACK is dropped.
 func (r *Router) refuseForward(s *scratch, status int, why dropReason) {
 	if s.m.Method == wire.ACK {
-		r.stats.drop(why)
+		s.tally.drop(why)
 		return
 	}
 	key := s.callKey(&r.keys[0], &s.m)
@@ -309,7 +309,7 @@ func (r *Router) beginForward(s *scratch, out int, dest netip.AddrPort) {
 	m := &s.m
 	k := &r.keys[0]
 	symmetric := s.symmetric()
-	b := branch{marker: markDialog, listener: s.listener, key: s.callKey(k, m), host: hostHash(k, dest), loop: s.loopHash(k, m)}
+	b := branch{marker: markDialog, listener: s.listener, local: r.localIndex(s.local), key: s.callKey(k, m), host: hostHash(k, dest), loop: s.loopHash(k, m)}
 	b.seal(s, k, m, &m.TopVia, replyTarget(&m.TopVia, s.source, symmetric))
 	s.edits.Reset(m.Data)
 	start := len(s.text)
@@ -336,7 +336,7 @@ func (r *Router) forwardAck(s *scratch, c *call) {
 		s.out.Send(out, a.host.addr, s.edits.Apply(s.out.Buf(), wire.Span{End: s.m.Body.End}))
 		return
 	}
-	r.stats.drop(dropAck)
+	s.tally.drop(dropAck)
 }
 
 // looped reports whether the request went out from here before and came back
@@ -388,27 +388,28 @@ func (r *Router) verifyAbove(s *scratch, b *branch, below wire.Value) bool {
 // cancelUnknown handles a CANCEL whose call is not here. Soon after a start it
 // may belong to a call of before: every candidate gets it with the branch that
 // its INVITE would have had, and their answers are relayed (design D3).
-func (r *Router) cancelUnknown(s *scratch, key uint64, rt *routeSet) {
+func (r *Router) cancelUnknown(s *scratch, key uint64, set *routeSet) {
 	m := &s.m
 	pl := s.plan
 	if s.trunk == nil {
 		r.reject(s, key, r.accept(s, facts{}))
 		return
 	}
-	match, routed := r.lookup(s, &rt.target)
-	if !routed || s.now-r.started > int64(pl.failover.TimerC) || m.MaxForwards == 0 {
+	match, routed := r.lookup(s, &set.target)
+	if !routed || s.now-r.started > int64(pl.longest) || m.MaxForwards == 0 {
 		r.reply(s, key, reply{status: 481})
 		return
 	}
-	c := call{key: key, listener: s.listener, source: s.source, trunk: s.trunk, loop: s.loopHash(&r.keys[0], m)}
+	c := call{key: key, listener: s.listener, local: s.local, source: s.source, trunk: s.trunk, loop: s.loopHash(&r.keys[0], m)}
 	c.replyTo = replyTarget(&m.TopVia, s.source, s.symmetric())
 	c.numberLen = uint8(copy(c.number[:], s.number))
-	s.cands = candidates(s.cands[:0], &pl.routes[match.Route], key, s.now)
+	rt := &pl.routes[match.Route]
+	s.cands = candidates(s.cands[:0], rt, key, s.now)
 	if len(s.cands) == 0 {
 		r.reply(s, key, reply{status: 481})
 		return
 	}
-	for i := range s.cands[:min(len(s.cands), pl.failover.MaxAttempts)] {
+	for i := range s.cands[:min(len(s.cands), rt.failover[s.trunk.class].MaxAttempts)] {
 		h := s.cands[i].entry.host
 		a := attempt{host: h, hash: h.id}
 		s.out.Send(h.listeners[s.listener], h.addr, r.appendRequest(s.out.Buf(), s, &c, &a, m))

@@ -59,9 +59,10 @@ func (r *Router) Explain(number, trunk string, now int64) (Explanation, error) {
 	rt := &pl.routes[match.Route]
 	ex.Entry, ex.Kind = match.Entry(), match.Kind.String()
 	ex.Group, ex.Connector = rt.group, rt.connector
+	most := rt.failover[0].MaxAttempts
 	cs := candidates(nil, rt, 0, now)
 	for i, tried := 0, []*host(nil); i < len(cs); i++ {
-		pick := choose(cs, tried, pl.failover.MaxAttempts, false)
+		pick := choose(cs, tried, most, false)
 		if pick == nil {
 			break
 		}
@@ -70,7 +71,7 @@ func (r *Router) Explain(number, trunk string, now int64) (Explanation, error) {
 	}
 	for i := range rt.entries {
 		e := &rt.entries[i]
-		if why := leftOut(e, ex.Steps, pl.failover.MaxAttempts); why != "" {
+		if why := leftOut(e, ex.Steps, most); why != "" {
 			state, _ := e.host.health.State(now)
 			ex.Steps = append(ex.Steps, step(0, e, state, why))
 		}

@@ -80,7 +80,7 @@ func TestExplainHealth(t *testing.T) {
 
 func TestExplainTrial(t *testing.T) {
 	g := explained(t)
-	g.reg.Configure(catalog.Health{UpAfter: 1, DownAfter: 1}, g.now)
+	g.judge(catalog.Health{UpAfter: 1, DownAfter: 1})
 	g.observe(1, 1, silentCall)
 	g.now += int64(health.DoubtHold + time.Second)
 	lines := strings.Split(golden(explanation(t, g, "+15550000001")), "\n")

@@ -1,6 +1,11 @@
 package router
 
-import "tandem/router/wire"
+import (
+	"sync/atomic"
+	"unsafe"
+
+	"tandem/router/wire"
+)
 
 // Count is one counter of the router.
 type Count struct {
@@ -22,46 +27,75 @@ const (
 	CountDialog    = "dialog"    // in-dialog requests forwarded
 	CountStateless = "stateless" // responses forwarded without a call
 	CountICMP      = "icmp"      // undeliverable datagrams reported
+	CountRejected  = "rejected"  // requests outside of dialogs that were not let in: reason
+	CountTrunk     = "trunk"     // calls by trunk: trunk, outcome
+	CountOverRate  = "over_rate" // refused for max_cps: trunk
+	CountParked    = "parked"    // messages that waited for a name
+)
+
+// Names of histograms, with what their labels say.
+const (
+	RouteProgress = "route_progress" // INVITE to the first 101-199 or 2xx: route
+	RouteAnswer   = "route_answer"   // INVITE to 2xx: route
+	RouteFailover = "route_failover" // INVITE to the attempt that brought progress, of calls that failed over: route
+	TrunkProgress = "trunk_progress" // the same by trunk
+	TrunkAnswer   = "trunk_answer"
+	TrunkFailover = "trunk_failover"
+	TimerLate     = "timer_late" // how much later than asked timers fire
 )
 
 // Counts calls f with every counter, those at zero too, so that each series
 // exists from the start.
 func (r *Router) Counts(f func(Count)) {
-	s := &r.stats
-	one := func(name, label string, value uint64) { f(Count{name, [2]string{label}, value}) }
-	for i := range s.requests {
+	one := func(name, label string, counter func(*tally) *atomic.Uint64) {
+		f(Count{name, [2]string{label}, r.total(counter)})
+	}
+	for i := range len(tally{}.requests) {
 		if m := wire.Method(i); i == 0 || m.String() != "" {
 			name := m.String()
 			if i == 0 {
 				name = "other"
 			}
-			one(CountRequests, name, s.requests[i].Load())
+			one(CountRequests, name, func(t *tally) *atomic.Uint64 { return &t.requests[i] })
 		}
 	}
 	for i, class := range classes {
 		if class != "" {
-			one(CountResponses, class, s.responses[i].Load())
-			one(CountReplies, class, s.replies[i].Load())
+			one(CountResponses, class, func(t *tally) *atomic.Uint64 { return &t.responses[i] })
+			one(CountReplies, class, func(t *tally) *atomic.Uint64 { return &t.replies[i] })
 		}
 	}
 	for i, name := range dropNames {
-		one(CountDrops, name, s.drops[i].Load())
+		one(CountDrops, name, func(t *tally) *atomic.Uint64 { return &t.drops[i] })
+	}
+	for i, name := range rejectionNames {
+		if rejection(i) != notRejected {
+			one(CountRejected, name, func(t *tally) *atomic.Uint64 { return &t.rejections[i] })
+		}
 	}
 	for i, name := range failoverNames {
-		one(CountFailovers, name, s.failovers[i].Load())
+		one(CountFailovers, name, func(t *tally) *atomic.Uint64 { return &t.failovers[i] })
 	}
-	one(CountLate2xx, "", s.late2xx.Load())
-	one(CountDialog, "", s.dialog.Load())
-	one(CountStateless, "", s.stateless.Load())
-	one(CountICMP, "", s.icmp.Load())
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for route, rs := range s.routes {
-		for i, name := range outcomeNames {
+	one(CountLate2xx, "", func(t *tally) *atomic.Uint64 { return &t.late2xx })
+	one(CountDialog, "", func(t *tally) *atomic.Uint64 { return &t.dialog })
+	one(CountStateless, "", func(t *tally) *atomic.Uint64 { return &t.stateless })
+	one(CountICMP, "", func(t *tally) *atomic.Uint64 { return &t.icmp })
+	one(CountParked, "", func(t *tally) *atomic.Uint64 { return &t.parked })
+	l := &r.ledger
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for route, rs := range l.routes {
+		for i, name := range outcomeNames[:outcomes] {
 			f(Count{CountCalls, [2]string{route, name}, rs.calls[i].Load()})
 		}
 	}
-	for connector, cs := range s.connectors {
+	for trunk, ts := range l.trunks {
+		for i, name := range outcomeNames[:outcomes] {
+			f(Count{CountTrunk, [2]string{trunk, name}, ts.calls[i].Load()})
+		}
+		f(Count{CountOverRate, [2]string{trunk}, ts.overRate.Load()})
+	}
+	for connector, cs := range l.connectors {
 		for i, name := range attemptNames {
 			if attemptOutcome(i) != attemptPending {
 				f(Count{CountAttempts, [2]string{connector, name}, cs.attempts[i].Load()})
@@ -70,11 +104,66 @@ func (r *Router) Counts(f func(Count)) {
 	}
 }
 
+// Histograms calls f with every histogram.
+func (r *Router) Histograms(f func(Histogram)) {
+	f(r.late.export(TimerLate, ""))
+	l := &r.ledger
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for route, rs := range l.routes {
+		f(rs.progress.export(RouteProgress, route))
+		f(rs.answer.export(RouteAnswer, route))
+		f(rs.failover.export(RouteFailover, route))
+	}
+	for trunk, ts := range l.trunks {
+		f(ts.progress.export(TrunkProgress, trunk))
+		f(ts.answer.export(TrunkAnswer, trunk))
+		f(ts.failover.export(TrunkFailover, trunk))
+	}
+}
+
 var classes = [7]string{1: "1xx", 2: "2xx", 3: "3xx", 4: "4xx", 5: "5xx", 6: "6xx"}
+
+// Usage is what the calls take up.
+type Usage struct {
+	Calls   int // in memory, those included that only wait for the last of their timers
+	Setups  int // calls without a final response
+	Largest int // calls in the fullest of the Stripes
+	Stripes int
+	Timers  int // calls that wait for a deadline
+	Kept    int // recent calls that can be looked at
+
+	CallBytes   int // of calls, also of those that wait to be used again
+	BufferBytes int // free message buffers that wait to be used again
+	KeptBytes   int
+}
+
+// Usage looks at one stripe after the other.
+func (r *Router) Usage() Usage {
+	u := Usage{Stripes: stripes}
+	for _, st := range r.stripes {
+		st.mu.Lock()
+		u.Calls += st.count
+		u.Setups += st.setups
+		u.Largest = max(u.Largest, st.count)
+		u.Timers += st.wheel.count
+		u.CallBytes += st.made * int(unsafe.Sizeof(call{}))
+		for class, free := range st.buffers {
+			u.BufferBytes += len(free) << (class + smallestBuffer)
+		}
+		u.Kept += len(st.ended.slots) + len(st.rejected.slots)
+		u.KeptBytes += (len(st.ended.slots) + len(st.rejected.slots)) * int(unsafe.Sizeof(past{}))
+		st.mu.Unlock()
+	}
+	return u
+}
 
 // Live returns the number of calls in memory, those included that only wait
 // for the last of their timers.
-func (r *Router) Live() int { return int(r.stats.live.Load()) }
+func (r *Router) Live() int { return r.Usage().Calls }
+
+// Setups returns the number of calls without a final response.
+func (r *Router) Setups() int { return r.Usage().Setups }
 
 // Draining reports whether Drain was called.
 func (r *Router) Draining() bool { return r.draining.Load() }

@@ -78,7 +78,7 @@ func TestPeersOpenSIPS2363_ReloadKeepsHealthCallsAndCounters(t *testing.T) {
 	p := twoRegions()
 	p.Catalog.Connectors[0].State = catalog.Disabled
 	p.Catalog.Groups[0].Numbers = nil
-	require.NoError(t, g.r.SetPolicy(p))
+	require.NoError(t, g.r.SetPolicy(g.now, p))
 	require.Equal(t, health.Doubtful, g.state("east"), "what did not change keeps its health")
 	sends(t, g.from(west1, respond(second, 200)), "caller 200 INVITE") // a call keeps the plan it began with
 	sends(t, g.from(caller, invite("Call-ID: next")), "caller 404 INVITE")
@@ -90,7 +90,7 @@ func TestPeersOpenSIPS2363_ReloadKeepsHealthCallsAndCounters(t *testing.T) {
 
 	bad := twoRegions()
 	bad.Catalog.Connectors[0].Hosts = []catalog.Host{hostAt(addr("[2001:db8::7]:5060"))}
-	require.Error(t, g.r.SetPolicy(bad), "no listener of its family")
+	require.Error(t, g.r.SetPolicy(g.now, bad), "no listener of its family")
 	sends(t, g.from(caller, invite("Call-ID: next")), "caller 404 INVITE") // a failed reload changes nothing
 }
 

@@ -2,9 +2,11 @@ package router
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/gaissmai/bart"
 
@@ -12,21 +14,6 @@ import (
 	"tandem/health"
 	"tandem/router/table"
 )
-
-// Trunk is who may call in: a named set of source prefixes.
-type Trunk struct {
-	Name      string
-	Sources   []netip.Prefix
-	Strip     string // prefix removed from the called number
-	Prepend   string // put before a called number without "+"
-	Symmetric bool   // replies go to the source port even without rport
-	MaxCPS    int    // requests a second that may begin a call; 0 is no limit
-	Burst     int    // how many of them may come at once
-	// Refused sources get what Untrusted says, as if they were in no trunk.
-	Refused   bool
-	Untrusted Untrusted
-	Failover  catalog.FailoverPart
-}
 
 // Policy is what can be changed while calls run.
 type Policy struct {
@@ -41,26 +28,21 @@ type Policy struct {
 	HealthSet   catalog.HealthField
 }
 
-// Untrusted says what a source that is no trunk's gets.
-type Untrusted uint8
-
-// What an untrusted source gets.
-const (
-	Reject Untrusted = iota // 403
-	Drop                    // silence
-)
-
 // plan is a Policy compiled: immutable, except for the atomic words of health
 // and counters that it points to. A call keeps the plan it began with.
 type plan struct {
-	policy   Policy
-	numbers  *table.Table
-	routes   []route
-	hosts    []*host
-	byAddr   map[netip.AddrPort]*host
-	sources  map[netip.Addr]bool // addresses of hosts: they may send OPTIONS
-	trunks   *bart.Table[*Trunk]
-	failover catalog.Failover
+	policy  Policy
+	numbers *table.Table
+	routes  []route
+	hosts   []*host
+	byAddr  map[netip.AddrPort]*host
+	sources map[netip.Addr]bool // addresses of hosts: they may send OPTIONS
+	trunks  *bart.Table[*trunk]
+	byTrunk map[string]*trunk
+
+	classes  []catalog.FailoverPart // what trunks say of failover, by class
+	failover map[catalog.Failover]*catalog.Failover
+	longest  time.Duration // the longest timer_c of any call
 }
 
 // route is what a number leads to: a group, or a single connector.
@@ -68,6 +50,7 @@ type route struct {
 	group     string // "" for a connector without a group
 	connector string // of a connector's own numbers
 	entries   []entry
+	failover  []*catalog.Failover // of calls, by the class of their trunk
 	stats     *routeStats
 }
 
@@ -89,6 +72,7 @@ type connector struct {
 	number     catalog.NumberForm
 	strip      string
 	prepend    string
+	failover   catalog.FailoverPart
 
 	stats *connectorStats
 }
@@ -106,6 +90,7 @@ type host struct {
 	health    *health.Host
 	listeners []int // the listener to send from, by the listener a call came to
 	probeFrom int   // the listener to probe from
+	settings  catalog.Health
 }
 
 // compile makes the plan of a policy. Hosts that were there before keep their
@@ -115,20 +100,10 @@ func (r *Router) compile(p Policy) (*plan, error) {
 		policy:   p,
 		byAddr:   make(map[netip.AddrPort]*host),
 		sources:  make(map[netip.Addr]bool),
-		trunks:   new(bart.Table[*Trunk]),
-		failover: p.Failover,
+		byTrunk:  make(map[string]*trunk),
+		failover: make(map[catalog.Failover]*catalog.Failover),
 	}
-	for i := range p.Trunks {
-		t := &p.Trunks[i]
-		for _, prefix := range t.Sources {
-			pl.trunks.Insert(prefix.Masked(), t)
-		}
-	}
-	if len(p.Trunks) == 0 {
-		local := &Trunk{Name: "loopback"}
-		pl.trunks.Insert(netip.MustParsePrefix("127.0.0.0/8"), local)
-		pl.trunks.Insert(netip.MustParsePrefix("::1/128"), local)
-	}
+	pl.compileTrunks(r)
 	connectors, err := pl.compileConnectors(r)
 	if err != nil {
 		return nil, err
@@ -143,20 +118,21 @@ func (pl *plan) compileConnectors(r *Router) (map[string][]entry, error) {
 		cc := &pl.policy.Catalog.Connectors[i]
 		c := &connector{
 			name: cc.Name, id: nameID(cc.Name), region: cc.Region, state: cc.State,
-			requestURI: cc.RequestURI, number: cc.Number, strip: cc.Strip, prepend: cc.Prepend,
-			stats: r.stats.connector(cc.Name),
+			requestURI: cc.RequestURI, number: cc.Number, strip: cc.Strip, prepend: cc.Prepend, failover: cc.Failover,
+			stats: r.ledger.connector(cc.Name),
 		}
+		settings := pl.healthOf(cc)
 		for _, ch := range cc.Hosts {
 			h := &host{
 				uri: ch.URI, id: hostHash(k, ch.Addr), addr: ch.Addr,
 				hostPort: []byte(ch.HostPort), params: []byte(ch.Params),
 				priority: ch.Priority, weight: max(ch.Weight, 1), state: ch.State,
-				connector: c,
+				connector: c, settings: settings,
 			}
 			for l := range r.listeners {
-				out, ok := r.listenerFor(ch.Addr.Addr(), l)
-				if !ok {
-					return nil, fmt.Errorf("connector %q: host %s: no listener of its address family; add one to listen", cc.Name, ch.URI)
+				out, err := r.listenerOf(cc, ch.Addr.Addr(), l)
+				if err != nil {
+					return nil, fmt.Errorf("connector %q: host %s: %w", cc.Name, ch.URI, err)
 				}
 				h.listeners = append(h.listeners, out)
 			}
@@ -177,18 +153,20 @@ func (pl *plan) compileConnectors(r *Router) (map[string][]entry, error) {
 
 func (pl *plan) compileRoutes(r *Router, connectors map[string][]entry) error {
 	b := new(table.Builder)
-	groupOf := make(map[string]*route)
+	groupOf := make(map[string]*catalog.Group)
+	routeOf := make(map[string]*route)
 	for i := range pl.policy.Catalog.Groups {
 		g := &pl.policy.Catalog.Groups[i]
 		members := slices.Clone(g.Connectors)
 		slices.SortStableFunc(members, func(a, b catalog.Member) int { return cmp.Compare(a.Priority, b.Priority) })
-		rt := route{group: g.Name, stats: r.stats.route(g.Name)}
+		rt := route{group: g.Name, stats: r.ledger.route(g.Name)}
 		for _, m := range members {
 			rt.add(connectors[m.Connector], m.Priority)
 		}
 		for _, m := range members {
-			groupOf[m.Connector] = &rt
+			groupOf[m.Connector], routeOf[m.Connector] = g, &rt
 		}
+		pl.settle(&rt, g, nil)
 		if err := pl.addNumbers(b, g.Numbers, uint32(len(pl.routes))); err != nil {
 			return err
 		}
@@ -202,15 +180,16 @@ func (pl *plan) compileRoutes(r *Router, connectors map[string][]entry) error {
 		}
 		rt := route{connector: cc.Name}
 		rt.add(connectors[cc.Name], 0)
-		if g := groupOf[cc.Name]; g != nil {
+		if g := routeOf[cc.Name]; g != nil {
 			rt.group = g.group
 			for _, e := range g.entries {
 				if e.host.connector.name != cc.Name {
-					rt.entries = append(rt.entries, e)
+					rt.add([]entry{e}, e.rank)
 				}
 			}
 		}
-		rt.stats = r.stats.route(rt.name())
+		rt.stats = r.ledger.route(rt.name())
+		pl.settle(&rt, groupOf[cc.Name], cc)
 		if err := pl.addNumbers(b, cc.Numbers, uint32(len(pl.routes))); err != nil {
 			return err
 		}
@@ -243,6 +222,70 @@ func (pl *plan) addNumbers(b *table.Builder, numbers []catalog.Numbers, route ui
 		}
 	}
 	return nil
+}
+
+// healthOf is how the hosts of a connector are judged: by its own word, that of
+// its groups, that for all, in this order. Groups do not contradict each other:
+// the config sees to it.
+func (pl *plan) healthOf(cc *catalog.Connector) catalog.Health {
+	h := pl.policy.Health
+	for i := range pl.policy.Catalog.Groups {
+		g := &pl.policy.Catalog.Groups[i]
+		for _, m := range g.Connectors {
+			if m.Connector == cc.Name {
+				h = h.With(g.Health)
+			}
+		}
+	}
+	return h.With(cc.Health)
+}
+
+const everyField = catalog.OfTheCall | catalog.OfAnAttempt
+
+// settle finds the failover settings of the calls and attempts of rt: the most
+// specific level that has a word on a value wins, connector, group, trunk, all.
+// Of a connector's own number, cc, its word counts for the whole call.
+func (pl *plan) settle(rt *route, g *catalog.Group, cc *catalog.Connector) {
+	shared := func(f catalog.Failover) *catalog.Failover {
+		if pl.failover[f] == nil {
+			pl.failover[f] = &f
+		}
+		pl.longest = max(pl.longest, f.TimerC)
+		return pl.failover[f]
+	}
+	for _, trunk := range pl.classes {
+		f := pl.policy.Failover.With(trunk, everyField)
+		if g != nil {
+			f = f.With(g.Failover, everyField)
+		}
+		if cc != nil {
+			f = f.With(cc.Failover, catalog.OfTheCall)
+		}
+		rt.failover = append(rt.failover, shared(f))
+		for i := range rt.entries {
+			e := &rt.entries[i]
+			e.failover = append(e.failover, shared(f.With(e.host.connector.failover, catalog.OfAnAttempt)))
+		}
+	}
+}
+
+// listenerOf is listenerFor, unless the connector has chosen one.
+func (r *Router) listenerOf(cc *catalog.Connector, dest netip.Addr, preferred int) (int, error) {
+	if cc.Listener == "" {
+		if l, ok := r.listenerFor(dest, preferred); ok {
+			return l, nil
+		}
+		return 0, errors.New("no listener of its address family; add one to listen")
+	}
+	for i := range r.listeners {
+		if r.listeners[i].Name == cc.Listener {
+			if !r.listeners[i].reaches(dest) {
+				return 0, fmt.Errorf("listener %q cannot reach it; choose another", cc.Listener)
+			}
+			return i, nil
+		}
+	}
+	return 0, fmt.Errorf("there is no listener %q", cc.Listener)
 }
 
 // listenerFor picks the listener that a message to dest leaves from: the one

@@ -1,6 +1,14 @@
 package router
 
-import "time"
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"time"
+
+	"tandem/config/catalog"
+	"tandem/router/wire"
+)
 
 // CallRecord is a call whose set-up is over, as operators see it. Times in
 // milliseconds are counted from Began.
@@ -34,18 +42,222 @@ type AttemptRecord struct {
 	End       float64 `json:"end_ms,omitempty"`      // the final response, or what ended it instead
 }
 
+// past is a call whose set-up is over, as it is kept: a value of fixed size, so
+// that nothing is allocated for it.
+type past struct {
+	began, took int64
+	rang        int64 // 0 if never
+	route       *route
+	trunk       *trunk
+	source      netip.AddrPort
+	method      wire.Method
+	how         outcome
+	why         rejection // of one that was not let in
+	status      int
+	number      [maxNumber]byte
+	numberLen   uint8
+	callID      [maxCallID]byte
+	callIDLen   uint8
+	count       uint8
+	attempts    [catalog.MaxAttempts]pastAttempt
+}
+
+type pastAttempt struct {
+	host    *host
+	outcome attemptOutcome
+	status  int
+	// On the router's clock; 0 of what did not happen.
+	started, heard, rang, ended int64
+}
+
+// ring keeps the newest calls of a stripe, under the stripe's lock: a call that
+// ends takes no other one.
+type ring struct {
+	slots   []past
+	most    int
+	written uint64 // so many, ever: the next goes to the slot of this number
+}
+
+// slot returns where the next call goes; nil when none are kept.
+func (g *ring) slot() *past {
+	if g.most == 0 {
+		return nil
+	}
+	if len(g.slots) < g.most {
+		g.slots = append(g.slots, past{})
+	}
+	p := &g.slots[g.written%uint64(g.most)]
+	g.written++
+	return p
+}
+
+// since appends those that were written after the first n, oldest first, and
+// tells how many more there were that are overwritten.
+func (g *ring) since(dst []past, n uint64) (all []past, missed uint64) {
+	kept := uint64(len(g.slots))
+	if g.written-n > kept {
+		missed = g.written - n - kept
+		n += missed
+	}
+	for ; n < g.written; n++ {
+		dst = append(dst, g.slots[n%uint64(g.most)])
+	}
+	return dst, missed
+}
+
+// keepCall keeps a call that has its final response, and has it logged when it
+// did not go well at the first attempt.
+func (r *Router) keepCall(s *scratch, st *stripe, c *call, how outcome) {
+	p := st.ended.slot()
+	if p != nil {
+		p.fill(c, s.now, how)
+	}
+	if c.count > 1 || how == exhausted || how == timedOut {
+		rec := record{kind: recordCallEnd}
+		rec.call.fill(c, s.now, how)
+		r.offer(rec)
+	}
+}
+
+func (p *past) fill(c *call, now int64, how outcome) {
+	p.began, p.took, p.rang = c.started, now-c.started, c.rang
+	p.route, p.trunk, p.source = c.route, c.trunk, c.source
+	p.method, p.how, p.why, p.status = c.method, how, notRejected, c.status
+	p.number, p.numberLen = c.number, c.numberLen
+	p.callIDLen = 0
+	if c.raw != nil {
+		p.callIDLen = uint8(copy(p.callID[:], c.raw[c.callID.Start:c.callID.End]))
+	}
+	p.count = uint8(c.count)
+	for i := range c.count {
+		a := c.at(i)
+		p.attempts[i] = pastAttempt{a.host, a.outcome, a.status, a.started, a.heard, a.rang, a.ended}
+	}
+}
+
+// keepRejected keeps a request that was not let in. rt is nil when its number
+// has no route.
+func (r *Router) keepRejected(s *scratch, st *stripe, a admission, rt *route) {
+	p := st.rejected.slot()
+	if p == nil {
+		return
+	}
+	m := &s.m
+	p.began, p.took, p.rang = s.now, 0, 0
+	p.route, p.trunk, p.source = rt, s.trunk, s.source
+	p.method, p.how, p.why, p.status = m.Method, rejected, a.why, a.status
+	p.numberLen = uint8(copy(p.number[:], s.number))
+	p.callIDLen = uint8(copy(p.callID[:], m.Bytes(m.CallID)))
+	p.count = 0
+}
+
+// ended is when the caller got the final response.
+func (p *past) ended() int64 { return p.began + p.took }
+
+// record is p as operators see it.
+func (r *Router) callRecord(p *past) CallRecord {
+	c := CallRecord{
+		Began:   r.wall(p.began).UTC(),
+		Number:  string(p.number[:p.numberLen]),
+		Method:  p.method.String(),
+		CallID:  string(p.callID[:p.callIDLen]),
+		Trunk:   p.trunk.Name,
+		Source:  p.source.String(),
+		Outcome: p.how.String(),
+		Status:  p.status,
+		Reason:  rejectionTexts[p.why],
+		Took:    ms(p.took),
+	}
+	if p.route != nil {
+		c.Route = p.route.name()
+	}
+	after := func(at, since int64) float64 {
+		if at == 0 {
+			return 0
+		}
+		return ms(at - since)
+	}
+	c.Progress = after(p.rang, p.began)
+	for i := range p.attempts[:p.count] {
+		a := &p.attempts[i]
+		c.Attempts = append(c.Attempts, AttemptRecord{
+			Connector: a.host.connector.name, Region: a.host.connector.region, Host: a.host.uri,
+			Outcome: a.outcome.String(), Status: a.status,
+			Start: ms(a.started - p.began), First: after(a.heard, p.began), Progress: after(a.rang, p.began), End: after(a.ended, p.began),
+		})
+	}
+	return c
+}
+
 // Recent returns the newest of the calls that are kept and match, newest first,
 // at most limit of them. match may be nil.
 func (r *Router) Recent(limit int, match func(*CallRecord) bool) []CallRecord {
-	return nil
+	type found struct {
+		CallRecord
+		ended int64
+	}
+	var all []found
+	var copied []past
+	for _, st := range r.stripes {
+		for _, g := range []*ring{&st.ended, &st.rejected} {
+			st.mu.Lock()
+			oldest := uint64(0)
+			if match == nil && g.written > uint64(limit) {
+				oldest = g.written - uint64(limit)
+			}
+			copied, _ = g.since(copied[:0], oldest)
+			st.mu.Unlock()
+			n := 0
+			for i := len(copied) - 1; i >= 0 && n < limit; i-- {
+				if c := r.callRecord(&copied[i]); match == nil || match(&c) {
+					all = append(all, found{c, copied[i].ended()})
+					n++
+				}
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b found) int { return cmp.Compare(b.ended, a.ended) })
+	calls := make([]CallRecord, 0, min(limit, len(all)))
+	for _, c := range all[:min(limit, len(all))] {
+		calls = append(calls, c.CallRecord)
+	}
+	return calls
 }
 
 // Follower reads calls as they end. It is for one goroutine.
-type Follower struct{ r *Router }
+type Follower struct {
+	r    *Router
+	seen [stripes]struct{ ended, rejected uint64 }
+}
 
 // Follow returns a Follower of calls that end from now on.
-func (r *Router) Follow() *Follower { return &Follower{r} }
+func (r *Router) Follow() *Follower {
+	f := &Follower{r: r}
+	for i, st := range r.stripes {
+		st.mu.Lock()
+		f.seen[i].ended, f.seen[i].rejected = st.ended.written, st.rejected.written
+		st.mu.Unlock()
+	}
+	return f
+}
 
 // Next returns the calls that ended since the last call of Next, in the order
 // of their end, and how many more were overwritten before they could be read.
-func (f *Follower) Next() (calls []CallRecord, missed uint64) { return nil, 0 }
+func (f *Follower) Next() (calls []CallRecord, missed uint64) {
+	var all []past
+	for i, st := range f.r.stripes {
+		seen := &f.seen[i]
+		var lost, lostToo uint64
+		st.mu.Lock()
+		all, lost = st.ended.since(all, seen.ended)
+		all, lostToo = st.rejected.since(all, seen.rejected)
+		seen.ended, seen.rejected = st.ended.written, st.rejected.written
+		st.mu.Unlock()
+		missed += lost + lostToo
+	}
+	slices.SortStableFunc(all, func(a, b past) int { return cmp.Compare(a.ended(), b.ended()) })
+	for i := range all {
+		calls = append(calls, f.r.callRecord(&all[i]))
+	}
+	return calls, missed
+}

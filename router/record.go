@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"time"
 
-	"tandem/config/catalog"
 	"tandem/router/wire"
 )
 
@@ -15,23 +14,10 @@ import (
 // that a slow log never holds a call.
 type record struct {
 	kind recordKind
-	at   int64
-
-	// recordCall
-	route     *route
-	trunk     string
-	number    [maxNumber]byte
-	numberLen uint8
-	callID    [maxCallID]byte
-	callIDLen uint8
-	method    wire.Method
-	how       outcome
-	status    int
-	took      int64
-	attempts  [catalog.MaxAttempts]attemptRecord
-	count     int
+	call past // recordCallEnd
 
 	// recordUntrusted
+	method  wire.Method
 	source  netip.AddrPort
 	prefix  netip.Prefix
 	silent  bool
@@ -45,43 +31,12 @@ const (
 	recordUntrusted
 )
 
-type attemptRecord struct {
-	host    *host
-	outcome attemptOutcome
-	status  int
-	took    int64
-}
-
-// recordCall notes a call that failed over or failed.
-func (r *Router) recordCall(s *scratch, c *call, how outcome) {
-	rec := record{
-		kind: recordCallEnd, at: s.now,
-		route: c.route, trunk: c.trunk.Name,
-		number: c.number, numberLen: c.numberLen,
-		method: c.method, how: how, status: c.status, took: s.now - c.started,
-		count: c.count,
-	}
-	if c.raw != nil {
-		m := r.original(s, c)
-		rec.callIDLen = uint8(copy(rec.callID[:], m.Bytes(m.CallID)))
-	}
-	for i := range c.count {
-		a := c.at(i)
-		ended := a.ended
-		if a.outcome == attemptPending {
-			ended = s.now
-		}
-		rec.attempts[i] = attemptRecord{a.host, a.outcome, a.status, ended - a.started}
-	}
-	r.offer(rec)
-}
-
 // offer hands a record to the log, or counts it as lost when the log is behind.
 func (r *Router) offer(rec record) {
 	select {
 	case r.records <- rec:
 	default:
-		r.stats.drop(dropRecord)
+		r.tally.drop(dropRecord)
 	}
 }
 
@@ -109,37 +64,23 @@ func (r *Router) write(rec *record) {
 		r.writeUntrusted(rec)
 		return
 	}
-	attempts := make([]any, 0, rec.count)
-	for _, a := range rec.attempts[:rec.count] {
-		attempts = append(attempts, attemptLine{
-			Connector: a.host.connector.name, Host: a.host.uri,
-			Outcome: a.outcome.String(), Status: a.status, Took: ms(a.took),
-		})
-	}
 	level, text := slog.LevelInfo, "call failed over"
-	if rec.how == exhausted || rec.how == timedOut {
+	if rec.call.how == exhausted || rec.call.how == timedOut {
 		level, text = slog.LevelWarn, "call failed"
 	}
+	c := r.callRecord(&rec.call)
 	r.log.Log(context.Background(), level, text,
-		"number", string(rec.number[:rec.numberLen]),
-		"route", rec.route.name(),
-		"trunk", rec.trunk,
-		"method", rec.method.String(),
-		"call_id", string(rec.callID[:rec.callIDLen]),
-		"outcome", rec.how.String(),
-		"status", rec.status,
-		"ms", ms(rec.took),
-		"attempts", attempts,
+		"number", c.Number,
+		"route", c.Route,
+		"trunk", c.Trunk,
+		"source", c.Source,
+		"method", c.Method,
+		"call_id", c.CallID,
+		"outcome", c.Outcome,
+		"status", c.Status,
+		"took_ms", c.Took,
+		"attempts", c.Attempts,
 	)
-}
-
-// attemptLine is an attempt as the log shows it.
-type attemptLine struct {
-	Connector string  `json:"connector"`
-	Host      string  `json:"host"`
-	Outcome   string  `json:"outcome"`
-	Status    int     `json:"status,omitempty"`
-	Took      float64 `json:"ms"`
 }
 
 func ms(ns int64) float64 { return float64(ns/int64(time.Microsecond)) / 1000 }

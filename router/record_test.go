@@ -48,11 +48,14 @@ func TestLogNamesEveryAttempt(t *testing.T) {
 	require.Equal(t, []map[string]any{{
 		"level": "INFO", "msg": "call failed over",
 		"number": "+15550000001", "route": "support", "trunk": "carrier", "method": "INVITE", "call_id": "call-1@192.0.2.10",
-		"outcome": "answered", "status": 200.0, "ms": 2011.5,
+		"outcome": "answered", "status": 200.0, "took_ms": 2011.5, "source": "192.0.2.10:5060",
 		"attempts": []any{
-			map[string]any{"connector": "east", "host": "sip:203.0.113.1:5060", "outcome": "failed", "status": 503.0, "ms": 10.0},
-			map[string]any{"connector": "east", "host": "sip:203.0.113.2:5060", "outcome": "silent", "ms": 2000.0},
-			map[string]any{"connector": "west", "host": "sip:203.0.113.11:5060", "outcome": "answered", "status": 200.0, "ms": 1.5},
+			map[string]any{"connector": "east", "region": "us-east-1", "host": "sip:203.0.113.1:5060", "outcome": "failed", "status": 503.0,
+				"start_ms": 0.0, "first_response_ms": 10.0, "end_ms": 10.0},
+			map[string]any{"connector": "east", "region": "us-east-1", "host": "sip:203.0.113.2:5060", "outcome": "silent",
+				"start_ms": 10.0, "end_ms": 2010.0},
+			map[string]any{"connector": "west", "region": "us-west-2", "host": "sip:203.0.113.11:5060", "outcome": "answered", "status": 200.0,
+				"start_ms": 2010.0, "first_response_ms": 2011.5, "end_ms": 2011.5},
 		},
 	}}, lines())
 	require.Equal(t, "203.0.113.2:5060", second.to.String())

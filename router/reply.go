@@ -18,13 +18,13 @@ type reply struct {
 func (r *Router) reply(s *scratch, key uint64, p reply) {
 	m := &s.m
 	if m.TopVia.Host.Len() == 0 {
-		r.stats.drop(dropDefective)
+		s.tally.drop(dropDefective)
 		return
 	}
-	r.stats.replies[p.status/100].Add(1)
+	s.tally.replies[p.status/100].Add(1)
 	dest := r.replyDest(s)
 	s.tag = toTag(s.tag[:0], &r.keys[0], key)
-	s.out.Send(s.listener, dest, wire.AppendResponse(s.out.Buf(), m, wire.Response{
+	s.out.SendFrom(s.listener, s.local, dest, wire.AppendResponse(s.out.Buf(), m, wire.Response{
 		Status: p.status, Phrase: p.phrase, ToTag: s.tag, Source: s.source, Extra: p.extra,
 	}))
 }

@@ -17,7 +17,7 @@ var probeBranch = []byte("z9hG4bK.")
 func (r *Router) response(s *scratch) {
 	m := &s.m
 	if m.Defect != wire.NoDefect {
-		r.stats.drop(dropDefective)
+		s.tally.drop(dropDefective)
 		return
 	}
 	if bytes.HasPrefix(m.Bytes(m.TopVia.Branch), probeBranch) {
@@ -26,7 +26,7 @@ func (r *Router) response(s *scratch) {
 	}
 	b, ok := parseBranch(m.Bytes(m.TopVia.Branch))
 	if _, own := r.own(m.Bytes(m.TopVia.Host), m.TopVia.Port); !ok || !own {
-		r.stats.drop(dropViaNotOurs) // RFC 3261 18.1.2
+		s.tally.drop(dropViaNotOurs) // RFC 3261 18.1.2
 		return
 	}
 	vias := m.Values(wire.HeaderVia)
@@ -39,11 +39,11 @@ func (r *Router) response(s *scratch) {
 	s.next, ok = wire.ParseVia(m.Data, v.Span)
 	target, known := viaTarget(m, &s.next)
 	if !ok || !known || !r.verify(s, &b, m, &s.next, target) {
-		r.stats.drop(dropForged)
+		s.tally.drop(dropForged)
 		return
 	}
 	if b.marker == markDialog {
-		r.relayStateless(s, b.listener, target)
+		r.relayStateless(s, &b, target)
 		return
 	}
 	st := r.stripeOf(b.key)
@@ -55,7 +55,7 @@ func (r *Router) response(s *scratch) {
 			return
 		}
 	}
-	r.orphan(s, b.listener, target)
+	r.orphan(s, &b, target)
 }
 
 // answerHop handles a response without a Via below ours: it can only be to a
@@ -71,17 +71,17 @@ func (r *Router) answerHop(s *scratch, b *branch) {
 			return
 		}
 	}
-	r.stats.drop(dropLate)
+	s.tally.drop(dropLate)
 }
 
 // probed hands the answer to a probe on. Only hosts that we probe get that far.
 func (r *Router) probed(s *scratch) {
 	if r.probe == nil || s.plan.byAddr[s.source] == nil {
-		r.stats.drop(dropViaNotOurs)
+		s.tally.drop(dropViaNotOurs)
 		return
 	}
 	if !r.probe(s.listener, s.m.Data, s.source) {
-		r.stats.drop(dropProbe)
+		s.tally.drop(dropProbe)
 	}
 }
 
@@ -97,10 +97,13 @@ func (r *Router) answer(s *scratch, st *stripe, c *call, a *attempt) {
 		return
 	}
 	if m.Method != c.method {
-		r.stats.drop(dropMethod)
+		s.tally.drop(dropMethod)
 		return
 	}
 	r.believe(s, a, m)
+	if a.heard == 0 {
+		a.heard = s.now
+	}
 	if m.Status < 200 {
 		r.progress(s, st, c, a)
 	} else {
@@ -136,16 +139,15 @@ func retryAfter(b []byte) (time.Duration, bool) {
 func (r *Router) progress(s *scratch, st *stripe, c *call, a *attempt) {
 	m := &s.m
 	if a.phase == over {
-		r.stats.drop(dropLate)
+		s.tally.drop(dropLate)
 		return
 	}
-	f := &c.plan.failover
 	if a.phase == trying {
 		a.phase = proceeding
 		if c.invite() {
 			a.resendAt = never
 			if !a.abandoned {
-				a.waitAt = a.started + int64(f.Progress)
+				a.waitAt = a.progressBy
 			}
 		} else {
 			a.interval = t2 // RFC 3261 17.1.2.2
@@ -156,10 +158,23 @@ func (r *Router) progress(s *scratch, st *stripe, c *call, a *attempt) {
 		}
 	}
 	if m.Status > 100 && c.invite() && !a.abandoned && !a.cancelSent {
-		a.progress = true
-		a.waitAt = min(s.now+int64(f.TimerC), a.started+longestRing) // RFC 3261 16.7 step 2
+		a.rings(s.now)
 	}
 	r.event(s, st, c, a, event{kind: provisional, status: m.Status}, m)
+}
+
+// rings notes a 101-199. Timer C begins anew with each (RFC 3261 16.7 step 2);
+// how long it may ring in all and unanswered does not.
+func (a *attempt) rings(now int64) {
+	f := a.failover
+	if !a.progress {
+		a.progress, a.rang = true, now
+	}
+	a.ringUntil = min(now+int64(f.TimerC), a.started+int64(f.MaxRing))
+	a.waitAt = a.ringUntil
+	if f.NoAnswer > 0 && !a.patient {
+		a.waitAt = min(a.waitAt, a.rang+int64(f.NoAnswer))
+	}
 }
 
 // finish handles a final response.
@@ -171,7 +186,7 @@ func (r *Router) finish(s *scratch, st *stripe, c *call, a *attempt) {
 	if a.phase == over {
 		switch {
 		case !c.invite() || m.Status >= 300:
-			r.stats.drop(dropDuplicate) // it has had its effect
+			s.tally.drop(dropDuplicate) // it has had its effect
 			return
 		case c.settled():
 			// A 2xx again, from this host or forked behind it: every one goes
@@ -187,35 +202,36 @@ func (r *Router) finish(s *scratch, st *stripe, c *call, a *attempt) {
 }
 
 // relayStateless sends a response on by its next Via (RFC 3261 16.11), from
-// the listener that the request came to.
-func (r *Router) relayStateless(s *scratch, listener int, target netip.AddrPort) {
+// the listener, and its address, that the request came to.
+func (r *Router) relayStateless(s *scratch, b *branch, target netip.AddrPort) {
+	listener := b.listener
 	if listener >= len(r.listeners) {
 		listener = s.listener
 	}
 	out, ok := r.listenerFor(target.Addr(), listener)
 	if !ok || r.ownDest(target) {
-		r.stats.drop(dropForbidden)
+		s.tally.drop(dropForbidden)
 		return
 	}
-	r.stats.stateless.Add(1)
-	s.out.Send(out, target, r.appendRelayed(s.out.Buf(), s, &s.m))
+	s.tally.stateless.Add(1)
+	s.out.SendFrom(out, r.localAt(b.local), target, r.appendRelayed(s.out.Buf(), s, &s.m))
 }
 
 // orphan handles a response to an attempt of a call that is not here: this
 // node was restarted, or the response is very late (design D3).
-func (r *Router) orphan(s *scratch, listener int, target netip.AddrPort) {
+func (r *Router) orphan(s *scratch, b *branch, target netip.AddrPort) {
 	m := &s.m
-	fresh := s.now-r.started < int64(s.plan.failover.TimerC)
+	fresh := s.now-r.started < int64(s.plan.longest)
 	if m.Method == wire.INVITE && m.Status >= 300 {
 		r.ackOrphan(s)
 	}
 	switch {
 	case m.Status == 100, m.Method == wire.CANCEL && m.Status >= 300:
-		r.stats.drop(dropLate) // of the hosts that got a CANCEL, the one with the call says 200
+		s.tally.drop(dropLate) // of the hosts that got a CANCEL, the one with the call says 200
 	case m.Status/100 == 2 && m.Method == wire.INVITE, fresh: // late ones of others: RFC 4320 4.2
-		r.relayStateless(s, listener, target)
+		r.relayStateless(s, b, target)
 	default:
-		r.stats.drop(dropLate)
+		s.tally.drop(dropLate)
 	}
 }
 

@@ -3,6 +3,7 @@ package router
 import (
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,7 +27,9 @@ func inject(text, line string) string {
 	return strings.Replace(text, "Content-Length: 0\r\n", line+"\r\nContent-Length: 0\r\n", 1)
 }
 
-func (g *rig) dropped(why dropReason) int { return int(g.r.stats.drops[why].Load()) }
+func (g *rig) dropped(why dropReason) int {
+	return int(g.r.total(func(t *tally) *atomic.Uint64 { return &t.drops[why] }))
+}
 
 func TestRFC3261_16_3_1_MalformedPartsAreForwardedUnchanged(t *testing.T) {
 	lines := []string{

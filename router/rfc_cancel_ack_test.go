@@ -3,6 +3,7 @@ package router
 import (
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -269,7 +270,7 @@ func TestDesign5_Late2xxAfterARefusal(t *testing.T) {
 	sends(t, g.from(west1, respond(second, 404)), "west1 ACK", "caller 404 INVITE")
 	for n := 1; n <= 2; n++ {
 		all := sends(t, g.from(east1, respond(first, 200)), "caller 200 INVITE") // once per arrival
-		require.EqualValues(t, n, g.r.stats.late2xx.Load())
+		require.EqualValues(t, n, g.r.total(func(t *tally) *atomic.Uint64 { return &t.late2xx }))
 		d := dialog{g, header(all[0].text, "Record-Route")[0]}
 		sends(t, g.from(caller, d.byCaller("ACK", "CSeq: 1 ACK")), "callee ACK")
 		sends(t, g.pass(510*time.Millisecond), []string{"caller 404 INVITE"}[:min(1, 2-n)]...)

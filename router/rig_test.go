@@ -62,6 +62,7 @@ func twoRegions() Policy {
 		},
 		Trunks:   []Trunk{{Name: "carrier", Sources: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}},
 		Failover: catalog.DefaultFailover(),
+		Health:   catalog.DefaultHealth(),
 	}
 }
 
@@ -83,6 +84,13 @@ func newRig(t testing.TB, p Policy, change ...func(*Options)) *rig {
 	require.NoError(t, err)
 	g.r = r
 	return g
+}
+
+// judge has all hosts judged by set.
+func (g *rig) judge(set catalog.Health) {
+	for _, h := range g.r.plan.Load().hosts {
+		h.health.Configure(set, g.now)
+	}
 }
 
 func (g *rig) taken() []sent {

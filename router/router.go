@@ -63,6 +63,8 @@ type Options struct {
 	Probe       func(listener int, data []byte, source netip.AddrPort) bool
 	ProbeFailed func(dest netip.AddrPort, branch []byte) bool
 	Log         *slog.Logger
+	// RecentCalls is how many calls that are over are kept to look at.
+	RecentCalls int
 	// Now is the time on the monotonic clock that all methods are called with,
 	// Epoch the time of day at its zero, in nanoseconds since 1970.
 	Now, Epoch int64
@@ -90,14 +92,18 @@ type Router struct {
 	wake       chan struct{}
 
 	idle struct {
-		mu   sync.Mutex
-		list []*scratch
+		mu      sync.Mutex
+		list    []*scratch
+		tallies []*tally // of all that were ever made
 	}
 	dialogRate     *rateWords
 	untrustedWire  *rate.Limiter
 	untrustedLog   *rate.Limiter
 	records        chan record
-	stats          Stats
+	tally          *tally // of who has no scratch
+	ledger         ledger
+	recentCalls    int
+	late           histogram // how much later than asked timers fire
 	untrustedSkips atomic.Uint64
 }
 
@@ -113,10 +119,13 @@ type listener struct {
 type scratch struct {
 	now      int64
 	plan     *plan // one for the whole batch
+	tally    *tally
 	out      *transport.Batch
 	listener int
 	source   netip.AddrPort
-	trunk    *Trunk // whose source it is; nil when it is no trunk's
+	local    netip.Addr // that it was sent to, of a wildcard listener's
+	trunk    *trunk     // whose source it is; nil when it is no trunk's
+	silent   bool       // what is no trunk's gets no answer
 
 	m      wire.Message // the message that came
 	orig   wire.Message // the request of a call, when something is rendered from it
@@ -142,7 +151,7 @@ func New(opts Options, p Policy) (*Router, error) {
 		return nil, errors.New("router: no secret")
 	}
 	r := &Router{
-		machine:       opts.Addresses,
+		machine:       sortedAddrs(opts.Addresses),
 		recordRoute:   opts.RecordRoute,
 		health:        opts.Health,
 		probe:         opts.Probe,
@@ -155,7 +164,9 @@ func New(opts Options, p Policy) (*Router, error) {
 		untrustedWire: rate.NewLimiter(untrustedReplyRate, untrustedReplyRate),
 		untrustedLog:  rate.NewLimiter(1, 3),
 		records:       make(chan record, recordRoom),
+		recentCalls:   opts.RecentCalls,
 	}
+	r.tally = r.newTally()
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
@@ -176,15 +187,16 @@ func New(opts Options, p Policy) (*Router, error) {
 		r.aliases = append(r.aliases, newAlias(a))
 	}
 	for i := range r.stripes {
-		r.stripes[i] = newStripe()
+		r.stripes[i] = newStripe(opts.RecentCalls)
 	}
 	r.sleepUntil.Store(never)
-	return r, r.SetPolicy(p)
+	return r, r.SetPolicy(opts.Now, p)
 }
 
-// SetPolicy puts p in force for calls that begin from now on. An error leaves
-// everything as it was.
-func (r *Router) SetPolicy(p Policy) error {
+// SetPolicy puts p in force for calls that begin from now on; those under way
+// keep what they began with. Hosts that were there before keep their health,
+// trunks their allowance. An error leaves everything as it was.
+func (r *Router) SetPolicy(now int64, p Policy) error {
 	pl, err := r.compile(p)
 	if err != nil {
 		return err
@@ -193,6 +205,7 @@ func (r *Router) SetPolicy(p Policy) error {
 	keys := make([]health.Key, 0, len(pl.hosts))
 	for _, h := range pl.hosts {
 		keys = append(keys, h.health.Key())
+		h.health.Configure(h.settings, now)
 	}
 	r.health.Retain(keys)
 	return nil
@@ -201,14 +214,11 @@ func (r *Router) SetPolicy(p Policy) error {
 // Drain makes OPTIONS and new calls be answered 503; those in set-up go on.
 func (r *Router) Drain() { r.draining.Store(true) }
 
-// Setups returns the number of calls without a final response.
-func (r *Router) Setups() int { return int(r.stats.setups.Load()) }
-
 // Packets handles one batch: step 1.
 func (r *Router) Packets(now int64, in []transport.Packet, out *transport.Batch) {
 	s := r.acquire(now, out)
 	for i := range in {
-		s.listener, s.source = in[i].Listener, in[i].Source
+		s.listener, s.source, s.local = in[i].Listener, in[i].Source, in[i].Local
 		r.handle(s, in[i].Data)
 	}
 	r.release(s)
@@ -223,10 +233,18 @@ func (r *Router) acquire(now int64, out *transport.Batch) *scratch {
 	}
 	r.idle.mu.Unlock()
 	if s == nil {
-		s = new(scratch)
+		s = &scratch{tally: r.newTally()}
 	}
 	s.now, s.out, s.plan = now, out, r.plan.Load()
 	return s
+}
+
+func (r *Router) newTally() *tally {
+	t := new(tally)
+	r.idle.mu.Lock()
+	defer r.idle.mu.Unlock()
+	r.idle.tallies = append(r.idle.tallies, t)
+	return t
 }
 
 func (r *Router) release(s *scratch) {
@@ -243,22 +261,22 @@ func (r *Router) handle(s *scratch, data []byte) {
 	switch err := m.Parse(data); err {
 	case nil:
 	case wire.ErrEmpty:
-		r.stats.drop(dropKeepAlive)
+		s.tally.drop(dropKeepAlive)
 		return
 	case wire.ErrTruncated:
-		r.stats.drop(dropTruncated)
+		s.tally.drop(dropTruncated)
 		return
 	default:
-		r.stats.drop(dropNotSIP)
+		s.tally.drop(dropNotSIP)
 		return
 	}
 	if !m.IsRequest {
-		r.stats.responses[m.Status/100].Add(1)
+		s.tally.responses[m.Status/100].Add(1)
 		r.response(s)
 		return
 	}
-	r.stats.requests[m.Method].Add(1)
-	s.trunk, _ = s.plan.trunks.Lookup(s.source.Addr().WithZone(""))
+	s.tally.requests[m.Method].Add(1)
+	s.identify()
 	if m.Defect != wire.NoDefect {
 		r.reject(s, 0, r.accept(s, facts{}))
 		return
@@ -273,4 +291,13 @@ func (r *Router) handle(s *scratch, data []byte) {
 		return
 	}
 	r.request(s, &rt)
+}
+
+// identify finds the trunk that the message came from.
+func (s *scratch) identify() {
+	s.silent = s.plan.policy.Untrusted == Drop
+	s.trunk, _ = s.plan.trunks.Lookup(s.source.Addr().WithZone(""))
+	if s.trunk != nil && s.trunk.Refused {
+		s.trunk, s.silent = nil, s.trunk.Untrusted == Drop
+	}
 }

@@ -5,24 +5,43 @@ import (
 	"sync/atomic"
 )
 
-// Stats are the router's counters. The hot path only adds to them; Each method
-// of reading gives values at some moment during the call.
-type Stats struct {
-	requests  [16]atomic.Uint64 // by wire.Method
-	responses [7]atomic.Uint64  // by class
-	replies   [7]atomic.Uint64  // responses of our own, by class
-	drops     [dropReasons]atomic.Uint64
-	failovers [failoverReasons]atomic.Uint64
-	late2xx   atomic.Uint64
-	dialog    atomic.Uint64 // in-dialog requests forwarded
-	stateless atomic.Uint64 // responses forwarded without a call
-	icmp      atomic.Uint64
-	live      atomic.Int64 // calls in memory
-	setups    atomic.Int64 // calls without a final response upstream
+// tally counts what happens to messages. Each goroutine that handles some has
+// one of its own, so that no two of them write the same memory; whoever reads
+// adds them up.
+type tally struct {
+	requests   [16]atomic.Uint64 // by wire.Method
+	responses  [7]atomic.Uint64  // by class
+	replies    [7]atomic.Uint64  // responses of our own, by class
+	drops      [dropReasons]atomic.Uint64
+	rejections [rejections]atomic.Uint64
+	failovers  [failoverReasons]atomic.Uint64
+	late2xx    atomic.Uint64
+	dialog     atomic.Uint64 // in-dialog requests forwarded
+	stateless  atomic.Uint64 // responses forwarded without a call
+	icmp       atomic.Uint64
+	parked     atomic.Uint64 // messages that waited for a name
+}
 
+func (t *tally) drop(why dropReason) { t.drops[why].Add(1) }
+
+// total adds one counter of all tallies up.
+func (r *Router) total(counter func(*tally) *atomic.Uint64) (n uint64) {
+	r.idle.mu.Lock()
+	defer r.idle.mu.Unlock()
+	for _, t := range r.idle.tallies {
+		n += counter(t).Load()
+	}
+	return n
+}
+
+// ledger counts by name what the config names: routes, trunks, connectors. It
+// outlives a change of policy.
+type ledger struct {
 	mu         sync.Mutex
 	routes     map[string]*routeStats
 	connectors map[string]*connectorStats
+	trunks     map[string]*trunkStats
+	buckets    map[string]*bucket
 }
 
 // dropReason is why a message was dropped without an answer.
@@ -62,13 +81,14 @@ type failoverReason uint8
 const (
 	failedSilent failoverReason = iota
 	failedProgress
+	failedNoAnswer
 	failedICMP
 	failedSend
 	failedCode
 	failoverReasons
 )
 
-var failoverNames = [failoverReasons]string{"silent", "no_progress", "icmp", "send_error", "code"}
+var failoverNames = [failoverReasons]string{"silent", "no_progress", "no_answer", "icmp", "send_error", "code"}
 
 // outcome is how a call ended for the caller.
 type outcome uint8
@@ -80,42 +100,50 @@ const (
 	cancelledByCaller
 	timedOut
 	outcomes
+	rejected = outcomes // never a call: it was not let in
 )
 
-var outcomeNames = [outcomes]string{"answered", "refused", "exhausted", "cancelled", "timeout"}
+var outcomeNames = [outcomes + 1]string{"answered", "refused", "exhausted", "cancelled", "timeout", "rejected"}
 
 func (o outcome) String() string { return outcomeNames[o] }
 
 type routeStats struct {
 	calls [outcomes]atomic.Uint64
+	setupTimes
+}
+
+type trunkStats struct {
+	calls    [outcomes]atomic.Uint64
+	overRate atomic.Uint64
+	setupTimes
+}
+
+// setupTimes are how long the callers of INVITEs waited.
+type setupTimes struct {
+	progress histogram // until the first 101-199 or 2xx
+	answer   histogram // until the 2xx
+	failover histogram // until the attempt began that brought progress, of calls that failed over
 }
 
 type connectorStats struct {
 	attempts [attemptOutcomes]atomic.Uint64
 }
 
-func (s *Stats) route(name string) *routeStats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.routes == nil {
-		s.routes = make(map[string]*routeStats)
-	}
-	if s.routes[name] == nil {
-		s.routes[name] = new(routeStats)
-	}
-	return s.routes[name]
-}
+func (l *ledger) route(name string) *routeStats         { return named(l, &l.routes, name) }
+func (l *ledger) connector(name string) *connectorStats { return named(l, &l.connectors, name) }
+func (l *ledger) trunk(name string) *trunkStats         { return named(l, &l.trunks, name) }
+func (l *ledger) bucket(name string) *bucket            { return named(l, &l.buckets, name) }
 
-func (s *Stats) connector(name string) *connectorStats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.connectors == nil {
-		s.connectors = make(map[string]*connectorStats)
+// named returns what is kept under name, made when it is asked for the first
+// time: a change of policy goes on counting where the one before left off.
+func named[T any](l *ledger, all *map[string]*T, name string) *T {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if *all == nil {
+		*all = make(map[string]*T)
 	}
-	if s.connectors[name] == nil {
-		s.connectors[name] = new(connectorStats)
+	if (*all)[name] == nil {
+		(*all)[name] = new(T)
 	}
-	return s.connectors[name]
+	return (*all)[name]
 }
-
-func (s *Stats) drop(why dropReason) { s.drops[why].Add(1) }

@@ -9,12 +9,17 @@ import (
 // and their timers; all of it is under one lock, which is taken once for a
 // message and never held across a system call.
 type stripe struct {
-	mu    sync.Mutex
-	heads []*call // hash chains, a power of two
-	count int
-	wheel wheel
+	mu     sync.Mutex
+	heads  []*call // hash chains, a power of two
+	count  int
+	setups int // calls without a final response upstream
+	wheel  wheel
+
+	ended    ring // calls whose set-up is over
+	rejected ring // what was not let in, apart so that a flood of it leaves the calls
 
 	idle    *call                    // calls to be used again
+	made    int                      // calls that there is memory for
 	spares  []*[moreAttempts]attempt // room for long searches, to be used again
 	buffers [bufferClasses][][]byte
 }
@@ -24,7 +29,14 @@ const (
 	bufferClasses  = 8 // up to 64 KiB
 )
 
-func newStripe() *stripe { return &stripe{heads: make([]*call, 16)} }
+// newStripe returns a stripe for its share of all calls, which keeps its share
+// of recent ones.
+func newStripe(recent int) *stripe {
+	st := &stripe{heads: make([]*call, 16)}
+	share := (recent + stripes - 1) / stripes
+	st.ended.most, st.rejected.most = share, (share+3)/4
+	return st
+}
 
 func (r *Router) stripeOf(key uint64) *stripe { return r.stripes[key%stripes] }
 
@@ -48,6 +60,7 @@ func (st *stripe) add(key uint64) *call {
 	c := st.idle
 	if c == nil {
 		c = new(call)
+		st.made++
 	} else {
 		st.idle = c.next
 	}

@@ -12,7 +12,7 @@ import (
 // TestStripeAgainstMap adds, finds and removes calls at random, beside a map.
 func TestStripeAgainstMap(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 1))
-	st := newStripe()
+	st := newStripe(0)
 	model := map[uint64]*call{}
 	keys := make([]uint64, 3000)
 	for i := range keys {
@@ -49,7 +49,7 @@ func TestStripeAgainstMap(t *testing.T) {
 }
 
 func TestStoreUsesBuffersAgain(t *testing.T) {
-	st := newStripe()
+	st := newStripe(0)
 	var a, b []byte
 	st.store(&a, make([]byte, 900))
 	require.Equal(t, 1024, cap(a))
@@ -73,7 +73,7 @@ func TestStoreUsesBuffersAgain(t *testing.T) {
 }
 
 func TestStoreOfEverySize(t *testing.T) {
-	st := newStripe()
+	st := newStripe(0)
 	for _, n := range []int{0, 1, 511, 512, 513, 1024, 1025, 65535, 65536, 65537, 200000} {
 		var b []byte
 		st.store(&b, make([]byte, n))

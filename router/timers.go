@@ -64,16 +64,17 @@ func (r *Router) wakeTimers() {
 // fire does what is due for call c.
 func (r *Router) fire(s *scratch, st *stripe, c *call) {
 	now := s.now
+	r.late.observe(now - c.deadline)
 	s.text = s.text[:0]
 	if c.endAt <= now {
-		r.end(st, c)
+		st.remove(c)
 		return
 	}
 	for i := range c.count {
 		r.fireAttempt(s, st, c, c.at(i))
 	}
 	if c.resendAt <= now { // Timer G
-		s.out.Send(c.listener, c.replyTo, append(s.out.Buf(), c.answer...))
+		s.out.SendFrom(c.listener, c.local, c.replyTo, append(s.out.Buf(), c.answer...))
 		c.interval = min(2*c.interval, t2)
 		c.resendAt = now + c.interval
 	}
@@ -88,7 +89,12 @@ func (r *Router) fireAttempt(s *scratch, st *stripe, c *call, a *attempt) {
 	now := s.now
 	if a.waitAt <= now {
 		a.waitAt = never
-		r.event(s, st, c, a, event{kind: a.timeout(c)}, nil)
+		kind := a.timeout(c, now)
+		if kind == noAnswer && !r.another(s, c) {
+			a.patient, a.waitAt = true, a.ringUntil
+		} else {
+			r.event(s, st, c, a, event{kind: kind}, nil)
+		}
 	}
 	if a.resendAt <= now { // Timer A, Timer E
 		if a.interval *= 2; !c.invite() {
@@ -105,7 +111,7 @@ func (r *Router) fireAttempt(s *scratch, st *stripe, c *call, a *attempt) {
 }
 
 // timeout is what the end of the attempt's phase means.
-func (a *attempt) timeout(c *call) eventKind {
+func (a *attempt) timeout(c *call, now int64) eventKind {
 	switch {
 	case a.cancelSent:
 		a.phase = over
@@ -113,10 +119,23 @@ func (a *attempt) timeout(c *call) eventKind {
 		return cancelUnsure
 	case a.phase == trying || !c.invite():
 		return silence
+	case a.progress && now < a.ringUntil:
+		return noAnswer
 	case a.progress:
 		return timerC
 	}
 	return noProgress
+}
+
+// another reports whether c has a candidate left that is worth giving up one
+// for that rings.
+func (r *Router) another(s *scratch, c *call) bool {
+	if c.stopping {
+		return false
+	}
+	s.tried = c.tried(s.tried[:0])
+	s.cands = candidates(s.cands[:0], c.route, c.key, s.now)
+	return contenders(s.cands, s.tried, c.failover.MaxAttempts) > 0
 }
 
 // tryingLate answers 100 to a non-INVITE that takes long (RFC 4320 4.1).
@@ -124,10 +143,4 @@ func (r *Router) tryingLate(s *scratch, c *call) {
 	if c.answer == nil {
 		r.trying(s, c, r.original(s, c))
 	}
-}
-
-// end forgets the call.
-func (r *Router) end(st *stripe, c *call) {
-	st.remove(c)
-	r.stats.live.Add(-1)
 }

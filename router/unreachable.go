@@ -13,7 +13,7 @@ import (
 // there: the host becomes doubtful, and if it was the request itself and
 // nothing was heard of it, the call moves on at once.
 func (r *Router) Unreachable(now int64, u transport.Unreachable, out *transport.Batch) {
-	r.stats.icmp.Add(1)
+	r.tally.icmp.Add(1)
 	if u.Code == transport.Other {
 		return
 	}
@@ -36,7 +36,7 @@ func (r *Router) Unreachable(now int64, u transport.Unreachable, out *transport.
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	c := st.find(b.key)
-	if c == nil || c.loop != b.loop {
+	if c == nil || c.loop != b.loop || c.listener != b.listener || b.local != 0 {
 		return
 	}
 	a := c.byHost(b.host)

@@ -28,26 +28,37 @@ func (r *Router) request(s *scratch, rt *routeSet) {
 
 // admit lets a request in, or answers it without state. Who is no trunk of ours
 // is told so before any work is done for him.
-func (r *Router) admit(s *scratch, st *stripe, key uint64, rt *routeSet) {
+func (r *Router) admit(s *scratch, st *stripe, key uint64, set *routeSet) {
 	if a := r.accept(s, facts{}); a.untrusted {
 		r.reject(s, key, a)
 		return
 	}
-	match, routed := r.lookup(s, &rt.target)
-	_, own := r.ownURI(&s.m, &rt.target)
+	match, routed := r.lookup(s, &set.target)
+	var rt *route
+	if routed {
+		rt = &s.plan.routes[match.Route]
+	}
+	_, own := r.ownURI(&s.m, &set.target)
 	a := r.accept(s, facts{
-		full:       r.stats.live.Load() >= maxCalls,
+		full:       st.count >= maxCalls/stripes,
 		looped:     r.looped(s),
-		foreign:    rt.foreign,
-		forOurself: !routed && (own || rt.target.User.Len() == 0),
+		foreign:    set.foreign,
+		forOurself: !routed && (own || set.target.User.Len() == 0),
 		routed:     routed,
-		scheme:     rt.target.Scheme,
+		scheme:     set.target.Scheme,
 	})
+	if a == (admission{}) && s.trunk.admits(s.now) > 0 {
+		a = admission{status: 503, why: rejectRate}
+		s.trunk.stats.overRate.Add(1)
+	}
 	if a != (admission{}) {
 		r.reject(s, key, a)
+		if a.why != notRejected && s.m.Method == wire.INVITE {
+			r.keepRejected(s, st, a, rt)
+		}
 		return
 	}
-	r.begin(s, st, key, &s.plan.routes[match.Route])
+	r.begin(s, st, key, rt)
 }
 
 // lookup finds the route of the number in the request-URI, after the trunk's
@@ -67,16 +78,16 @@ func (r *Router) lookup(s *scratch, target *wire.URI) (table.Match, bool) {
 func (r *Router) begin(s *scratch, st *stripe, key uint64, rt *route) {
 	m := &s.m
 	c := st.add(key)
-	c.plan, c.route, c.trunk = s.plan, rt, s.trunk
+	c.route, c.trunk, c.failover = rt, s.trunk, rt.failover[s.trunk.class]
 	c.method = m.Method
-	c.listener, c.source = s.listener, s.source
+	c.listener, c.local, c.source = s.listener, s.local, s.source
 	c.replyTo = replyTarget(&m.TopVia, s.source, s.symmetric())
 	c.loop = s.loopHash(&r.keys[0], m)
 	c.numberLen = uint8(copy(c.number[:], s.number))
 	c.started = s.now
 	st.store(&c.raw, m.Data[:m.Body.End])
-	r.stats.live.Add(1)
-	r.stats.setups.Add(1)
+	c.callID = m.CallID
+	st.setups++
 	if c.invite() {
 		r.trying(s, c, m) // RFC 3261 17.2.1
 	} else {
@@ -88,8 +99,8 @@ func (r *Router) begin(s *scratch, st *stripe, key uint64, rt *route) {
 
 // trying answers 100 to m, the request of c.
 func (r *Router) trying(s *scratch, c *call, m *wire.Message) {
-	r.stats.replies[1].Add(1)
-	s.out.Send(c.listener, c.replyTo, wire.AppendResponse(s.out.Buf(), m, wire.Response{Status: 100, Source: c.source}))
+	s.tally.replies[1].Add(1)
+	s.out.SendFrom(c.listener, c.local, c.replyTo, wire.AppendResponse(s.out.Buf(), m, wire.Response{Status: 100, Source: c.source}))
 }
 
 // repeat answers a retransmission with what was answered last (RFC 3261
@@ -97,11 +108,11 @@ func (r *Router) trying(s *scratch, c *call, m *wire.Message) {
 func (r *Router) repeat(s *scratch, c *call) {
 	switch {
 	case c.answer != nil:
-		s.out.Send(c.listener, c.replyTo, append(s.out.Buf(), c.answer...))
+		s.out.SendFrom(c.listener, c.local, c.replyTo, append(s.out.Buf(), c.answer...))
 	case !c.settled() && (c.invite() || c.tryingAt == never):
 		r.trying(s, c, &s.m) // once a non-INVITE had its 100, it has it again
 	default:
-		r.stats.drop(dropDuplicate)
+		s.tally.drop(dropDuplicate)
 	}
 }
 
@@ -111,9 +122,9 @@ func (r *Router) repeat(s *scratch, c *call) {
 func (r *Router) ack(s *scratch, st *stripe, c *call, key uint64) {
 	switch {
 	case c == nil && r.ownTag(s, key):
-		r.stats.drop(dropAckOwn)
+		s.tally.drop(dropAckOwn)
 	case c == nil || !c.settled():
-		r.stats.drop(dropAck)
+		s.tally.drop(dropAck)
 	case c.answered:
 		r.forwardAck(s, c)
 	case !c.acked:
@@ -167,20 +178,15 @@ func (r *Router) original(s *scratch, c *call) *wire.Message {
 // next tries the next candidate, or answers that there is none: step 5 and 6.
 // m is the request of c.
 func (r *Router) next(s *scratch, st *stripe, c *call, m *wire.Message) (tried bool) {
-	s.tried = s.tried[:0]
-	silent := false
-	for i := range c.count {
-		s.tried = append(s.tried, c.at(i).host)
-		silent = c.at(i).outcome == attemptSilent
-	}
-	// RFC 4320: a non-INVITE has 64·T1 in all; what starts must have time to end.
-	if !c.invite() && c.count > 0 && s.now-c.started > timerB-int64(c.plan.failover.FirstResponse) {
+	s.tried = c.tried(s.tried[:0])
+	silent := c.count > 0 && c.at(c.count-1).outcome == attemptSilent
+	if c.count > 0 && c.late(s.now) {
 		r.settle(s, st, c, m)
 		return false
 	}
 	for races := len(c.route.entries); ; races-- {
 		s.cands = candidates(s.cands[:0], c.route, c.key, s.now)
-		pick := choose(s.cands, s.tried, c.plan.failover.MaxAttempts, silent)
+		pick := choose(s.cands, s.tried, c.failover.MaxAttempts, silent)
 		if pick == nil {
 			break
 		}
@@ -188,17 +194,46 @@ func (r *Router) next(s *scratch, st *stripe, c *call, m *wire.Message) (tried b
 		if pick.trial && races > 0 && !h.health.Claim(s.now) {
 			continue // another call has the trial: the host is in doubt again
 		}
-		r.attempt(s, st, c, h, m)
+		share := c.share(s.now, contenders(s.cands, s.tried, c.failover.MaxAttempts))
+		r.attempt(s, st, c, pick.entry, share, m)
 		return true
 	}
 	r.settle(s, st, c, m)
 	return false
 }
 
+// late reports whether another attempt would come too late to be of use.
+func (c *call) late(now int64) bool {
+	spent := now - c.started
+	if !c.invite() { // RFC 4320: 64·T1 in all; what starts must have time to end
+		return spent > timerB-int64(c.failover.FirstResponse)
+	}
+	return c.budget() > 0 && spent >= c.budget()
+}
+
+// budget is what the caller gives us until first progress; 0 when there is no
+// limit, or progress was made.
+func (c *call) budget() int64 {
+	if c.rang != 0 || !c.invite() {
+		return 0
+	}
+	return int64(c.failover.SetupBudget)
+}
+
+// share is how long the next attempt may take until first progress, when as
+// many contenders are left, itself one of them.
+func (c *call) share(now int64, contenders int) int64 {
+	if c.budget() == 0 {
+		return never
+	}
+	left := c.budget() - (now - c.started)
+	return max(left/int64(max(contenders, 1)), leastShare)
+}
+
 // settle sends the final response when no attempt is left: the best that came,
 // or our own.
 func (r *Router) settle(s *scratch, st *stripe, c *call, m *wire.Message) {
-	f := &c.plan.failover
+	f := c.failover
 	switch {
 	case c.bestStatus == 503 && f.ExhaustedCode == 0 && !c.cancelled:
 		r.answerOwn(s, st, c, m, 500, exhausted) // RFC 3261 16.7 step 6: a lone 503 speaks for one host only
@@ -239,7 +274,7 @@ func (r *Router) exhaustedBest(c *call) int {
 // answerOwn sends a final response of our own.
 func (r *Router) answerOwn(s *scratch, st *stripe, c *call, m *wire.Message, status int, how outcome) {
 	s.tag = toTag(s.tag[:0], &r.keys[0], c.key)
-	r.stats.replies[status/100].Add(1)
+	s.tally.replies[status/100].Add(1)
 	start := len(s.text)
 	s.text = wire.AppendResponse(s.text, m, wire.Response{Status: status, ToTag: s.tag, Source: c.source})
 	var kept []byte
@@ -250,7 +285,7 @@ func (r *Router) answerOwn(s *scratch, st *stripe, c *call, m *wire.Message, sta
 // refuse sends answer, a final response other than 2xx whose memory the call
 // takes over, and starts its retransmission.
 func (r *Router) refuse(s *scratch, st *stripe, c *call, status int, answer []byte, how outcome) {
-	s.out.Send(c.listener, c.replyTo, append(s.out.Buf(), answer...))
+	s.out.SendFrom(c.listener, c.local, c.replyTo, append(s.out.Buf(), answer...))
 	st.release(&c.answer)
 	c.answer = answer
 	c.refused, c.stopping = true, true
@@ -261,16 +296,43 @@ func (r *Router) refuse(s *scratch, st *stripe, c *call, status int, answer []by
 	r.conclude(s, st, c, status, how)
 }
 
+// measure counts how long the caller waited.
+func (c *call) measure(now int64, how outcome) {
+	if !c.invite() {
+		return
+	}
+	if how == answered {
+		c.route.stats.answer.observe(now - c.started)
+		c.trunk.stats.answer.observe(now - c.started)
+		c.progressed(now)
+	}
+}
+
+// progressed counts the first 101-199 or 2xx.
+func (c *call) progressed(now int64) {
+	if c.rang != 0 {
+		return
+	}
+	c.rang = now
+	c.route.stats.progress.observe(now - c.started)
+	c.trunk.stats.progress.observe(now - c.started)
+	if c.count > 1 {
+		delay := c.at(c.count-1).started - c.started
+		c.route.stats.failover.observe(delay)
+		c.trunk.stats.failover.observe(delay)
+	}
+}
+
 // conclude notes how the call ended for the caller. Its record stays until no
 // retransmission of it can come any more: step 7.
 func (r *Router) conclude(s *scratch, st *stripe, c *call, status int, how outcome) {
 	c.status = status
 	c.tryingAt = never
 	c.endAt = s.now + timerB
-	r.stats.setups.Add(-1)
+	st.setups--
+	c.measure(s.now, how)
 	c.route.stats.calls[how].Add(1)
+	c.trunk.stats.calls[how].Add(1)
 	st.release(&c.best)
-	if c.count > 1 || how == exhausted || how == timedOut {
-		r.recordCall(s, c, how)
-	}
+	r.keepCall(s, st, c, how)
 }
