@@ -1,12 +1,14 @@
 // Package admin is what operators and their tools see of a running node over
-// HTTP: metrics and health. It changes nothing; a management API comes later.
+// HTTP: metrics, health, calls. It changes nothing; a management API comes later.
 //
 //	/metrics  Prometheus
 //	/healthz  200 while the process runs
 //	/readyz   200 while it takes calls, 503 while it starts or drains
+//	/calls    the newest calls whose set-up is over, or all as they end
+//	/explain  the way that a call to a number would take now
 //
 // It asks nobody for a key, so the config keeps the admin address on loopback;
-// the metrics address serves the three above alone and may be reached by others.
+// the metrics address serves the first three alone and may be reached by others.
 package admin
 
 import (
@@ -63,12 +65,18 @@ func Listen(opts Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{}
-	handler := s.handler(registry, &opts)
+	calls := newCallsPage(opts.Router)
+	all := s.handler(registry, &opts)
+	all.Handle("GET /calls", local(calls))
+	all.Handle("GET /explain", local(newExplainPage(&opts)))
 	var err error
-	if s.admin, err = open("admin", opts.Admin, handler, opts.Log); err != nil {
+	if s.admin, err = open("admin", opts.Admin, all, opts.Log); err != nil {
 		return nil, err
 	}
-	if s.metrics, err = open("metrics", opts.Metrics, handler, opts.Log); err != nil {
+	if s.admin != nil {
+		s.admin.server.RegisterOnShutdown(calls.stop)
+	}
+	if s.metrics, err = open("metrics", opts.Metrics, s.handler(registry, &opts), opts.Log); err != nil {
 		return nil, errors.Join(err, s.admin.close())
 	}
 	return s, nil
@@ -106,7 +114,8 @@ func open(name, addr string, handler http.Handler, log *slog.Logger) (*site, err
 	return &site{listener, server}, nil
 }
 
-func (s *Server) handler(registry *prometheus.Registry, opts *Options) http.Handler {
+// handler has the pages of both addresses.
+func (s *Server) handler(registry *prometheus.Registry, opts *Options) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") })
@@ -138,8 +147,8 @@ func (s *Server) AdminAddr() string { return s.admin.addr() }
 // MetricsAddr is the address for metrics alone as it was bound, "" for none.
 func (s *Server) MetricsAddr() string { return s.metrics.addr() }
 
-// Serve answers until ctx ends, then lets requests under way finish, for a
-// second. The error is of an address that failed.
+// Serve answers until ctx ends, then ends those who follow calls and lets other
+// requests under way finish, for a second. The error is of an address that failed.
 func (s *Server) Serve(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, site := range []*site{s.admin, s.metrics} {
