@@ -40,48 +40,143 @@ type Setting struct {
 
 // Explain looks a number up as a call does and lists the hosts of its route in
 // try order, then those that are left out. Hosts of equal rank and priority
-// share calls by weight; they are shown in one order of the many. trunk is who
-// the call comes from: the number is then taken as dialled, before the trunk's
-// strip and prepend. "" is nobody: the number is as it is looked up.
-func (r *Router) Explain(number, trunk string, now int64) (Explanation, error) {
-	pl := r.plan.Load()
+// share calls by weight; they are shown in one order of the many. trunkName is
+// who the call comes from: the number is then taken as dialled, before the
+// trunk's strip and prepend. "" is nobody: the number is as it is looked up.
+func (r *Router) Explain(number, trunkName string, now int64) (Explanation, error) {
+	x := explainer{plan: r.plan.Load(), trunk: new(trunk)}
+	if trunkName != "" {
+		if x.trunk = x.plan.byTrunk[trunkName]; x.trunk == nil {
+			return Explanation{Number: number}, fmt.Errorf("there is no trunk %q", trunkName)
+		}
+	}
 	uri := []byte("sip:" + number + "@explain.invalid")
 	u, ok := wire.ParseURI(uri, wire.Span{End: uint32(len(uri))})
 	if !ok {
 		return Explanation{Number: number}, nil
 	}
-	looked := wire.AppendNumber(nil, uri, u)
-	ex := Explanation{Number: string(looked)}
-	match, ok := pl.numbers.Lookup(looked)
+	looked := translate(wire.AppendNumber(nil, uri, u), x.trunk.Strip, x.trunk.Prepend)
+	ex := Explanation{Number: string(looked), Trunk: trunkName}
+	match, ok := x.plan.numbers.Lookup(looked)
 	if !ok {
 		return ex, nil
 	}
-	rt := &pl.routes[match.Route]
+	x.route = &x.plan.routes[match.Route]
 	ex.Entry, ex.Kind = match.Entry(), match.Kind.String()
-	ex.Group, ex.Connector = rt.group, rt.connector
-	most := rt.failover[0].MaxAttempts
-	cs := candidates(nil, rt, 0, now)
+	ex.Group, ex.Connector = x.route.group, x.route.connector
+	ex.Settings = x.callSettings()
+	ex.Steps = x.steps(now)
+	return ex, nil
+}
+
+// explainer tells of one route and the calls of one trunk.
+type explainer struct {
+	plan  *plan
+	trunk *trunk
+	route *route
+}
+
+func (x *explainer) steps(now int64) (steps []Step) {
+	most := x.route.failover[x.trunk.class].MaxAttempts
+	cs := candidates(nil, x.route, 0, now)
 	for i, tried := 0, []*host(nil); i < len(cs); i++ {
 		pick := choose(cs, tried, most, false)
 		if pick == nil {
 			break
 		}
 		tried = append(tried, pick.entry.host)
-		ex.Steps = append(ex.Steps, step(i+1, pick.entry, pick.state, reasonFor(pick)))
+		steps = append(steps, x.step(i+1, pick.entry, pick.state, reasonFor(pick)))
 	}
-	for i := range rt.entries {
-		e := &rt.entries[i]
-		if why := leftOut(e, ex.Steps, most); why != "" {
+	for i := range x.route.entries {
+		e := &x.route.entries[i]
+		if why := leftOut(e, steps, most); why != "" {
 			state, _ := e.host.health.State(now)
-			ex.Steps = append(ex.Steps, step(0, e, state, why))
+			steps = append(steps, x.step(0, e, state, why))
 		}
 	}
-	return ex, nil
+	return steps
 }
 
-func step(place int, e *entry, state health.State, why string) Step {
+func (x *explainer) step(place int, e *entry, state health.State, why string) Step {
 	c := e.host.connector
-	return Step{Place: place, Connector: c.name, Region: c.region, Host: e.host.uri, Health: state.String(), Reason: why}
+	return Step{
+		Place: place, Connector: c.name, Region: c.region, Host: e.host.uri, Health: state.String(), Reason: why,
+		Settings: x.attemptSettings(e),
+	}
+}
+
+// failoverLevel is a place where failover settings stand.
+type failoverLevel struct {
+	origin string
+	part   catalog.FailoverPart
+}
+
+// levels lists the places that have a word on the calls of the route, from the
+// general to the specific.
+func (x *explainer) levels() []failoverLevel {
+	p := &x.plan.policy
+	levels := []failoverLevel{
+		{"global", catalog.FailoverPart{Set: p.FailoverSet, Values: p.Failover}},
+		{"trunk " + x.trunk.Name, x.trunk.Failover},
+	}
+	for i := range p.Catalog.Groups {
+		if g := &p.Catalog.Groups[i]; g.Name == x.route.group {
+			levels = append(levels, failoverLevel{"group " + g.Name, g.Failover})
+		}
+	}
+	return levels
+}
+
+func origin(levels []failoverLevel, field catalog.FailoverField) string {
+	from := "default"
+	for _, l := range levels {
+		if l.part.Set&field != 0 {
+			from = l.origin
+		}
+	}
+	return from
+}
+
+func failoverSettings(f *catalog.Failover, levels []failoverLevel, fields catalog.FailoverField) (all []Setting) {
+	for _, field := range catalog.FailoverFields {
+		if field&fields != 0 {
+			all = append(all, Setting{"failover." + field.Key(), f.Text(field), origin(levels, field)})
+		}
+	}
+	return all
+}
+
+// callSettings are those that count for the whole call.
+func (x *explainer) callSettings() []Setting {
+	levels := x.levels()
+	for i := range x.plan.policy.Catalog.Connectors {
+		if c := &x.plan.policy.Catalog.Connectors[i]; c.Name == x.route.connector {
+			levels = append(levels, failoverLevel{"connector " + c.Name, c.Failover})
+		}
+	}
+	return failoverSettings(x.route.failover[x.trunk.class], levels, catalog.OfTheCall)
+}
+
+// attemptSettings are those of an attempt on e, and how its host is judged.
+func (x *explainer) attemptSettings(e *entry) []Setting {
+	c := e.host.connector
+	levels := append(x.levels(), failoverLevel{"connector " + c.name, c.failover})
+	all := failoverSettings(e.failover[x.trunk.class], levels, catalog.OfAnAttempt)
+	p := &x.plan.policy
+	for i := range p.Catalog.Connectors {
+		if p.Catalog.Connectors[i].Name != c.name {
+			continue
+		}
+		words := p.Catalog.HealthLevels(i)
+		for _, field := range catalog.HealthFields {
+			global := "default"
+			if p.HealthSet&field != 0 {
+				global = "global"
+			}
+			all = append(all, Setting{"health." + field.Key(), e.host.settings.Text(field), catalog.HealthOrigin(words, field, global)})
+		}
+	}
+	return all
 }
 
 func reasonFor(c *candidate) string {

@@ -121,7 +121,7 @@ func (pl *plan) compileConnectors(r *Router) (map[string][]entry, error) {
 			requestURI: cc.RequestURI, number: cc.Number, strip: cc.Strip, prepend: cc.Prepend, failover: cc.Failover,
 			stats: r.ledger.connector(cc.Name),
 		}
-		settings := pl.healthOf(cc)
+		settings := pl.policy.Catalog.HealthFor(i, pl.policy.Health)
 		for _, ch := range cc.Hosts {
 			h := &host{
 				uri: ch.URI, id: hostHash(k, ch.Addr), addr: ch.Addr,
@@ -224,24 +224,6 @@ func (pl *plan) addNumbers(b *table.Builder, numbers []catalog.Numbers, route ui
 	return nil
 }
 
-// healthOf is how the hosts of a connector are judged: by its own word, that of
-// its groups, that for all, in this order. Groups do not contradict each other:
-// the config sees to it.
-func (pl *plan) healthOf(cc *catalog.Connector) catalog.Health {
-	h := pl.policy.Health
-	for i := range pl.policy.Catalog.Groups {
-		g := &pl.policy.Catalog.Groups[i]
-		for _, m := range g.Connectors {
-			if m.Connector == cc.Name {
-				h = h.With(g.Health)
-			}
-		}
-	}
-	return h.With(cc.Health)
-}
-
-const everyField = catalog.OfTheCall | catalog.OfAnAttempt
-
 // settle finds the failover settings of the calls and attempts of rt: the most
 // specific level that has a word on a value wins, connector, group, trunk, all.
 // Of a connector's own number, cc, its word counts for the whole call.
@@ -254,9 +236,9 @@ func (pl *plan) settle(rt *route, g *catalog.Group, cc *catalog.Connector) {
 		return pl.failover[f]
 	}
 	for _, trunk := range pl.classes {
-		f := pl.policy.Failover.With(trunk, everyField)
+		f := pl.policy.Failover.With(trunk, catalog.EveryField)
 		if g != nil {
-			f = f.With(g.Failover, everyField)
+			f = f.With(g.Failover, catalog.EveryField)
 		}
 		if cc != nil {
 			f = f.With(cc.Failover, catalog.OfTheCall)

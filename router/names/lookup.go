@@ -43,7 +43,7 @@ func (n *Names) resolve(ctx context.Context, e *entry) {
 	found, err := n.lookup(ctx, e.name)
 	next := n.outcome(e.answer.Load(), found, err, n.now())
 	n.lookups.Add(1)
-	if addrs := next.addrs; err != nil || addrs == nil {
+	if err != nil || next.addrs == nil {
 		n.failures.Add(1)
 	}
 	n.mu.Lock()

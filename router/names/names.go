@@ -42,6 +42,8 @@ const (
 	// newcomers is the share of Room, one in so many, that names which answered
 	// calls leave to others.
 	newcomers = 8
+
+	atOnce = math.MinInt64 // of a touchAt: the next use is to be noted
 )
 
 // Options are what New needs; zero values, and negative ones if not said
@@ -103,8 +105,6 @@ type Names struct {
 	room, keptRoom, parallel    int
 	timeout                     time.Duration
 	keep, keepFailed, keepStale int64
-	hits, misses, full, refused atomic.Uint64
-	lookups, failures           atomic.Uint64
 	firsts, refreshes           chan *entry // what waits for a lookup; sent to under mu only
 	seed                        maphash.Seed
 	buckets                     []atomic.Pointer[entry] // a power of two of them; read without mu
@@ -113,6 +113,8 @@ type Names struct {
 	recent list       // names that have not answered calls lately: the first to go
 	kept   list       // names that have
 	count  int        // all names: in a list, or with a lookup queued or under way
+
+	hits, misses, full, refused, lookups, failures atomic.Uint64
 }
 
 // entry is one name. An entry that was evicted keeps its chain, for whoever is
@@ -219,9 +221,8 @@ func (n *Names) Get(name []byte) ([]netip.Addr, State) {
 		return n.miss(hash, key, now)
 	}
 	n.hits.Add(1)
-	expired := now >= a.until
-	if expired && !e.pending.Load() || now >= e.touchAt.Load() {
-		n.touch(e, state == Known, expired, now)
+	if now >= e.touchAt.Load() || now >= a.until && !e.pending.Load() {
+		n.touch(e, state == Known, now)
 	}
 	return addrs, state
 }
@@ -240,18 +241,20 @@ func (n *Names) bucket(hash uint64) *atomic.Pointer[entry] {
 	return &n.buckets[hash&uint64(len(n.buckets)-1)]
 }
 
-// touch notes that e was used, and queues its refresh.
-func (n *Names) touch(e *entry, known, expired bool, now int64) {
+// touch notes that e was used, and queues its refresh if it is due.
+func (n *Names) touch(e *entry, known bool, now int64) {
 	if !n.mu.TryLock() {
 		return
 	}
 	defer n.mu.Unlock()
 	e.touchAt.Store(now + int64(recency))
 	e.kept = e.kept || known
-	if e.on == nil || expired && n.enqueue(e, n.refreshes) {
-		return // it is placed when the lookup has ended
+	switch {
+	case e.on == nil: // it will be placed when its lookup has ended, or is gone
+	case now >= e.answer.Load().until && n.enqueue(e, n.refreshes):
+	default:
+		n.place(e)
 	}
-	n.place(e)
 }
 
 // miss has a name looked up that there is no answer for.
@@ -303,6 +306,3 @@ func (n *Names) Stats() Stats {
 		Lookups: n.lookups.Load(), Failures: n.failures.Load(), Names: names,
 	}
 }
-
-// atOnce as a touchAt has the next use noted.
-const atOnce = math.MinInt64
