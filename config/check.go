@@ -37,6 +37,17 @@ func (d *decoder) follows(path string) bool {
 	return false
 }
 
+var quotaKeys = keys{known: []string{"groups", "connectors_per_group"}, later: []string{"connectors", "numbers"}}
+
+func (d *decoder) quotas(n node) Quotas {
+	const most = 1_000_000
+	f := d.fields(n, quotaKeys)
+	return Quotas{
+		Groups:             d.integer(f["groups"], 0, 0, most),
+		ConnectorsPerGroup: d.integer(f["connectors_per_group"], 0, 0, most),
+	}
+}
+
 func (d *decoder) checkQuotas(cfg *Config) {
 	q := cfg.Quotas
 	if n := len(cfg.Catalog.Groups); q.Groups > 0 && n > q.Groups {

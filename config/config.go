@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"tandem/config/catalog"
@@ -88,6 +89,15 @@ const (
 	Drop                    // silence
 )
 
+// The words of Untrusted in their order.
+var untrusted = []string{"reject", "drop"}
+
+// How many ended calls are kept.
+const (
+	defaultRecentCalls = 10_000
+	maxRecentCalls     = 1_000_000
+)
+
 // Quotas limits how much a catalog may hold; 0 is no limit.
 type Quotas struct {
 	Groups             int
@@ -111,7 +121,7 @@ func Parse(file string, data []byte, env func(string) (string, bool)) (*Config, 
 
 // parse is Parse on a machine with the addresses that addrs returns.
 func parse(file string, data []byte, env func(string) (string, bool), addrs func() []netip.Addr) (*Config, error) {
-	d := &decoder{file: file, env: env, addrs: addrs, failed: make(map[string]bool)}
+	d := &decoder{file: file, env: env, addrs: addrs, failed: make(map[string]bool), warned: make(map[string]bool)}
 	cfg := d.config(data)
 	if len(d.errs) > 0 {
 		return nil, d.errs.sorted()
@@ -122,8 +132,8 @@ func parse(file string, data []byte, env func(string) (string, bool), addrs func
 
 var topKeys = keys{
 	known: []string{"listen", "advertise", "aliases", "admin", "metrics", "state_dir", "secrets", "record_route", "drain_timeout",
-		"untrusted", "workers", "trunks", "connectors", "groups", "failover", "health", "quotas"},
-	later: []string{"reload", "store", "tls", "tcp", "log", "regions", "max_cps", "max_calls", "when_all_down", "max_detection", "keys",
+		"untrusted", "workers", "recent_calls", "reload", "trunks", "connectors", "groups", "failover", "health", "quotas"},
+	later: []string{"store", "tls", "tcp", "log", "regions", "max_cps", "max_calls", "when_all_down", "max_detection", "keys",
 		"numbers", "events", "tracing", "cluster"},
 }
 
@@ -136,6 +146,7 @@ func (d *decoder) config(data []byte) *Config {
 	}
 	d.root = root
 	f := d.fields(root, topKeys)
+	failover, health := d.failover(f["failover"]), d.health(f["health"])
 	cfg := &Config{
 		File:         d.file,
 		Listen:       d.listeners(f["listen"], f["advertise"]),
@@ -146,23 +157,37 @@ func (d *decoder) config(data []byte) *Config {
 		Secrets:      d.secrets(f["secrets"]),
 		RecordRoute:  d.boolean(f["record_route"], true),
 		DrainTimeout: d.duration(f["drain_timeout"], 30*time.Second, 0, time.Hour),
-		Untrusted:    Untrusted(d.choice(f["untrusted"], "reject", "drop")),
+		Untrusted:    Untrusted(d.choice(f["untrusted"], untrusted...)),
 		Workers:      d.integer(f["workers"], 0, 0, 1024),
+		RecentCalls:  d.countOrOff(f["recent_calls"], defaultRecentCalls, maxRecentCalls),
+		Reload:       d.reload(f["reload"]),
 		Trunks:       d.trunks(f["trunks"]),
 		Catalog: catalog.Catalog{
 			Connectors: d.connectors(f["connectors"]),
 			Groups:     d.groups(f["groups"]),
 		},
-		Failover: d.failover(f["failover"]),
-		Health:   d.health(f["health"]),
-		Quotas:   d.quotas(f["quotas"]),
+		Failover:    catalog.DefaultFailover().With(failover, catalog.EveryField),
+		FailoverSet: failover.Set,
+		Health:      catalog.DefaultHealth().With(health),
+		HealthSet:   health.Set,
+		Quotas:      d.quotas(f["quotas"]),
 	}
 	d.checkCatalog(cfg)
+	d.checkFailover(cfg)
+	d.checkHealth(cfg)
+	cfg.Health = cfg.Health.Fit()
+	d.checkListeners(cfg)
 	d.checkQuotas(cfg)
 	d.checkLoops(cfg)
 	d.checkServe(cfg)
 	d.checkReach(cfg)
 	return cfg
+}
+
+var reloadKeys = keys{known: []string{"watch"}, later: []string{"interval"}}
+
+func (d *decoder) reload(n node) Reload {
+	return Reload{Watch: d.boolean(d.fields(n, reloadKeys)["watch"], false)}
 }
 
 // secrets reads the keys of the node: text of 16 bytes or more.
@@ -193,6 +218,9 @@ func (d *decoder) checkReach(cfg *Config) {
 				break
 			}
 		}
+	}
+	if all := slices.IndexFunc(cfg.Trunks, func(t Trunk) bool { return !t.Refused }) < 0; all && len(cfg.Trunks) > 0 {
+		d.warnAt(d.root.find("trunks").line(), "trunks", "no call is accepted: each of them is untrusted; list who may call in too")
 	}
 	for _, c := range cfg.Catalog.Connectors {
 		if len(c.Numbers) > 0 {

@@ -6,16 +6,17 @@ import (
 
 var (
 	connectorKeys = keys{
-		known: []string{"name", "region", "hosts", "numbers", "request_uri", "number", "strip", "prepend", "state"},
-		later: []string{"max_cps", "max_calls", "failover", "health", "probe", "symmetric", "tls"},
+		known: []string{"name", "region", "hosts", "numbers", "request_uri", "number", "strip", "prepend", "state",
+			"listener", "failover", "health"},
+		later: []string{"max_cps", "max_calls", "probe", "symmetric", "tls"},
 	}
 	hostKeys = keys{
 		known: []string{"uri", "priority", "weight", "state"},
 		later: []string{"max_cps", "max_calls", "tls"},
 	}
 	groupKeys = keys{
-		known: []string{"name", "connectors", "numbers"},
-		later: []string{"failover", "max_cps", "max_calls", "when_all_down"},
+		known: []string{"name", "connectors", "numbers", "failover", "health"},
+		later: []string{"max_cps", "max_calls", "when_all_down"},
 	}
 	memberKeys = keys{known: []string{"connector", "priority"}, later: []string{"weight", "failover", "max_cps", "max_calls"}}
 )
@@ -40,6 +41,9 @@ func (d *decoder) connectors(n node) []catalog.Connector {
 			Number:     catalog.NumberForm(d.choice(f["number"], numberForms...)),
 			Strip:      d.stripped(f["strip"]),
 			Prepend:    d.prepended(f["prepend"]),
+			Listener:   d.text(f["listener"], ""),
+			Failover:   d.failover(f["failover"]),
+			Health:     d.health(f["health"]),
 			State:      catalog.State(d.choice(f["state"], states...)),
 		}
 		for _, host := range d.list(f["hosts"]) {
@@ -101,8 +105,10 @@ func (d *decoder) groups(n node) []catalog.Group {
 	for _, item := range items {
 		f := d.fields(item, groupKeys)
 		g := catalog.Group{
-			Name:    d.text(f["name"], ""),
-			Numbers: d.numbers(f["numbers"]),
+			Name:     d.text(f["name"], ""),
+			Numbers:  d.numbers(f["numbers"]),
+			Failover: d.failover(f["failover"]),
+			Health:   d.health(f["health"]),
 		}
 		for _, member := range d.list(f["connectors"]) {
 			g.Connectors = append(g.Connectors, d.member(member))

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -21,11 +22,16 @@ type decoder struct {
 	errs     Errors
 	warnings Errors
 	failed   map[string]bool // paths with an error: what follows from it is not reported
+	warned   map[string]bool // paths that a rule has warned of
 }
 
 // keys is what a mapping may hold. later are keys of the design that this
-// version does not have.
-type keys struct{ known, later []string }
+// version does not have; elsewhere are keys that belong to other mappings, each
+// with the reason.
+type keys struct {
+	known, later []string
+	elsewhere    map[string]string
+}
 
 func (d *decoder) fail(n node, format string, args ...any) {
 	d.failAt(n.line(), n.path, format, args...)
@@ -68,6 +74,8 @@ func (d *decoder) fields(n node, k keys) map[string]node {
 			d.fail(key, "is written twice, first on line %d; remove one", first)
 		case contains(k.known, name):
 			values[name] = value
+		case k.elsewhere[name] != "":
+			d.fail(key, "%s", k.elsewhere[name])
 		case contains(k.later, name):
 			d.fail(key, "this version does not have it; remove it")
 		case name == "<<":
@@ -214,6 +222,39 @@ func (d *decoder) duration(n node, otherwise, least, most time.Duration) time.Du
 	return value
 }
 
+// durationOrOff reads a time from least to most, or off as 0.
+func (d *decoder) durationOrOff(n node, otherwise, least, most time.Duration) time.Duration {
+	text, ok := d.scalar(n)
+	switch {
+	case !ok:
+		return otherwise
+	case text == Off || text == "0":
+		return 0
+	}
+	failures := len(d.errs)
+	value := d.duration(n, otherwise, 0, math.MaxInt64)
+	switch {
+	case len(d.errs) > failures:
+		return otherwise
+	case value == 0:
+		return 0
+	case value < least || value > most:
+		d.fail(n, "%s is out of range; write %s to %s, or off", text, catalog.Duration(least), catalog.Duration(most))
+		return otherwise
+	}
+	return value
+}
+
+// countOrOff reads a whole number up to most, or off as 0.
+func (d *decoder) countOrOff(n node, otherwise, most int) int {
+	if n.kind() == scalar {
+		if text, _ := n.scalar(); text == Off {
+			return 0
+		}
+	}
+	return d.integer(n, otherwise, 0, most)
+}
+
 // choice reads one of some words and returns which; the first is the default.
 func (d *decoder) choice(n node, words ...string) int {
 	text, ok := d.scalar(n)
@@ -227,6 +268,11 @@ func (d *decoder) choice(n node, words ...string) int {
 	}
 	d.fail(n, "%s is not known; write %s", quote(text), strings.Join(words, " or "))
 	return 0
+}
+
+// element returns the path of an element of a list.
+func element(list string, i int) string {
+	return list + "[" + strconv.Itoa(i) + "]"
 }
 
 func contains(list []string, word string) bool {

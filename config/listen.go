@@ -14,58 +14,6 @@ const sipPort = 5060 // RFC 3261 19.1.2
 // defaultListen is where a node listens whose file says nothing.
 var defaultListen = netip.MustParseAddrPort("127.0.0.1:5060")
 
-// listeners reads listen and advertise, which belong together.
-func (d *decoder) listeners(listen, advertise node) []Listener {
-	var listeners []Listener
-	var nodes []node
-	seen := make(map[netip.AddrPort]node)
-	for _, item := range d.list(listen) {
-		text := d.text(item, "")
-		if d.failed[item.path] {
-			continue
-		}
-		addr, err := parseListen(text)
-		if err != nil {
-			d.fail(item, "%v", err)
-			continue
-		}
-		if first, ok := seen[addr]; ok {
-			d.fail(item, "%s is listened on already (line %d); remove one", addr, first.line())
-			continue
-		}
-		seen[addr] = item
-		listeners = append(listeners, Listener{Network: "udp", Addr: addr})
-		nodes = append(nodes, item)
-	}
-	switch {
-	case listen.kind() == missing || listen.kind() == null:
-		listeners = append(listeners, Listener{Network: "udp", Addr: defaultListen})
-		nodes = append(nodes, listen)
-	case listen.kind() == list && len(d.list(listen)) == 0:
-		d.fail(listen, "is empty; write at least one address, as in udp://%s", defaultListen)
-	}
-	failures := len(d.errs)
-	public := d.publicAddrs(advertise)
-	d.advertise(listeners, nodes, public, len(d.errs) == failures)
-	d.checkSource(listeners, nodes)
-	return listeners
-}
-
-// checkSource warns of wildcard listeners where it is not clear which address
-// answers leave from: peers drop those from another than they asked, and RFC
-// 3581 section 4 wants the same.
-func (d *decoder) checkSource(listeners []Listener, nodes []node) {
-	for i, l := range listeners {
-		if !l.Addr.Addr().IsUnspecified() || d.failed[nodes[i].path] {
-			continue
-		}
-		if far, _ := d.ownAddrs(l.Addr.Addr().Is4()); len(far) > 1 {
-			d.warnAt(nodes[i].line(), nodes[i].path, "%s is every address of this machine, which has several (%s): what leaves has the one that the kernel chooses, perhaps not the one that was asked; listen on each address that peers use by itself",
-				l.Addr.Addr(), strings.Join(far, ", "))
-		}
-	}
-}
-
 // parseListen reads "udp://address:port".
 func parseListen(text string) (netip.AddrPort, error) {
 	scheme, rest, found := strings.Cut(text, "://")
@@ -159,21 +107,10 @@ func (d *decoder) publicAddrs(n node) []publicAddr {
 		if d.failed[item.path] {
 			continue
 		}
-		host, port, err := splitHostPort(text)
-		if err == nil {
-			err = checkHost(host)
-		}
+		p, err := parsePublic(item, text)
 		if err != nil {
 			d.fail(item, "%v", err)
 			continue
-		}
-		p := publicAddr{node: item, host: host, port: port}
-		if ip, err := netip.ParseAddr(host); err == nil {
-			p.ip = ip.Unmap()
-			if p.ip.IsUnspecified() || p.ip.IsMulticast() {
-				d.fail(item, "peers cannot reach %s; write the address that they see", p.ip)
-				continue
-			}
 		}
 		if i := slices.IndexFunc(public, func(q publicAddr) bool { return p.family() == q.family() }); i >= 0 {
 			d.fail(item, "%s is advertised already (line %d); write at most one IPv4 address, one IPv6 address and one name",
@@ -185,6 +122,39 @@ func (d *decoder) publicAddrs(n node) []publicAddr {
 	return public
 }
 
+// parsePublic reads an address or name that peers reach us by.
+func parsePublic(n node, text string) (publicAddr, error) {
+	host, port, err := splitHostPort(text)
+	if err == nil {
+		err = checkHost(host)
+	}
+	if err != nil {
+		return publicAddr{}, err
+	}
+	p := publicAddr{node: n, host: host, port: port}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		p.ip = ip.Unmap()
+		if p.ip.IsUnspecified() || p.ip.IsMulticast() {
+			return publicAddr{}, fmt.Errorf("peers cannot reach %s; write the address that they see", p.ip)
+		}
+	}
+	return p, nil
+}
+
+// of returns what Via and Record-Route of a listener say.
+func (p publicAddr) of(l *Listener) string {
+	port := p.port
+	if port == 0 {
+		port = l.Addr.Port()
+	}
+	return net.JoinHostPort(p.host, strconv.Itoa(int(port)))
+}
+
+// suits reports whether p is a name, or an address of the listener's family.
+func (p publicAddr) suits(l *Listener) bool {
+	return !p.ip.IsValid() || p.ip.Is4() == l.Addr.Addr().Is4()
+}
+
 // family is 4 or 6 for an address, 0 for a name.
 func (p publicAddr) family() int {
 	switch {
@@ -194,48 +164,6 @@ func (p publicAddr) family() int {
 		return 4
 	}
 	return 6
-}
-
-// advertise gives each listener what Via and Record-Route say: the public
-// address of its family, else the public name, else its own address. When
-// public is not all that was written, what is missing is not reported.
-func (d *decoder) advertise(listeners []Listener, nodes []node, public []publicAddr, all bool) {
-	used := make(map[string]bool)
-	shared := make(map[string]bool)
-	for i := range listeners {
-		l := &listeners[i]
-		var chosen *publicAddr
-		for j := range public {
-			p := &public[j]
-			same := p.ip.IsValid() && p.ip.Is4() == l.Addr.Addr().Is4()
-			if same || p.family() == 0 && chosen == nil {
-				chosen = p
-			}
-		}
-		switch {
-		case chosen != nil:
-			used[chosen.node.path] = true
-			port := chosen.port
-			if port == 0 {
-				port = l.Addr.Port()
-			}
-			l.Advertise = net.JoinHostPort(chosen.host, strconv.Itoa(int(port)))
-			if shared[l.Advertise] {
-				d.warnAt(chosen.node.line(), chosen.node.path, "two listeners advertise %s; leave the port out, and each advertises its own", l.Advertise)
-			}
-			shared[l.Advertise] = true
-		case l.Addr.Addr().IsUnspecified() && all:
-			d.fail(nodes[i], "%s is every address of this machine, and peers need one: set advertise to the address that they reach it by (%s)",
-				l.Addr.Addr(), d.tellAddrs(l.Addr.Addr().Is4()))
-		default:
-			l.Advertise = netip.AddrPortFrom(l.Addr.Addr().WithZone(""), l.Addr.Port()).String()
-		}
-	}
-	for _, p := range public {
-		if len(listeners) > 0 && p.family() != 0 && !used[p.node.path] {
-			d.fail(p.node, "no listener has an address of the family of %s; add one, or remove this", p.host)
-		}
-	}
 }
 
 // ownAddrs lists this machine's addresses of a family: those that others can

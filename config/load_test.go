@@ -35,7 +35,7 @@ func TestExamples(t *testing.T) {
 }
 
 func TestDefaults(t *testing.T) {
-	for _, text := range []string{"", "# nothing\n", "---\n", "{}", "listen:\ntrunks:\nconnectors:\ngroups:\nfailover:\nhealth:\nquotas:\nsecrets:\nadmin:\nmetrics:\n"} {
+	for _, text := range []string{"", "# nothing\n", "---\n", "{}", "listen:\ntrunks:\nconnectors:\ngroups:\nfailover:\nhealth:\nquotas:\nsecrets:\nadmin:\nmetrics:\nreload:\n"} {
 		cfg := load(t, text)
 		require.Len(t, cfg.Warnings, 1, "%q", text) // no numbers
 		cfg.Warnings = nil
@@ -45,6 +45,7 @@ func TestDefaults(t *testing.T) {
 			Admin:        "127.0.0.1:8080",
 			RecordRoute:  true,
 			DrainTimeout: 30 * time.Second,
+			RecentCalls:  10_000,
 			Catalog:      catalog.Catalog{Connectors: []catalog.Connector{}, Groups: []catalog.Group{}},
 			Failover:     catalog.DefaultFailover(),
 			Health:       catalog.DefaultHealth(),
@@ -54,7 +55,10 @@ func TestDefaults(t *testing.T) {
 
 func TestEverything(t *testing.T) {
 	cfg := load(t, `
-listen: [udp://192.0.2.10, "udp://[2001:db8::10]:5070"]
+listen:
+  - udp://192.0.2.10
+  - "udp://[2001:db8::10]:5070"
+  - {address: udp://192.0.2.11, advertise: 203.0.113.11:5090, name: partners}
 advertise: [203.0.113.10, sip.example.com:5080]
 aliases: [sip.example.com, "192.0.2.99:5060", "[2001:db8::99]"]
 admin: {listen: localhost:9000}
@@ -65,12 +69,20 @@ record_route: false
 drain_timeout: 1m30s
 untrusted: drop
 workers: 4
+recent_calls: 500
+reload: {watch: true}
 trunks:
   - name: carrier-a
     sources: [198.51.100.0/24, 198.51.100.7, "2001:db8:1::/48", "::ffff:192.0.2.1"]
     strip: 00
     prepend: +
     symmetric: yes
+    max_cps: 500
+    burst: 50
+    failover: {setup_budget: 8s, exhausted_code: 480}
+  - {name: carrier-b, sources: 203.0.113.0/28, max_cps: 20}
+  - {name: carrier-b lab, sources: 203.0.113.5, untrusted: drop}
+  - {name: carrier-b old, sources: 203.0.113.6, untrusted: reject}
 connectors:
   - name: east
     region: us-east-1
@@ -86,12 +98,16 @@ connectors:
     strip: 9
     prepend: tech*
     state: disabled
-  - {name: west, hosts: sip:10.0.0.2}
+    failover: {no_answer: 20s}
+    health: {down_codes: [], probe: true}
+  - {name: west, hosts: sip:10.0.0.2, listener: partners}
 groups:
   - name: sales
     connectors: [{connector: east, priority: 1}, {connector: west, priority: 99}]
     numbers: [+15550000001, 100 - 199, +1555*]
-failover: {codes: [503, 480], first_response: 500ms, progress: 3s, timer_c: 4m, max_attempts: 8, exhausted_code: best, after_ringing: true}
+    failover: {first_response: 300ms, no_answer: off, max_attempts: 2}
+    health: {interval: 1m}
+failover: {no_answer: 2m, max_ring: 3m, setup_budget: 1m, codes: [503, 480], first_response: 500ms, progress: 3s, timer_c: 4m, max_attempts: 8, exhausted_code: best, after_ringing: true}
 health: {probe: false, interval: 30s, fast_interval: 2s, timeout: 500ms, down_after: 2, up_after: 1, down_codes: [500], doubt_hold: 20s}
 quotas: {groups: 3, connectors_per_group: 3}
 `)
@@ -100,6 +116,7 @@ quotas: {groups: 3, connectors_per_group: 3}
 		Listen: []Listener{
 			{Network: "udp", Addr: netip.MustParseAddrPort("192.0.2.10:5060"), Advertise: "203.0.113.10:5060"},
 			{Network: "udp", Addr: netip.MustParseAddrPort("[2001:db8::10]:5070"), Advertise: "sip.example.com:5080"},
+			{Name: "partners", Network: "udp", Addr: netip.MustParseAddrPort("192.0.2.11:5060"), Advertise: "203.0.113.11:5090"},
 		},
 		Aliases:      []string{"sip.example.com", "192.0.2.99:5060", "[2001:db8::99]"},
 		Admin:        "localhost:9000",
@@ -109,13 +126,25 @@ quotas: {groups: 3, connectors_per_group: 3}
 		DrainTimeout: 90 * time.Second,
 		Untrusted:    Drop,
 		Workers:      4,
+		RecentCalls:  500,
+		Reload:       Reload{Watch: true},
 		Trunks: []Trunk{{
 			Name: "carrier-a",
 			Sources: []netip.Prefix{
 				netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("198.51.100.7/32"),
 				netip.MustParsePrefix("2001:db8:1::/48"), netip.MustParsePrefix("192.0.2.1/32"),
 			},
-			Strip: "00", Prepend: "+", Symmetric: true,
+			Strip: "00", Prepend: "+", Symmetric: true, MaxCPS: 500, Burst: 50,
+			Failover: catalog.FailoverPart{
+				Set:    catalog.FieldSetupBudget | catalog.FieldExhaustedCode,
+				Values: catalog.Failover{SetupBudget: 8 * time.Second, ExhaustedCode: 480},
+			},
+		}, {
+			Name: "carrier-b", Sources: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/28")}, MaxCPS: 20, Burst: 20,
+		}, {
+			Name: "carrier-b lab", Sources: []netip.Prefix{netip.MustParsePrefix("203.0.113.5/32")}, Refused: true, Untrusted: Drop,
+		}, {
+			Name: "carrier-b old", Sources: []netip.Prefix{netip.MustParsePrefix("203.0.113.6/32")}, Refused: true,
 		}},
 		Catalog: catalog.Catalog{
 			Connectors: []catalog.Connector{
@@ -130,9 +159,11 @@ quotas: {groups: 3, connectors_per_group: 3}
 					},
 					Numbers:    []catalog.Numbers{{First: "+15550009999"}, {First: "0100"}},
 					RequestURI: catalog.KeepURI, Number: catalog.PlusE164, Strip: "9", Prepend: "tech*", State: catalog.Disabled,
+					Failover: catalog.FailoverPart{Set: catalog.FieldNoAnswer, Values: catalog.Failover{NoAnswer: 20 * time.Second}},
+					Health:   catalog.HealthPart{Set: catalog.FieldProbe | catalog.FieldDownCodes, Values: catalog.Health{Probe: true}},
 				},
 				{
-					Name:  "west",
+					Name: "west", Listener: "partners",
 					Hosts: []catalog.Host{{URI: "sip:10.0.0.2", Addr: netip.MustParseAddrPort("10.0.0.2:5060"), HostPort: "10.0.0.2", Priority: 1, Weight: 1}},
 				},
 			},
@@ -142,17 +173,25 @@ quotas: {groups: 3, connectors_per_group: 3}
 				Numbers: []catalog.Numbers{
 					{First: "+15550000001"}, {Kind: catalog.Range, First: "100", Last: "199"}, {Kind: catalog.Prefix, First: "+1555"},
 				},
+				Failover: catalog.FailoverPart{
+					Set:    catalog.FieldFirstResponse | catalog.FieldNoAnswer | catalog.FieldMaxAttempts,
+					Values: catalog.Failover{FirstResponse: 300 * time.Millisecond, MaxAttempts: 2},
+				},
+				Health: catalog.HealthPart{Set: catalog.FieldInterval, Values: catalog.Health{Interval: time.Minute}},
 			}},
 		},
 		Failover: catalog.Failover{
 			Codes: catalog.NewCodes(480, 503), FirstResponse: 500 * time.Millisecond, Progress: 3 * time.Second,
-			TimerC: 4 * time.Minute, MaxRing: 30 * time.Minute, MaxAttempts: 8, AfterRinging: true,
+			NoAnswer: 2 * time.Minute, TimerC: 4 * time.Minute, MaxRing: 3 * time.Minute, MaxAttempts: 8, AfterRinging: true,
+			SetupBudget: time.Minute,
 		},
+		FailoverSet: catalog.EveryField,
 		Health: catalog.Health{
 			Interval: 30 * time.Second, FastInterval: 2 * time.Second, Timeout: 500 * time.Millisecond,
 			DownAfter: 2, UpAfter: 1, DownCodes: catalog.NewCodes(500), DoubtHold: 20 * time.Second,
 		},
-		Quotas: Quotas{Groups: 3, ConnectorsPerGroup: 3},
+		HealthSet: catalog.FieldDoubtHold<<1 - 1,
+		Quotas:    Quotas{Groups: 3, ConnectorsPerGroup: 3},
 	}, cfg)
 }
 
@@ -166,46 +205,6 @@ func TestWildcardAdvertises(t *testing.T) {
 	require.Equal(t, "203.0.113.10:5070", cfg.Listen[0].Advertise)
 	require.Equal(t, "[2001:db8::5]:5060", cfg.Listen[1].Advertise)
 	require.Equal(t, "203.0.113.10:5060", cfg.Listen[2].Advertise)
-}
-
-// A wildcard on a machine with several addresses: answers may leave from
-// another than the one that was asked.
-func TestWildcardOfSeveralAddresses(t *testing.T) {
-	machine := func(more ...string) func() []netip.Addr {
-		addrs := testAddrs()
-		for _, a := range more {
-			addrs = append(addrs, netip.MustParseAddr(a))
-		}
-		return func() []netip.Addr { return addrs }
-	}
-	const wild = "listen: [udp://192.0.2.10, \"udp://0.0.0.0:5070\", \"udp://[::]:5080\"]\nadvertise: [203.0.113.10, \"[2001:db8::5]\"]\ntrunks: [{name: a, sources: [10.0.0.1]}]\n"
-	const named = "listen: [udp://192.0.2.10, udp://192.0.2.11]\ntrunks: [{name: a, sources: [10.0.0.1]}]\n"
-	for _, c := range []struct {
-		name, text string
-		addrs      func() []netip.Addr
-		want       []string
-	}{
-		{"one of each family", wild, machine(), nil},
-		{"loopback and link-local do not count", wild, machine("127.0.0.5", "fe80::2", "169.254.0.1"), nil},
-		{"two of IPv4", wild, machine("192.0.2.11"), []string{"listen[1]: 0.0.0.0 is every address of this machine, which has several (192.0.2.10, 192.0.2.11)"}},
-		{"two of IPv6", wild, machine("2001:db8::11"), []string{"listen[2]: :: is every address of this machine, which has several (2001:db8::10, 2001:db8::11)"}},
-		{"each by itself", named, machine("192.0.2.11"), nil},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			cfg, err := parse("test.yaml", []byte(c.text), testEnv, c.addrs)
-			require.NoError(t, err)
-			var got []string
-			for _, w := range cfg.Warnings {
-				if w.Field != "groups" { // no numbers
-					got = append(got, w.Error())
-				}
-			}
-			require.Len(t, got, len(c.want), "%q", got)
-			for i, want := range c.want {
-				require.Contains(t, got[i], want)
-			}
-		})
-	}
 }
 
 // An anchor names a value, so that a list is written once.

@@ -9,9 +9,15 @@ import (
 )
 
 var trunkKeys = keys{
-	known: []string{"name", "sources", "strip", "prepend", "symmetric"},
-	later: []string{"max_cps", "max_calls", "failover", "setup_budget", "tls", "identities", "codecs", "auth"},
+	known: []string{"name", "sources", "strip", "prepend", "symmetric", "max_cps", "burst", "untrusted", "failover"},
+	later: []string{"max_calls", "tls", "identities", "codecs", "auth"},
+	elsewhere: map[string]string{
+		"health":       "does not belong here: whether a host is up does not depend on who calls; write it at the top of the file, in a group or in a connector",
+		"setup_budget": "belongs into this trunk's failover block; write failover: {setup_budget: ...}",
+	},
 }
+
+const maxCPS = 1_000_000 // of one trunk
 
 // trunks reads who may call in.
 func (d *decoder) trunks(n node) []Trunk {
@@ -25,14 +31,35 @@ func (d *decoder) trunks(n node) []Trunk {
 			Strip:     d.stripped(f["strip"]),
 			Prepend:   d.prepended(f["prepend"]),
 			Symmetric: d.boolean(f["symmetric"], false),
+			MaxCPS:    d.integer(f["max_cps"], 0, 1, maxCPS),
+			Refused:   d.says(f["untrusted"]),
+			Untrusted: Untrusted(d.choice(f["untrusted"], untrusted...)),
+			Failover:  d.failover(f["failover"]),
 		}
+		t.Burst = d.integer(f["burst"], t.MaxCPS, 1, maxCPS)
 		if item.kind() == mapping {
 			d.checkTrunkName(item, f["name"], t.Name, names)
-			t.Sources = d.sources(item, f["sources"], owners)
+			t.Sources = d.sources(item, f["sources"], owners, t.Refused)
 		}
+		d.checkLimits(f, &t)
 		trunks = append(trunks, t)
 	}
 	return trunks
+}
+
+// checkLimits checks that the keys of a trunk go together.
+func (d *decoder) checkLimits(f map[string]node, t *Trunk) {
+	if t.Refused {
+		for _, key := range []string{"strip", "prepend", "max_cps", "burst", "failover"} {
+			if n := f[key]; n.kind() != missing && !d.failed[n.path] {
+				d.fail(n, "is for calls, and untrusted refuses them all; remove one of the two")
+			}
+		}
+		return
+	}
+	if n := f["burst"]; f["max_cps"].kind() == missing && d.says(n) {
+		d.fail(n, "is how many calls may come at once under max_cps, which is not set; set it, or remove this")
+	}
 }
 
 func (d *decoder) checkTrunkName(trunk, n node, name string, names map[string]node) {
@@ -55,7 +82,7 @@ func (d *decoder) checkTrunkName(trunk, n node, name string, names map[string]no
 }
 
 // sources reads the source prefixes of a trunk; owners holds those of all.
-func (d *decoder) sources(trunk, n node, owners map[netip.Prefix]node) []netip.Prefix {
+func (d *decoder) sources(trunk, n node, owners map[netip.Prefix]node, refused bool) []netip.Prefix {
 	path := child(trunk.path, "sources")
 	items := d.list(n)
 	if len(items) == 0 && !d.failed[path] {
@@ -81,7 +108,7 @@ func (d *decoder) sources(trunk, n node, owners map[netip.Prefix]node) []netip.P
 			continue
 		}
 		owners[p] = item
-		if p.Bits() == 0 {
+		if p.Bits() == 0 && !refused {
 			d.warnAt(item.line(), item.path, "%s is everyone: whoever reaches this node can place calls; list the carrier's addresses instead", p)
 		}
 		sources = append(sources, p)

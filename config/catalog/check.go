@@ -26,7 +26,7 @@ type Problem struct {
 // those of groups, then those between numbers. It takes O(n log n) for n
 // numbers.
 func (c *Catalog) Check() []Problem {
-	k := checker{catalog: c, connectors: make(map[string]int, len(c.Connectors)), groupsOf: make(map[string][]int)}
+	k := checker{catalog: c, connectors: make(map[string]int, len(c.Connectors)), groupsOf: make(map[string][]int), said: make(map[string]bool)}
 	k.checkConnectors()
 	k.checkGroups()
 	k.checkMembership()
@@ -39,6 +39,7 @@ type checker struct {
 	catalog    *Catalog
 	connectors map[string]int   // index of each connector by name
 	groupsOf   map[string][]int // groups that list a connector, by its name
+	said       map[string]bool  // paths of groups' health that are reported already
 	problems   []Problem
 }
 
@@ -168,6 +169,7 @@ func (k *checker) checkMembership() {
 			continue // a duplicate: reported already
 		}
 		groups := k.groupsOf[c.Name]
+		k.checkGroupsHealth(c, groups)
 		switch {
 		case len(groups) > 1 && len(c.Numbers) > 0:
 			k.fail(at("connectors", i)+".numbers",
@@ -175,6 +177,34 @@ func (k *checker) checkMembership() {
 				quote(c.Name), len(groups), quote(k.catalog.Groups[groups[0]].Name), quote(k.catalog.Groups[groups[1]].Name))
 		case len(groups) == 0 && len(c.Numbers) == 0:
 			k.warn(at("connectors", i), "", "no call reaches connector %s: it is in no group and has no numbers", quote(c.Name))
+		}
+	}
+}
+
+// checkGroupsHealth finds groups that want the hosts of one connector to be
+// judged differently.
+func (k *checker) checkGroupsHealth(c *Connector, groups []int) {
+	for _, field := range HealthFields {
+		if c.Health.Set&field != 0 {
+			continue
+		}
+		first := -1
+		for _, i := range groups {
+			g := &k.catalog.Groups[i]
+			if g.Health.Set&field == 0 {
+				continue
+			}
+			if first < 0 {
+				first = i
+				continue
+			}
+			was, is := k.catalog.Groups[first].Health.Values.Text(field), g.Health.Values.Text(field)
+			if path := at("groups", i) + ".health." + field.Key(); was != is && !k.said[path] {
+				k.said[path] = true
+				k.failWith(path, at("groups", first)+".health."+field.Key(),
+					"%s here and %s in group %s, but connector %s is in both groups, and its hosts have one health; set %s in the health of the connector",
+					is, was, quote(k.catalog.Groups[first].Name), quote(c.Name), field.Key())
+			}
 		}
 	}
 }

@@ -162,7 +162,15 @@ func (c *Catalog) HealthFor(connector int, global Health) Health {
 	for _, l := range c.HealthLevels(connector) {
 		global = global.With(l.Part)
 	}
-	return global
+	return global.Fit()
+}
+
+// Fit returns h with fast_interval and timeout lowered to the interval, as far
+// as they are longer: their defaults are where the interval is a short one.
+func (h Health) Fit() Health {
+	h.FastInterval = min(h.FastInterval, h.Interval)
+	h.Timeout = min(h.Timeout, h.Interval)
+	return h
 }
 
 // HealthOrigin returns the origin of the level that one field has its value

@@ -7,17 +7,11 @@ import (
 	"tandem/config/catalog"
 )
 
-var (
-	failoverKeys = keys{
-		known: []string{"codes", "first_response", "progress", "timer_c", "max_attempts", "exhausted_code", "after_ringing"},
-		later: []string{"setup_budget", "max_ring", "when_all_down"},
-	}
-	healthKeys = keys{
-		known: []string{"probe", "interval", "fast_interval", "timeout", "down_after", "up_after", "down_codes", "doubt_hold"},
-		later: []string{"when_all_down", "eject_after", "slow_start", "max_detection", "passive", "region"},
-	}
-	quotaKeys = keys{known: []string{"groups", "connectors_per_group"}, later: []string{"connectors", "numbers"}}
-)
+var failoverKeys = keys{
+	known: []string{"codes", "first_response", "progress", "no_answer", "timer_c", "max_ring", "after_ringing",
+		"max_attempts", "exhausted_code", "setup_budget"},
+	later: []string{"when_all_down"},
+}
 
 const (
 	// minTimerC is the time that timer C has to exceed (RFC 3261 16.6 step 11).
@@ -31,22 +25,34 @@ const (
 	shortestTime = 10 * time.Millisecond
 )
 
-// failover reads when an attempt is given up.
-func (d *decoder) failover(n node) catalog.Failover {
+// failover reads what one level says of when an attempt is given up.
+func (d *decoder) failover(n node) catalog.FailoverPart {
 	f := d.fields(n, failoverKeys)
 	v := catalog.DefaultFailover()
 	v.Codes = d.codes(f["codes"], v.Codes, d.failoverCode)
 	v.FirstResponse = d.firstResponse(f["first_response"], v.FirstResponse)
 	v.Progress = d.duration(f["progress"], v.Progress, shortestTime, 3*time.Minute)
+	v.NoAnswer = d.durationOrOff(f["no_answer"], v.NoAnswer, time.Second, 10*time.Minute)
 	v.TimerC = d.timerC(f["timer_c"], v.TimerC)
+	v.MaxRing = d.duration(f["max_ring"], v.MaxRing, time.Second, 24*time.Hour)
+	v.AfterRinging = d.boolean(f["after_ringing"], v.AfterRinging)
 	v.MaxAttempts = d.integer(f["max_attempts"], v.MaxAttempts, 1, catalog.MaxAttempts)
 	v.ExhaustedCode = d.exhaustedCode(f["exhausted_code"], v.ExhaustedCode)
-	v.AfterRinging = d.boolean(f["after_ringing"], v.AfterRinging)
-	if v.Progress < v.FirstResponse && !d.failed["failover.progress"] && !d.failed["failover.first_response"] {
-		d.failAt(d.root.find("failover.progress").line(), "failover.progress",
-			"%s is less than first_response, %s: it counts from the same moment; write more", catalog.Duration(v.Progress), catalog.Duration(v.FirstResponse))
+	v.SetupBudget = d.durationOrOff(f["setup_budget"], v.SetupBudget, 500*time.Millisecond, time.Minute)
+
+	read := catalog.FailoverPart{Values: v}
+	for _, field := range catalog.FailoverFields {
+		if d.says(f[field.Key()]) {
+			read.Set |= field
+		}
 	}
-	return v
+	var none catalog.Failover
+	return catalog.FailoverPart{Set: read.Set, Values: none.With(read, catalog.EveryField)}
+}
+
+// says reports whether a value stands in the file and could be read.
+func (d *decoder) says(n node) bool {
+	return n.kind() != missing && n.kind() != null && !d.failed[n.path]
 }
 
 // firstResponse reads a time that is over before the request has failed.
@@ -118,43 +124,48 @@ func (d *decoder) exhaustedCode(n node, otherwise int) int {
 	return code
 }
 
-// health reads how hosts are probed.
-func (d *decoder) health(n node) catalog.Health {
-	const shortest, longest = shortestTime, time.Hour
-	const most = 100 // failures or successes in a row
-	f := d.fields(n, healthKeys)
-	v := catalog.DefaultHealth()
-	v.Probe = d.boolean(f["probe"], v.Probe)
-	v.Interval = d.duration(f["interval"], v.Interval, shortest, longest)
-	v.FastInterval = d.duration(f["fast_interval"], min(v.FastInterval, v.Interval), shortest, longest)
-	v.Timeout = d.duration(f["timeout"], min(v.Timeout, v.Interval), shortest, longest)
-	v.DownAfter = d.integer(f["down_after"], v.DownAfter, 1, most)
-	v.UpAfter = d.integer(f["up_after"], v.UpAfter, 1, most)
-	v.DownCodes = d.codes(f["down_codes"], v.DownCodes, d.downCode)
-	v.DoubtHold = d.duration(f["doubt_hold"], v.DoubtHold, shortest, 5*time.Minute)
-	if v.FastInterval > v.Interval && !d.failed["health.interval"] {
-		d.fail(f["fast_interval"], "%s is longer than interval, %s; write less", catalog.Duration(v.FastInterval), catalog.Duration(v.Interval))
+var (
+	progressRule = rule{
+		low: "first_response", high: "progress",
+		atLow:  "%s is longer than progress, %s: both count from the same moment; write less",
+		atHigh: "%s is less than first_response, %s: it counts from the same moment; write more",
 	}
-	if v.Timeout > v.Interval && !d.failed["health.interval"] {
-		d.fail(f["timeout"], "%s is longer than interval, %s; write less", catalog.Duration(v.Timeout), catalog.Duration(v.Interval))
+	noAnswerRules = []struct {
+		high catalog.FailoverField
+		rule rule
+	}{
+		{catalog.FieldTimerC, neverComes("timer_c")},
+		{catalog.FieldMaxRing, neverComes("max_ring")},
 	}
-	return v
+)
+
+func neverComes(high string) rule {
+	return rule{
+		low: "no_answer", high: high, apart: true, warning: true,
+		atLow:  "%s is not less than " + high + ", %s: it never comes; write less",
+		atHigh: "%s is not more than no_answer, %s: that never comes; write more",
+	}
 }
 
-// downCode says why a code cannot mean that a host is down.
-func (d *decoder) downCode(n node, code int) bool {
-	if code < 300 {
-		d.fail(n, "%d is a good answer; write codes from 300 to 699", code)
-		return false
+// checkFailover checks what one file cannot say at one place: values of several
+// levels that meet in one attempt.
+func (d *decoder) checkFailover(cfg *Config) {
+	l := levelsOf(cfg)
+	d.checkOrder(l, catalog.FieldFirstResponse, catalog.FieldProgress, progressRule)
+	for _, r := range noAnswerRules {
+		d.checkOrder(l, catalog.FieldNoAnswer, r.high, r.rule)
 	}
-	return true
-}
-
-func (d *decoder) quotas(n node) Quotas {
-	const most = 1_000_000
-	f := d.fields(n, quotaKeys)
-	return Quotas{
-		Groups:             d.integer(f["groups"], 0, 0, most),
-		ConnectorsPerGroup: d.integer(f["connectors_per_group"], 0, 0, most),
+	for i := range cfg.Catalog.Connectors {
+		c := &cfg.Catalog.Connectors[i]
+		if len(c.Numbers) > 0 {
+			continue
+		}
+		for _, field := range catalog.FailoverFields {
+			if c.Failover.Set&field&catalog.OfTheCall != 0 {
+				path := child(child(element("connectors", i), "failover"), field.Key())
+				d.warnAt(d.root.find(path).line(), path,
+					"counts for a whole call, and in a connector for calls to its own numbers only, of which it has none; write it in the group's failover")
+			}
+		}
 	}
 }

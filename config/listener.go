@@ -1,0 +1,246 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+
+	"tandem/config/catalog"
+)
+
+var listenerKeys = keys{
+	known: []string{"address", "advertise", "name"},
+	later: []string{"tls", "workers"},
+}
+
+// maxListeners is the most that a node has: each has sockets of its own.
+const maxListeners = 16
+
+// listening is a listener while the file is read, with its places there.
+type listening struct {
+	Listener
+	node      node
+	advertise node // its own; may be missing
+}
+
+// listeners reads listen and advertise, which belong together.
+func (d *decoder) listeners(listen, advertise node) []Listener {
+	var all []*listening
+	addrs := make(map[netip.AddrPort]node)
+	names := make(map[string]node)
+	items := d.list(listen)
+	for _, item := range items {
+		l, address := d.listener(item, names)
+		if l == nil {
+			continue
+		}
+		if first, ok := addrs[l.Addr]; ok {
+			d.fail(address, "%s is listened on already (line %d); remove one", l.Addr, first.line())
+			continue
+		}
+		addrs[l.Addr] = address
+		all = append(all, l)
+	}
+	switch {
+	case listen.kind() == missing || listen.kind() == null:
+		all = append(all, &listening{Listener: Listener{Network: "udp", Addr: defaultListen}, node: listen})
+	case listen.kind() == list && len(items) == 0:
+		d.fail(listen, "is empty; write at least one address, as in udp://%s", defaultListen)
+	case len(items) > maxListeners:
+		d.fail(listen, "has %d addresses; this version listens on at most %d, so remove some, or use one wildcard address", len(items), maxListeners)
+	}
+	failures := len(d.errs)
+	public := d.publicAddrs(advertise)
+	d.advertiseAll(all, public, len(d.errs) == failures)
+	listeners := make([]Listener, 0, len(all))
+	for _, l := range all {
+		listeners = append(listeners, l.Listener)
+	}
+	return listeners
+}
+
+// listener reads one listener, an address alone or a block, and returns where
+// its address stands; nil when it cannot be used.
+func (d *decoder) listener(n node, names map[string]node) (l *listening, address node) {
+	l, address = &listening{node: n}, n
+	if n.kind() != scalar {
+		f := d.fields(n, listenerKeys)
+		l.advertise = f["advertise"]
+		l.Name = d.listenerName(f["name"], names)
+		if address = f["address"]; address.kind() == missing {
+			if path := child(n.path, "address"); !d.failed[path] && !d.failed[n.path] {
+				d.failAt(n.line(), path, "is missing; write where to listen, as in udp://%s", defaultListen)
+			}
+			return nil, n
+		}
+	}
+	text := d.text(address, "")
+	if d.failed[address.path] {
+		return nil, n
+	}
+	addr, err := parseListen(text)
+	if err != nil {
+		d.fail(address, "%v", err)
+		return nil, n
+	}
+	l.Network, l.Addr = "udp", addr
+	return l, address
+}
+
+// listenerName reads a name that connectors choose a listener by.
+func (d *decoder) listenerName(n node, names map[string]node) string {
+	if n.kind() == missing {
+		return ""
+	}
+	name := d.text(n, "")
+	first, twice := names[name]
+	switch {
+	case d.failed[n.path]:
+		return ""
+	case !catalog.ValidName(name):
+		d.fail(n, "%s is not a name; use 1 to %d letters, digits, space and _ . -", quote(name), catalog.MaxName)
+	case twice:
+		d.fail(n, "%s is the name of another listener (line %d); give each its own", quote(name), first.line())
+	default:
+		names[name] = n
+	}
+	return name
+}
+
+// advertiseAll gives each listener what Via and Record-Route say: its own
+// advertise, else the public address of its family, else the public name, else
+// its own address. When public is not all that was written, what is missing is
+// not reported.
+func (d *decoder) advertiseAll(listeners []*listening, public []publicAddr, all bool) {
+	shared := make(map[string]bool)
+	for _, l := range listeners {
+		at := l.node
+		chosen, own, ok := d.publicOf(l, public)
+		switch {
+		case !ok: // its error is enough
+		case chosen != nil:
+			at = chosen.node
+			l.Advertise = chosen.of(&l.Listener)
+		case l.Addr.Addr().IsUnspecified() && all:
+			d.fail(l.node, "%s is every address of this machine, and peers need one: set advertise to the address that they reach it by (%s)",
+				l.Addr.Addr(), d.tellAddrs(l.Addr.Addr().Is4()))
+			continue
+		}
+		if l.Advertise == "" {
+			l.Advertise = netip.AddrPortFrom(l.Addr.Addr().WithZone(""), l.Addr.Port()).String()
+		}
+		switch {
+		case !shared[l.Advertise]:
+		case own:
+			d.warnAt(at.line(), at.path, "another listener advertises %s too: peers cannot tell them apart; give each its own", l.Advertise)
+		case chosen != nil:
+			d.warnAt(at.line(), at.path, "two listeners advertise %s; leave the port out, and each advertises its own", l.Advertise)
+		}
+		shared[l.Advertise] = true
+	}
+	for _, p := range public {
+		suits := len(listeners) == 0
+		for _, l := range listeners {
+			suits = suits || p.suits(&l.Listener)
+		}
+		if !suits {
+			d.fail(p.node, "no listener has an address of the family of %s; add one, or remove this", p.host)
+		}
+	}
+}
+
+// publicOf returns what a listener is reached by, if anything is written: its
+// own advertise or one of all. ok is false when its own cannot be used.
+func (d *decoder) publicOf(l *listening, public []publicAddr) (chosen *publicAddr, own, ok bool) {
+	if n := l.advertise; n.kind() != missing {
+		text := d.text(n, "")
+		if d.failed[n.path] {
+			return nil, true, false
+		}
+		p, err := parsePublic(n, text)
+		switch {
+		case err != nil:
+			d.fail(n, "%v", err)
+			return nil, true, false
+		case !p.suits(&l.Listener):
+			d.fail(n, "%s is not of the family of %s, on which this listener is; write an address of the same family, or a name", p.host, l.Addr)
+			return nil, true, false
+		}
+		return &p, true, true
+	}
+	for i := range public {
+		p := &public[i]
+		if p.suits(&l.Listener) && (chosen == nil || p.family() != 0) {
+			chosen = p
+		}
+	}
+	return chosen, false, true
+}
+
+// listenerOf returns the listener that a host is probed from: the one of a
+// name, else the first that reaches it, else -1.
+func listenerOf(listeners []Listener, name string, host netip.Addr) int {
+	for i, l := range listeners {
+		if name == "" && l.reaches(host) || name != "" && l.Name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// reaches reports whether messages to a host can leave from l: of its family,
+// and loopback to loopback only.
+func (l *Listener) reaches(host netip.Addr) bool {
+	own := l.Addr.Addr()
+	return own.Is4() == host.Is4() && (own.IsUnspecified() || own.IsLoopback() == host.IsLoopback())
+}
+
+// checkListeners checks that the listeners which connectors choose can serve them.
+func (d *decoder) checkListeners(cfg *Config) {
+	names := make([]string, 0, len(cfg.Listen))
+	for _, l := range cfg.Listen {
+		if l.Name != "" {
+			names = append(names, l.Name)
+		}
+	}
+	for i := range cfg.Catalog.Connectors {
+		c := &cfg.Catalog.Connectors[i]
+		path := child(element("connectors", i), "listener")
+		if c.Listener == "" || d.failed["listen"] || d.failed[path] {
+			continue
+		}
+		line := d.root.find(path).line()
+		at := listenerOf(cfg.Listen, c.Listener, netip.Addr{})
+		if at < 0 {
+			d.failAt(line, path, "%s", unknownListener(c.Listener, names))
+			continue
+		}
+		for _, h := range c.Hosts {
+			if l := &cfg.Listen[at]; h.Addr.IsValid() && !l.reaches(h.Addr.Addr()) {
+				d.failAt(line, path, "listener %s, %s, cannot send to %s: %s; choose another listener, or another host",
+					quote(l.Name), l.Addr, h.Addr, l.whyNot(h.Addr.Addr()))
+				break
+			}
+		}
+	}
+}
+
+func unknownListener(name string, names []string) string {
+	switch near := catalog.Nearest(name, names); {
+	case near != "":
+		return fmt.Sprintf("there is no listener %s; did you mean %s?", quote(name), quote(near))
+	case len(names) == 0:
+		return fmt.Sprintf("there is no listener %s; none has a name, so write {address: udp://..., name: %s} under listen", quote(name), printable(name))
+	}
+	return fmt.Sprintf("there is no listener %s; define it under listen, or correct the name", quote(name))
+}
+
+// whyNot says why l does not reach a host.
+func (l *Listener) whyNot(host netip.Addr) string {
+	switch {
+	case l.Addr.Addr().Is4() != host.Is4():
+		return "one is IPv4 and the other IPv6"
+	case host.IsLoopback():
+		return "a loopback address is reached from loopback and wildcard listeners only"
+	}
+	return "from a loopback address only this machine is reached"
+}
