@@ -248,3 +248,8 @@ func (g *rig) call() sent {
 	require.Equal(g.t, []string{"caller 100 INVITE", "east1 INVITE"}, summary(all))
 	return all[1]
 }
+
+// packetsTo is one packet that was sent to a certain address of ours.
+func packetsTo(local netip.Addr, source, text string) []transport.Packet {
+	return []transport.Packet{{Data: []byte(text), Source: addr(source), Local: local}}
+}
