@@ -66,7 +66,7 @@ func (p *callsPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case q.follow:
 		p.serveFollower(w, r, q)
 	default:
-		found := p.recent(q.last, q.match)
+		found := p.recent(q.last, q.matcher())
 		if found == nil {
 			found = []router.CallRecord{} // [] and not null
 		}
@@ -97,7 +97,7 @@ func (p *callsPage) serveFollower(w http.ResponseWriter, r *http.Request, q call
 // begin writes the calls kept, and what ended while they were read. It reports
 // whether the client is still there.
 func (p *callsPage) begin(s *stream, f follower, q callsQuery) bool {
-	kept := p.recent(q.last, q.match)
+	kept := p.recent(q.last, q.matcher())
 	ended, missed := f.Next()
 	ended = q.filter(ended)
 	kept = without(kept, ended)

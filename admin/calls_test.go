@@ -39,7 +39,7 @@ func (r *ring) recent(limit int, match func(*router.CallRecord) bool) (found []r
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := len(r.calls) - 1; i >= 0 && len(found) < limit; i-- {
-		if match(&r.calls[i]) {
+		if match == nil || match(&r.calls[i]) {
 			found = append(found, r.calls[i])
 		}
 	}
