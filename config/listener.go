@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"tandem/config/catalog"
 )
@@ -196,6 +197,11 @@ func (l *Listener) reaches(host netip.Addr) bool {
 
 // checkListeners checks that the listeners which connectors choose can serve them.
 func (d *decoder) checkListeners(cfg *Config) {
+	for path := range d.failed {
+		if strings.HasPrefix(path, "listen") {
+			return // the one that is meant may be among those that could not be read
+		}
+	}
 	names := make([]string, 0, len(cfg.Listen))
 	for _, l := range cfg.Listen {
 		if l.Name != "" {
@@ -205,7 +211,7 @@ func (d *decoder) checkListeners(cfg *Config) {
 	for i := range cfg.Catalog.Connectors {
 		c := &cfg.Catalog.Connectors[i]
 		path := child(element("connectors", i), "listener")
-		if c.Listener == "" || d.failed["listen"] || d.failed[path] {
+		if c.Listener == "" || d.failed[path] {
 			continue
 		}
 		line := d.root.find(path).line()
