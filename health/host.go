@@ -26,12 +26,14 @@ func (k Key) String() string {
 // kept elsewhere. Hosts come from a Registry; all methods are safe for
 // concurrent use.
 type Host struct {
-	word     atomic.Uint64 // a word; read without a lock
+	word     atomic.Uint64                  // a word; read without a lock
+	settings atomic.Pointer[catalog.Health] // in force for this host; changed with mu held
 	key      Key
 	registry *Registry
 
 	mu     sync.Mutex
 	status Status // all of it; DoubtUntil may lag behind the word
+	own    bool   // the settings are its own: the registry's do not change them
 
 	gone    atomic.Bool // dropped from the registry: nobody is told of its flips
 	waiting atomic.Bool // in the registry's list of hosts to probe now
@@ -40,6 +42,50 @@ type Host struct {
 
 // Key returns what the host is known by.
 func (h *Host) Key() Key { return h.key }
+
+// Settings returns the settings in force for this host: its own, or the
+// registry's as long as it has none. They must not be changed. It takes no lock
+// and allocates nothing.
+func (h *Host) Settings() *catalog.Health { return h.settings.Load() }
+
+// Configure gives the host settings of its own at the time now; from then on
+// those of the registry are nothing to it. What is known about it stays, as far
+// as the new settings know of it (see Adopt). Settings that are equal to those
+// in force change nothing else, and allocate nothing.
+func (h *Host) Configure(set catalog.Health, now int64) {
+	h.mu.Lock()
+	h.own = true
+	if set == *h.Settings() {
+		h.mu.Unlock()
+		return
+	}
+	before, after := h.adopt(h.registry.share(set), now)
+	h.mu.Unlock()
+	h.tell(before, after, now)
+	h.registry.reconfigured()
+}
+
+// follow gives the host the registry's settings unless it has its own.
+func (h *Host) follow(now int64) {
+	h.mu.Lock()
+	// The latest, which may be later than those that the caller stored: so the
+	// last of two callers leaves no host with the settings of the first.
+	set := h.registry.Settings()
+	if h.own || set == h.Settings() {
+		h.mu.Unlock()
+		return
+	}
+	before, after := h.adopt(set, now)
+	h.mu.Unlock()
+	h.tell(before, after, now)
+}
+
+// adopt puts settings in force. The lock is held: nothing is observed between
+// the new settings and the status that they make.
+func (h *Host) adopt(set *catalog.Health, now int64) (before, after Status) {
+	h.settings.Store(set)
+	return h.change(func(s Status) Status { return Adopt(s, now, set) })
+}
 
 // State returns the host's state at the time now. trial is true when it is
 // doubtful and one call may try it in its normal place: the call that Claim
@@ -55,7 +101,7 @@ func (h *Host) Claim(now int64) bool {
 	if _, trial := w.at(now); !trial {
 		return false
 	}
-	return h.word.CompareAndSwap(uint64(w), uint64(w.claimed(now, holdOf(h.registry.Settings()))))
+	return h.word.CompareAndSwap(uint64(w), uint64(w.claimed(now, holdOf(h.Settings()))))
 }
 
 // Observe takes note of what was seen at the time now. It returns the state
@@ -67,35 +113,38 @@ func (h *Host) Observe(now int64, o Observation) (from, to State, flipped bool) 
 		s, _ := w.at(now)
 		return s, s, false
 	}
-	before, after := h.apply(now, func(s Status, set *catalog.Health) Status {
-		return Next(s, o, now, set)
-	})
-	if after.Doubt && !before.Doubt && h.registry.Settings().Probe {
+	h.mu.Lock()
+	set := h.Settings()
+	before, after := h.change(func(s Status) Status { return Next(s, o, now, set) })
+	h.mu.Unlock()
+	h.tell(before, after, now)
+	if after.Doubt && !before.Doubt && set.Probe {
 		h.Wake()
 	}
 	return before.State, after.State, before.State != after.State
 }
 
-// apply changes the status and tells of a flip.
-func (h *Host) apply(now int64, change func(Status, *catalog.Health) Status) (before, after Status) {
-	h.mu.Lock()
-	set := h.registry.Settings()
+// change replaces the status and the word. The lock is held.
+func (h *Host) change(next func(Status) Status) (before, after Status) {
+	trials := !h.Settings().Probe
 	for {
 		w := h.word.Load()
 		before = h.withClaim(word(w))
-		after = change(before, set)
+		after = next(before)
 		// Only Claim writes the word without the lock.
-		if h.word.CompareAndSwap(w, uint64(pack(&after, !set.Probe))) {
+		if h.word.CompareAndSwap(w, uint64(pack(&after, trials))) {
 			break
 		}
 	}
 	h.status = after
-	h.mu.Unlock()
+	return before, after
+}
 
+// tell tells of a flip, if it is one. The lock is not held.
+func (h *Host) tell(before, after Status, now int64) {
 	if before.State != after.State && !h.gone.Load() {
 		h.registry.flipped(Flip{Key: h.key, From: before.State, To: after.State, Reason: after.Reason, At: now})
 	}
-	return before, after
 }
 
 // withClaim returns the status with the hold of the last trial, which Claim

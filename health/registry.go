@@ -24,7 +24,7 @@ import (
 
 // Options of a Registry.
 type Options struct {
-	Settings catalog.Health
+	Settings catalog.Health // of hosts that have none of their own
 	// OnFlip is told of each change of a host's state, without a lock held, by
 	// the goroutine that saw the cause: it must not block. Flips of one host
 	// that happen at the same moment may come in either order.
@@ -42,7 +42,11 @@ type Flip struct {
 // Registry holds the health of all hosts.
 type Registry struct {
 	onFlip   func(Flip)
-	settings atomic.Pointer[catalog.Health]
+	settings atomic.Pointer[catalog.Health] // of hosts that have none of their own
+	changes  atomic.Uint64                  // of any settings
+
+	sharing sync.Mutex // may be taken with a host's lock or mu held
+	shared  map[catalog.Health]*catalog.Health
 
 	mu     sync.RWMutex
 	hosts  map[Key]*Host
@@ -59,30 +63,67 @@ type Registry struct {
 func NewRegistry(opts Options) *Registry {
 	r := &Registry{
 		onFlip: opts.OnFlip,
+		shared: make(map[catalog.Health]*catalog.Health),
 		hosts:  make(map[Key]*Host),
 		wake:   make(chan struct{}, 1),
 	}
-	r.settings.Store(&opts.Settings)
+	r.settings.Store(r.share(opts.Settings))
 	return r
 }
 
-// Settings returns the settings in force. They must not be changed.
+// Settings returns the settings of hosts that have none of their own. They must
+// not be changed.
 func (r *Registry) Settings() *catalog.Health { return r.settings.Load() }
 
-// Configure puts new settings in force at the time now. What is known about
-// the hosts stays, as far as the new settings know of it (see Adopt).
+// Configure puts new settings in force at the time now, for hosts that have none
+// of their own. What is known about them stays, as far as the new settings know
+// of it (see Adopt).
 func (r *Registry) Configure(set catalog.Health, now int64) {
 	if set == *r.Settings() {
 		return
 	}
-	r.settings.Store(&set)
-	r.Each(func(_ Key, h *Host) {
-		h.apply(now, func(s Status, set *catalog.Health) Status { return Adopt(s, now, set) })
-	})
+	r.settings.Store(r.share(set))
+	r.Each(func(_ Key, h *Host) { h.follow(now) })
+	r.reconfigured()
+}
+
+// Changes counts the changes of settings, the registry's and its hosts'.
+func (r *Registry) Changes() uint64 { return r.changes.Load() }
+
+// reconfigured lets the prober know of new settings.
+func (r *Registry) reconfigured() {
+	r.changes.Add(1)
 	r.nudge()
 }
 
-// Host returns the host for k. One that is not known yet is up.
+// share returns settings that are kept once for all hosts that have the same.
+func (r *Registry) share(set catalog.Health) *catalog.Health {
+	r.sharing.Lock()
+	defer r.sharing.Unlock()
+	one := r.shared[set]
+	if one == nil {
+		one = new(catalog.Health)
+		*one = set
+		r.shared[set] = one
+	}
+	return one
+}
+
+// forget drops shared settings that no host has any more. mu is held.
+func (r *Registry) forget() {
+	r.sharing.Lock()
+	defer r.sharing.Unlock()
+	clear(r.shared)
+	set := r.Settings()
+	r.shared[*set] = set
+	for _, h := range r.sorted {
+		set := h.Settings()
+		r.shared[*set] = set
+	}
+}
+
+// Host returns the host for k. One that is not known yet is up, and has the
+// registry's settings.
 func (r *Registry) Host(k Key) *Host {
 	r.mu.RLock()
 	h := r.hosts[k]
@@ -96,7 +137,8 @@ func (r *Registry) Host(k Key) *Host {
 		return h
 	}
 	h = &Host{key: k, registry: r}
-	h.word.Store(uint64(pack(&h.status, !r.Settings().Probe)))
+	h.settings.Store(r.Settings())
+	h.word.Store(uint64(pack(&h.status, !h.Settings().Probe)))
 	r.hosts[k] = h
 	at, _ := slices.BinarySearchFunc(r.sorted, k, func(h *Host, k Key) int { return compareKeys(h.key, k) })
 	r.sorted = slices.Insert(r.sorted, at, h)
@@ -120,6 +162,7 @@ func (r *Registry) Retain(keys []Key) {
 		delete(r.hosts, h.key)
 		return true
 	})
+	r.forget()
 }
 
 // Each calls f for each host, ordered by key.
@@ -132,8 +175,8 @@ func (r *Registry) Each(f func(Key, *Host)) {
 	}
 }
 
-// Woken is ready when hosts may have asked for a probe, or the settings may have
-// changed. It is for one prober, which then takes the hosts with Wanted.
+// Woken is ready when hosts may have asked for a probe, or settings may have
+// changed (see Changes). It is for one prober, which then takes the hosts with Wanted.
 func (r *Registry) Woken() <-chan struct{} { return r.wake }
 
 // Wanted appends to hosts those that asked for a probe since the last call, in

@@ -25,7 +25,7 @@ func (p *Prober) fly(parent context.Context, t *target, timeout time.Duration) {
 
 	sent := p.now()
 	code, err := agent.options(waiting, req)
-	if parent.Err() != nil {
+	if parent.Err() != nil || !t.Host.Settings().Probe {
 		return
 	}
 	now := p.now()

@@ -44,7 +44,7 @@ const DefaultMaxInFlight = 1024
 
 // Options of a Prober.
 type Options struct {
-	Registry    *health.Registry // its settings, and the hosts that want a probe
+	Registry    *health.Registry // tells of hosts that want a probe and of new settings
 	Listeners   []Listener
 	Now         func() int64 // monotonic nanoseconds: the clock of Registry's callers
 	MaxInFlight int          // DefaultMaxInFlight if 0
@@ -120,9 +120,11 @@ func New(opts Options) (*Prober, error) {
 	return p, nil
 }
 
-// SetTargets replaces the hosts to probe. A target whose Key and Host were
-// there before keeps its place in the schedule; a new one is probed within a
-// second. It can be called at any time. Targets that cannot be probed are left
+// SetTargets replaces the hosts to probe. Each is probed as its own settings say,
+// and not while they say that it is not to be probed: such a host is a target
+// too, so that it can be switched on. A target whose Key and Host were there
+// before keeps its place in the schedule; a new one is probed within a second. It
+// can be called at any time. Targets that cannot be probed are left
 // out and named in the error.
 func (p *Prober) SetTargets(targets []Target) error {
 	var errs []error

@@ -21,25 +21,29 @@ const (
 	minGap = 100 * time.Millisecond
 )
 
-// entry is a target's place in the schedule. Only the scheduler touches it.
+// entry is a target's place in the schedule. Only the scheduler touches it. It is
+// in the queue, or has a probe in flight, or is not probed at all.
 type entry struct {
 	target
-	due     int64 // when the next probe leaves
-	started int64 // when the last one left; 0: none did
-	index   int   // in the queue; -1 while a probe is in flight
-	wanted  bool  // somebody asked for a probe while one was in flight
-	dropped bool  // no target any more
+	set     *catalog.Health // the host's settings that the schedule follows
+	due     int64           // when the next probe leaves
+	started int64           // when the last one left; 0: none did
+	index   int             // in the queue; -1 when it is not there
+	wanted  bool            // somebody asked for a probe while one was in flight
+	dropped bool            // no target any more
 
-	abort context.CancelFunc // ends the probe in flight, without a result
+	abort   context.CancelFunc // ends the probe in flight, without a result; nil: none is
+	aborted bool               // that was done
 }
 
 // scheduler decides when hosts are probed. It is one goroutine, and one more
 // for each probe in flight.
 type scheduler struct {
 	*Prober
-	set      *catalog.Health
-	queue    queue // all entries without a probe in flight, the earliest first
+	changes  uint64 // of settings, that were taken notice of
+	queue    queue  // the earliest first
 	entries  map[*health.Host]*entry
+	turn     int // of first probes: each takes the next place in the spread
 	inFlight int
 	landed   chan *entry // the entries whose probe is over
 	flights  sync.WaitGroup
@@ -49,7 +53,7 @@ type scheduler struct {
 func (p *Prober) schedule(ctx context.Context) {
 	s := &scheduler{
 		Prober:  p,
-		set:     p.registry.Settings(),
+		changes: p.registry.Changes(),
 		entries: make(map[*health.Host]*entry),
 		landed:  make(chan *entry, p.maxInFlight),
 	}
@@ -83,13 +87,18 @@ func (p *Prober) schedule(ctx context.Context) {
 // launch starts the probes that are due.
 func (s *scheduler) launch(ctx context.Context) {
 	now := s.now()
-	for s.set.Probe && len(s.queue) > 0 && s.queue[0].due <= now && s.inFlight < s.maxInFlight {
-		e := heap.Pop(&s.queue).(*entry)
-		e.index, e.started, e.wanted = -1, now, false
+	for len(s.queue) > 0 && s.queue[0].due <= now && s.inFlight < s.maxInFlight {
+		e := s.queue[0]
+		if set := e.Host.Settings(); set != e.set {
+			s.adopt(e, set) // notice of it is under way
+			continue
+		}
+		heap.Pop(&s.queue)
+		e.started, e.wanted = now, false
 		s.inFlight++
 		flying, abort := context.WithCancel(ctx)
 		e.abort = abort
-		t, timeout := e.target, s.set.Timeout
+		t, timeout := e.target, e.set.Timeout
 		s.flights.Go(func() {
 			defer abort()
 			s.fly(flying, &t, timeout)
@@ -100,21 +109,19 @@ func (s *scheduler) launch(ctx context.Context) {
 
 // land puts an entry back whose probe is over.
 func (s *scheduler) land(e *entry) {
+	aborted := e.aborted
+	e.abort, e.aborted = nil, false
 	s.inFlight--
-	if e.dropped {
+	switch {
+	case e.dropped || !e.set.Probe:
 		return
+	case aborted:
+		e.due = s.soon(e)
+	case e.wanted && e.inDoubt():
+		e.due = max(e.started+int64(e.minGap()), s.now())
+	default:
+		e.due = max(e.next(), s.now())
 	}
-	now := s.now()
-	status := e.Host.Status()
-	gap := s.set.Interval
-	if status.InDoubt() {
-		gap = s.set.FastInterval
-	}
-	gap = jittered(gap)
-	if e.wanted && status.InDoubt() {
-		gap = s.minGap()
-	}
-	e.due = max(e.started+int64(gap), now)
 	heap.Push(&s.queue, e)
 }
 
@@ -125,28 +132,62 @@ func (s *scheduler) hasten(h *health.Host) {
 		return
 	}
 	if e.index < 0 {
-		e.wanted = true
+		e.wanted = true // of no consequence when it is not probed
 		return
 	}
 	soon := s.now()
 	if e.started != 0 {
-		soon = max(soon, e.started+int64(s.minGap()))
+		soon = max(soon, e.started+int64(e.minGap()))
 	}
-	if soon < e.due {
-		e.due = soon
-		heap.Fix(&s.queue, e.index)
+	s.bringForward(e, soon)
+}
+
+// configure takes notice of new settings.
+func (s *scheduler) configure() {
+	changes := s.registry.Changes()
+	if changes == s.changes {
+		return
+	}
+	s.changes = changes
+	for h, e := range s.entries {
+		if set := h.Settings(); set != e.set {
+			s.adopt(e, set)
+		}
 	}
 }
 
-// configure takes notice of new settings: all hosts are probed soon.
-func (s *scheduler) configure() {
-	set := s.registry.Settings()
-	if set == s.set {
-		return
+// adopt puts new settings of a host in force: they decide whether it is probed
+// from now on, and when next, unless that was to be sooner.
+func (s *scheduler) adopt(e *entry, set *catalog.Health) {
+	was := e.set
+	e.set = set
+	switch {
+	case e.abort != nil:
+		// What the probe says would be worth nothing, or come too late.
+		if !set.Probe || set.Timeout < was.Timeout {
+			e.callOff()
+		}
+	case !set.Probe:
+		if e.index >= 0 {
+			heap.Remove(&s.queue, e.index)
+		}
+	case e.index < 0:
+		e.due = s.soon(e)
+		heap.Push(&s.queue, e)
+	case e.started != 0:
+		next := e.next()
+		if next <= s.now() {
+			next = s.soon(e) // perhaps one of many
+		}
+		s.bringForward(e, next)
 	}
-	s.set = set
-	s.stagger(s.queue)
-	heap.Init(&s.queue)
+}
+
+func (s *scheduler) bringForward(e *entry, due int64) {
+	if due < e.due {
+		e.due = due
+		heap.Fix(&s.queue, e.index)
+	}
 }
 
 // replace takes over new targets.
@@ -164,47 +205,75 @@ func (s *scheduler) replace() {
 		}
 		e := before[t.Host]
 		if e == nil {
-			e = &entry{}
+			e = &entry{set: t.Host.Settings(), index: -1}
 			fresh = append(fresh, e)
 		}
 		e.target = t
 		s.entries[t.Host] = e
 	}
-	s.stagger(fresh)
 	for _, e := range fresh {
-		heap.Push(&s.queue, e)
+		if e.set.Probe {
+			e.due = s.soon(e)
+			heap.Push(&s.queue, e)
+		}
 	}
 	for h, e := range before {
 		if s.entries[h] != nil {
 			continue
 		}
 		e.dropped = true
-		if e.index >= 0 {
+		switch {
+		case e.index >= 0:
 			heap.Remove(&s.queue, e.index)
-		} else {
-			e.abort()
+		case e.abort != nil:
+			e.callOff()
 		}
 	}
 }
 
-// stagger makes entries due soon, one after the other.
-func (s *scheduler) stagger(entries []*entry) {
-	now := s.now()
-	over := min(s.set.Interval, spread)
-	for i, e := range entries {
-		e.due = now + int64(over)*int64(i)/int64(len(entries))
+// soon returns when to probe a host first, or first after a change. If that is
+// asked for many hosts, together or one by one, their probes leave one after the
+// other.
+func (s *scheduler) soon(e *entry) int64 {
+	n := len(s.entries)
+	over := int64(min(e.set.Interval, spread))
+	due := s.now() + over*int64(s.turn%n)/int64(n)
+	s.turn++
+	if e.started != 0 {
+		due = max(due, e.started+int64(e.minGap()))
 	}
+	return due
 }
 
 // untilNext is how long the scheduler may sleep.
 func (s *scheduler) untilNext() time.Duration {
-	if len(s.queue) == 0 || !s.set.Probe || s.inFlight >= s.maxInFlight {
+	if len(s.queue) == 0 || s.inFlight >= s.maxInFlight {
 		return time.Hour // something else wakes it
 	}
 	return time.Duration(max(s.queue[0].due-s.now(), 0))
 }
 
-func (s *scheduler) minGap() time.Duration { return min(minGap, s.set.FastInterval) }
+// next is when the probe after the last one is to leave.
+func (e *entry) next() int64 {
+	gap := e.set.Interval
+	if e.inDoubt() {
+		gap = e.set.FastInterval
+	}
+	return e.started + int64(jittered(gap))
+}
+
+func (e *entry) inDoubt() bool {
+	status := e.Host.Status()
+	return status.InDoubt()
+}
+
+func (e *entry) minGap() time.Duration { return min(minGap, e.set.FastInterval) }
+
+// callOff ends the probe in flight, without a result.
+func (e *entry) callOff() {
+	e.aborted = true
+	e.abort()
+}
 
 // jittered returns d, more or less, so that hosts which were in step do not stay
 // so.
@@ -234,5 +303,6 @@ func (q *queue) Pop() any {
 	e := (*q)[last]
 	(*q)[last] = nil
 	*q = (*q)[:last]
+	e.index = -1
 	return e
 }
