@@ -73,6 +73,26 @@ func TestWildcardAnswersFromTheAddressAsked(t *testing.T) {
 	}
 }
 
+// Each datagram of one received batch has its own address.
+func TestReceivedBatchToSeveralAddresses(t *testing.T) {
+	const count = 20
+	u := listenOn(t, 1, wildcard4)
+	conn, _ := peer(t, loopback4)
+	asked := []netip.Addr{loopback4, other4, netip.MustParseAddr("127.9.9.9")}
+	for i := range count {
+		write(t, conn, netip.AddrPortFrom(asked[i%3], u.Addrs()[0].Port()), strconv.Itoa(i)) // they wait for Serve
+	}
+	got := make(chan netip.Addr, count)
+	serve(t, u, locals(got))
+	for i := range count {
+		data, from := readFrom(t, conn)
+		require.Equal(t, strconv.Itoa(i), data)
+		require.Equal(t, asked[i%3], from)
+		require.Equal(t, asked[i%3], <-got)
+	}
+	require.EqualValues(t, 1, total(u).ReceiveBatches)
+}
+
 // A socket on one address has no need to be told, and is not asked about it.
 func TestBoundListenerHasNoLocal(t *testing.T) {
 	for _, c := range []struct{ listen, elsewhere netip.Addr }{
@@ -357,6 +377,37 @@ func TestLocalWithoutRoute(t *testing.T) {
 		st := total(u)
 		require.EqualValues(t, 3, st.SendErrors)
 		require.EqualValues(t, 6, st.LocalRefused)
+	}
+}
+
+// A firewall of ours that forbids the address is not gone round by another.
+func TestForbiddenLocalIsNotReplaced(t *testing.T) {
+	n := newNetwork(t)
+	n.nft(t, n.us, `
+		table inet test {
+			chain output {
+				type filter hook output priority 0;
+				ip saddr 10.79.0.1 drop
+				ip6 saddr fd79::1 drop
+			}
+		}`)
+	for _, c := range []struct{ listen, peer, forbidden, chosen string }{
+		{"0.0.0.0", "10.77.0.2", "10.79.0.1", "10.77.0.1"},
+		{"::", "fd77::2", "fd79::1", "fd77::1"},
+	} {
+		var v victims
+		h := handler{unreachable: v.add}
+		u := n.udp(t, c.listen, Config{}, h)
+		conn, dest := n.peer(t, n.them, c.peer)
+		var b Batch
+		b.SendFrom(0, netip.MustParseAddr(c.forbidden), dest, append(b.Buf(), "forbidden"...))
+		b.SendFrom(0, netip.MustParseAddr(c.chosen), dest, append(b.Buf(), "allowed"...))
+		u.Sender(0).Flush(Now(), &b, h)
+		data, from := readFrom(t, conn)
+		require.Equal(t, "allowed", data)
+		require.Equal(t, c.chosen, from.String())
+		require.Equal(t, []victim{{dest, SendError, "forbidden", true}}, v.all())
+		require.Zero(t, total(u).LocalRefused)
 	}
 }
 
