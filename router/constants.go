@@ -45,6 +45,11 @@ const (
 	// of it: less would give up hosts that are only far away.
 	leastShare = int64(500 * time.Millisecond)
 
+	// Requests that wait for a name, and how long one does at most.
+	parkRoom  = 1024
+	parkBytes = 4 << 20
+	parkTime  = second
+
 	maxNumber  = 32 // bytes of a called number that can be looked up
 	maxCallID  = 96 // bytes of a Call-ID that are kept for the log
 	recordRoom = 256

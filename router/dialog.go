@@ -153,10 +153,20 @@ func (r *Router) forwardDialog(s *scratch, rt *routeSet) {
 		r.refuseForward(s, status, dropDefective)
 		return
 	}
-	dest, ok := r.destination(s, rt, &hop)
+	dest, host, ok := r.destination(s, &hop)
 	if !ok {
 		r.refuseForward(s, 503, dropUnresolved)
 		return
+	}
+	if !dest.IsValid() {
+		var wait bool
+		if dest, wait = r.named(s, rt, host, portOr(hop.Port)); wait && r.park(s, host) {
+			return
+		}
+		if !dest.IsValid() {
+			r.refuseForward(s, 503, dropUnresolved)
+			return
+		}
 	}
 	out, ok := r.listenerFor(dest.Addr(), rt.listener)
 	if !ok || !r.allowed(s, dest) {
@@ -243,30 +253,21 @@ func (r *Router) nextHop(m *wire.Message, rt *routeSet) (hop wire.URI, strict, o
 	return hop, !loose, ok && hop.Host.Len() > 0
 }
 
-// destination is where a URI leads: maddr before host (RFC 3263 4). Names are
-// not resolved; but the host that answered the call is known from the token,
-// and it knows whom it meant by the name in its Contact.
-func (r *Router) destination(s *scratch, rt *routeSet, u *wire.URI) (netip.AddrPort, bool) {
+// destination is where a URI leads: maddr before host (RFC 3263 4). dest is not
+// valid when that is a name.
+func (r *Router) destination(s *scratch, u *wire.URI) (dest netip.AddrPort, host wire.Span, ok bool) {
 	m := &s.m
 	if t, ok := wire.Param(m.Data, u.Params, "transport"); ok && !bytes.EqualFold(m.Bytes(t), []byte("udp")) || u.Scheme != wire.SIP {
-		return netip.AddrPort{}, false
+		return dest, host, false
 	}
-	host := m.Bytes(u.Host)
+	host = u.Host
 	if maddr, ok := wire.Param(m.Data, u.Params, "maddr"); ok && maddr.Len() > 0 {
-		host = m.Bytes(maddr)
+		host = maddr
 	}
-	if addr, ok := parseAddr(host); ok {
-		return netip.AddrPortFrom(addr, portOr(u.Port)), true
+	if addr, ok := parseAddr(m.Bytes(host)); ok {
+		dest = netip.AddrPortFrom(addr, portOr(u.Port))
 	}
-	if rt.from != fromCaller {
-		return netip.AddrPort{}, false
-	}
-	for _, h := range s.plan.hosts {
-		if h.id == rt.token.host && h.connector.id == rt.token.connector {
-			return h.addr, true
-		}
-	}
-	return netip.AddrPort{}, false
+	return dest, host, true
 }
 
 // allowed reports whether in-dialog requests may go to dest: not to ourselves,

@@ -34,6 +34,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"tandem/health"
+	"tandem/router/names"
 	"tandem/router/transport"
 	"tandem/router/wire"
 )
@@ -63,6 +64,9 @@ type Options struct {
 	Probe       func(listener int, data []byte, source netip.AddrPort) bool
 	ProbeFailed func(dest netip.AddrPort, branch []byte) bool
 	Log         *slog.Logger
+	// Names knows the addresses of names in Contact and Route; nil: they lead
+	// nowhere. Its Resolved is to call the Router's.
+	Names *names.Names
 	// RecentCalls is how many calls that are over are kept to look at.
 	RecentCalls int
 	// Now is the time on the monotonic clock that all methods are called with,
@@ -102,7 +106,8 @@ type Router struct {
 	records        chan record
 	tally          *tally // of who has no scratch
 	ledger         ledger
-	recentCalls    int
+	names          *names.Names
+	parking        park
 	late           histogram // how much later than asked timers fire
 	untrustedSkips atomic.Uint64
 }
@@ -125,6 +130,7 @@ type scratch struct {
 	source   netip.AddrPort
 	local    netip.Addr // that it was sent to, of a wildcard listener's
 	trunk    *trunk     // whose source it is; nil when it is no trunk's
+	waited   bool       // it was parked once: it is not parked again
 	silent   bool       // what is no trunk's gets no answer
 
 	m      wire.Message // the message that came
@@ -164,7 +170,7 @@ func New(opts Options, p Policy) (*Router, error) {
 		untrustedWire: rate.NewLimiter(untrustedReplyRate, untrustedReplyRate),
 		untrustedLog:  rate.NewLimiter(1, 3),
 		records:       make(chan record, recordRoom),
-		recentCalls:   opts.RecentCalls,
+		names:         opts.Names,
 	}
 	r.tally = r.newTally()
 	if r.log == nil {

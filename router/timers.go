@@ -49,6 +49,12 @@ func (r *Router) Tick(now int64, out *transport.Batch, flush func(now int64, out
 			flush(now, out)
 		}
 	}
+	if r.names != nil {
+		next = min(next, r.unpark(s))
+		if out.Len() > 0 {
+			flush(now, out)
+		}
+	}
 	r.sleepUntil.Store(next)
 	return next
 }
