@@ -92,6 +92,8 @@ const (
 // The words of Untrusted in their order.
 var untrusted = []string{"reject", "drop"}
 
+func (u Untrusted) String() string { return untrusted[min(int(u), len(untrusted)-1)] }
+
 // How many ended calls are kept.
 const (
 	defaultRecentCalls = 10_000
