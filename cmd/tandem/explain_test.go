@@ -129,7 +129,9 @@ func TestExplainLiveNowhere(t *testing.T) {
 func TestExplainErrors(t *testing.T) {
 	file := write(t, explained)
 	missing := newFakeNode(t, func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) }).URL
-	unknown := newFakeNode(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, `there is no trunk "x"`, http.StatusBadRequest) }).URL
+	unknown := newFakeNode(t, func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, `there is no trunk "x"`, http.StatusBadRequest)
+	}).URL
 	closed := newFakeNode(t, nil)
 	closed.Close()
 	const oneOf = "explain needs one of --config FILE, to ask a file offline, and --admin URL, to ask a running node (http://127.0.0.1:8080)\n"
@@ -185,4 +187,13 @@ left out
 	require.NoError(t, json.Unmarshal([]byte(out), &ex))
 	require.Equal(t, "+1777*", ex.Entry)
 	require.NotEmpty(t, ex.Settings)
+}
+
+// A connector that is reached from a listener by its name.
+func TestExplainOfflineWithNamedListeners(t *testing.T) {
+	path := write(t, `listen: [{address: "udp://127.0.0.1:5060", name: edge}, {address: "udp://127.0.0.2:5060", name: inner}]
+connectors: [{name: east, hosts: ["sip:127.0.0.1:5081"], numbers: ["100"], listener: inner}]
+`)
+	_, errs, code := command(t, "explain", "--config", path, "100")
+	require.Equal(t, 0, code, errs)
 }
