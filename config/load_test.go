@@ -295,6 +295,7 @@ func FuzzParse(f *testing.F) {
 			for _, p := range cfg.Catalog.Check() {
 				require.True(t, p.Warning)
 			}
+			require.Empty(t, Diff(cfg, cfg))
 			return
 		}
 		lines := strings.Count(yamlBreaks.Replace(string(data)), "\n") + 1
