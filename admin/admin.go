@@ -27,6 +27,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"tandem/router"
+	"tandem/router/names"
 	"tandem/router/transport"
 )
 
@@ -41,8 +42,17 @@ type Options struct {
 	Now             func() int64     // the router's clock
 	StatePersistent bool             // a restart has the same secret
 	Version         string
-	Detection       time.Duration // longest time until a silent host is down
+	Detection       func() time.Duration // longest time until a silent host is down
+	Names           func() names.Stats
+	Reloads         func() Reloads
 	Log             *slog.Logger
+}
+
+// Reloads is how often the config was read again, and how the last time went.
+type Reloads struct {
+	Taken, Failed uint64
+	OK            bool      // the file that was read last is in force
+	Last          time.Time // when what is in force was read
 }
 
 // Server serves HTTP on up to two addresses.

@@ -19,6 +19,7 @@ import (
 	"tandem/config/catalog"
 	"tandem/health"
 	"tandem/router"
+	"tandem/router/names"
 	"tandem/router/transport"
 )
 
@@ -53,7 +54,9 @@ func options(t *testing.T) Options {
 		Now:             func() int64 { return 2 },
 		StatePersistent: true,
 		Version:         "v0.0.0",
-		Detection:       8700 * time.Millisecond,
+		Detection:       func() time.Duration { return 8700 * time.Millisecond },
+		Names:           func() names.Stats { return names.Stats{Hits: 3, Lookups: 2, Failures: 1} },
+		Reloads:         func() Reloads { return Reloads{Taken: 1, OK: true} },
 	}
 }
 
@@ -79,21 +82,21 @@ func TestMetricsAtTheFirstScrape(t *testing.T) {
 # HELP tandem_calls_live Calls in memory, those included that only wait for the last of their timers.
 # TYPE tandem_calls_live gauge
 tandem_calls_live 0
-# HELP tandem_calls_total Calls that ended, by how they did for the caller.
+# HELP tandem_calls_total Calls that ended, by how they did for the caller: answered, refused (by a connector), exhausted, cancelled, timeout. The route is the group, or the connector of a number without one.
 # TYPE tandem_calls_total counter
 tandem_calls_total{outcome="answered",route="support"} 0
 tandem_calls_total{outcome="cancelled",route="support"} 0
 tandem_calls_total{outcome="exhausted",route="support"} 0
 tandem_calls_total{outcome="refused",route="support"} 0
 tandem_calls_total{outcome="timeout",route="support"} 0
-# HELP tandem_health_detection_seconds Longest time until probes find a silent host down, by the settings; 0 without probes.
+# HELP tandem_health_detection_seconds Longest time until probes find a silent host down, by the global settings; 0 without probes.
 # TYPE tandem_health_detection_seconds gauge
 tandem_health_detection_seconds 8.7
 # HELP tandem_host_probe_rtt_seconds Round trip of the last OPTIONS that was answered; NaN before the first.
 # TYPE tandem_host_probe_rtt_seconds gauge
 tandem_host_probe_rtt_seconds{connector="east",host="sip:127.0.0.1:5081",region="region-east"} NaN
 tandem_host_probe_rtt_seconds{connector="west",host="sip:127.0.0.1:5082",region="region-west"} NaN
-# HELP tandem_host_state 1 for the state that a host is in, 0 for the others.
+# HELP tandem_host_state 1 for the state that a host is in (up, doubtful, full, down), 0 for the others.
 # TYPE tandem_host_state gauge
 tandem_host_state{connector="east",host="sip:127.0.0.1:5081",region="region-east",state="doubtful"} 0
 tandem_host_state{connector="east",host="sip:127.0.0.1:5081",region="region-east",state="down"} 0
@@ -103,7 +106,7 @@ tandem_host_state{connector="west",host="sip:127.0.0.1:5082",region="region-west
 tandem_host_state{connector="west",host="sip:127.0.0.1:5082",region="region-west",state="down"} 0
 tandem_host_state{connector="west",host="sip:127.0.0.1:5082",region="region-west",state="full"} 0
 tandem_host_state{connector="west",host="sip:127.0.0.1:5082",region="region-west",state="up"} 1
-# HELP tandem_state_persistent 1 when a restart has the same secret, so that dialogs survive it.
+# HELP tandem_state_persistent 1 when a restart has the same secret; 0: it would break the BYE of calls that are up.
 # TYPE tandem_state_persistent gauge
 tandem_state_persistent 1
 # HELP tandem_udp_datagrams_total Datagrams received and sent.
@@ -127,6 +130,12 @@ func TestMetricsShowAllCounts(t *testing.T) {
 	for name := range counts {
 		require.Contains(t, seen, name)
 	}
+	seen = make(map[string]bool)
+	opts.Router.Histograms(func(h router.Histogram) { seen[h.Name] = true })
+	require.Len(t, seen, len(histograms))
+	for name := range seen {
+		require.Contains(t, histograms, name)
+	}
 }
 
 func TestMetricsFollowAHost(t *testing.T) {
@@ -136,13 +145,13 @@ func TestMetricsFollowAHost(t *testing.T) {
 	host.Observe(1, health.Observation{Event: health.CallSilent})
 	registry := prometheus.NewRegistry()
 	require.NoError(t, register(registry, &opts))
-	text := scrape(t, registry)
+	text := scraped(t, registry)
 	require.Contains(t, text, `tandem_host_probe_rtt_seconds{connector="east",host="sip:127.0.0.1:5081",region="region-east"} 0.003`)
 	require.Contains(t, text, `tandem_host_state{connector="east",host="sip:127.0.0.1:5081",region="region-east",state="doubtful"} 1`)
 	require.Contains(t, text, `tandem_host_state{connector="east",host="sip:127.0.0.1:5081",region="region-east",state="up"} 0`)
 }
 
-func scrape(t *testing.T, registry *prometheus.Registry) string {
+func scraped(t *testing.T, registry *prometheus.Registry) string {
 	t.Helper()
 	opts := options(t)
 	opts.Metrics = "127.0.0.1:0"

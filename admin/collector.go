@@ -3,6 +3,7 @@ package admin
 import (
 	"math"
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -17,19 +18,16 @@ import (
 type collector struct {
 	opts      *Options
 	listeners []string
+	started   time.Time
 }
 
 func register(registry *prometheus.Registry, opts *Options) error {
-	c := &collector{opts: opts}
+	c := &collector{opts: opts, started: time.Now()}
 	for _, l := range opts.Listeners {
 		c.listeners = append(c.listeners, l.String())
 	}
-	start := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "tandem_start_time_seconds", Help: "When the node started, in seconds since 1970.",
-	})
-	start.SetToCurrentTime()
 	for _, one := range []prometheus.Collector{
-		c, start, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		c, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	} {
 		if err := registry.Register(one); err != nil {
 			return err
@@ -40,82 +38,150 @@ func register(registry *prometheus.Registry, opts *Options) error {
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range counts {
-		ch <- d.desc
+	for _, m := range all {
+		ch <- m.desc
 	}
-	for _, d := range []*prometheus.Desc{
-		callsLive, callsInSetup, draining, hostState, hostRTT, statePersistent, buildInfo, detection,
-		udpDatagrams, udpBytes, udpBatches, udpDrops, udpSendErrors, udpICMP,
-	} {
-		ch <- d
+}
+
+// scrape sends the samples of one scrape.
+type scrape chan<- prometheus.Metric
+
+func (s scrape) value(m *metric, v float64, labels ...string) {
+	kind := prometheus.GaugeValue
+	if m.kind == "counter" {
+		kind = prometheus.CounterValue
 	}
+	s <- prometheus.MustNewConstMetric(m.desc, kind, v, labels[:len(m.labels)]...)
+}
+
+func (s scrape) flag(m *metric, on bool) {
+	v := 0.0
+	if on {
+		v = 1
+	}
+	s.value(m, v)
 }
 
 // Collect implements prometheus.Collector.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
-	c.opts.Router.Counts(func(n router.Count) {
-		if d, ok := counts[n.Name]; ok {
-			ch <- prometheus.MustNewConstMetric(d.desc, prometheus.CounterValue, float64(n.Value), n.Labels[:d.labels]...)
+	s := scrape(ch)
+	o := c.opts
+	o.Router.Counts(func(n router.Count) {
+		if m, ok := counts[n.Name]; ok {
+			s.value(m, float64(n.Value), n.Labels[:]...)
 		}
 	})
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
-	}
-	gauge(callsLive, float64(c.opts.Router.Live()))
-	gauge(callsInSetup, float64(c.opts.Router.Setups()))
-	gauge(draining, number(c.opts.Router.Draining()))
-	gauge(statePersistent, number(c.opts.StatePersistent))
-	gauge(buildInfo, 1, c.opts.Version)
-	gauge(detection, c.opts.Detection.Seconds())
-	c.hosts(gauge)
-	for _, w := range c.opts.Transport() {
-		c.worker(ch, &w)
+	bounds := router.HistogramBounds()
+	o.Router.Histograms(func(h router.Histogram) {
+		m, ok := histograms[h.Name]
+		if !ok {
+			return
+		}
+		buckets := make(map[float64]uint64, len(bounds))
+		for i, b := range bounds {
+			buckets[b] = h.Upper[i]
+		}
+		s <- prometheus.MustNewConstHistogram(m.desc, h.Count, h.Sum, buckets, []string{h.Label}[:len(m.labels)]...)
+	})
+	c.usage(s)
+	s.flag(draining, o.Router.Draining())
+	s.flag(statePersist, o.StatePersistent)
+	s.value(buildInfo, 1, o.Version)
+	s.value(startTime, seconds(c.started))
+	s.value(detection, o.Detection().Seconds())
+	c.reloads(s)
+	c.names(s)
+	c.hosts(s)
+	for _, w := range o.Transport() {
+		c.worker(s, &w)
 	}
 }
+
+func (c *collector) usage(s scrape) {
+	u := c.opts.Router.Usage()
+	s.value(callsInSetup, float64(u.Setups))
+	s.value(callsLive, float64(u.Calls))
+	s.value(callsLargest, float64(u.Largest))
+	s.value(callsKept, float64(u.Kept))
+	s.value(timersArmed, float64(u.Timers))
+	s.value(memory, float64(u.CallBytes), "calls")
+	s.value(memory, float64(u.BufferBytes), "free_buffers")
+	s.value(memory, float64(u.KeptBytes), "recent_calls")
+}
+
+func (c *collector) reloads(s scrape) {
+	r := c.opts.Reloads()
+	s.value(reloads, float64(r.Taken), "taken")
+	s.value(reloads, float64(r.Failed), "failed")
+	s.flag(reloadOK, r.OK)
+	s.value(reloadTime, seconds(r.Last))
+}
+
+func (c *collector) names(s scrape) {
+	n := c.opts.Names()
+	s.value(namesAsked, float64(n.Hits), "hit")
+	s.value(namesAsked, float64(n.Misses), "miss")
+	s.value(namesAsked, float64(n.Full), "full")
+	s.value(namesAsked, float64(n.Refused), "refused")
+	s.value(namesSent, float64(n.Lookups-n.Failures), "found")
+	s.value(namesSent, float64(n.Failures), "failed")
+	s.value(namesKept, float64(n.Names))
+}
+
+func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 
 var states = []health.State{health.Up, health.Doubtful, health.Full, health.Down}
 
 // hosts shows each host in each state, so that a series never comes or goes.
-func (c *collector) hosts(gauge func(*prometheus.Desc, float64, ...string)) {
+func (c *collector) hosts(s scrape) {
 	now := c.opts.Now()
 	for _, h := range c.opts.Router.Hosts() {
 		status := h.Health.Status().At(now)
-		for _, s := range states {
-			gauge(hostState, number(status.State == s), h.Connector, h.Region, h.URI, s.String())
+		for _, state := range states {
+			v := 0.0
+			if status.State == state {
+				v = 1
+			}
+			s.value(hostState, v, h.Connector, h.Region, h.URI, state.String())
 		}
 		rtt := math.NaN() // no answer yet
 		if status.RTT > 0 {
 			rtt = status.RTT.Seconds()
 		}
-		gauge(hostRTT, rtt, h.Connector, h.Region, h.URI)
+		s.value(hostRTT, rtt, h.Connector, h.Region, h.URI)
 	}
 }
 
-func (c *collector) worker(ch chan<- prometheus.Metric, w *transport.WorkerStats) {
+func (c *collector) worker(s scrape, w *transport.WorkerStats) {
 	listener, worker := strconv.Itoa(w.Listener), strconv.Itoa(w.Worker)
 	if w.Listener < len(c.listeners) {
 		listener = c.listeners[w.Listener]
 	}
-	counter := func(d *prometheus.Desc, v uint64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), append(labels, listener, worker)...)
+	count := func(m *metric, v uint64, labels ...string) {
+		s.value(m, float64(v), append(labels, listener, worker)...)
 	}
-	counter(udpDatagrams, w.Received, "in")
-	counter(udpDatagrams, w.Sent, "out")
-	counter(udpBytes, w.BytesIn, "in")
-	counter(udpBytes, w.BytesOut, "out")
-	counter(udpBatches, w.ReceiveBatches, "in")
-	counter(udpBatches, w.SendBatches, "out")
-	counter(udpDrops, w.Truncated, "truncated")
-	counter(udpDrops, w.Empty, "empty")
-	counter(udpDrops, w.KernelDrops, "receive_buffer_full")
-	counter(udpDrops, w.SendDropped, "send_buffer_full")
-	counter(udpSendErrors, w.SendErrors)
-	counter(udpICMP, w.ICMP)
+	count(udpDatagrams, w.Received, "in")
+	count(udpDatagrams, w.Sent, "out")
+	count(udpBytes, w.BytesIn, "in")
+	count(udpBytes, w.BytesOut, "out")
+	s.sizes(w.ReceiveSizes, w.Received+w.Truncated+w.Empty, "in", listener, worker)
+	s.sizes(w.SendSizes, w.Sent, "out", listener, worker)
+	count(udpDrops, w.Truncated, "truncated")
+	count(udpDrops, w.Empty, "empty")
+	count(udpDrops, w.KernelDrops, "receive_buffer_full")
+	count(udpDrops, w.SendDropped, "send_buffer_full")
+	count(udpSendErrors, w.SendErrors)
+	count(udpICMP, w.ICMP)
+	count(udpRefused, w.LocalRefused)
 }
 
-func number(b bool) float64 {
-	if b {
-		return 1
+// sizes shows a distribution of batch sizes, whose bounds are powers of two.
+func (s scrape) sizes(sizes transport.Sizes, datagrams uint64, labels ...string) {
+	buckets := make(map[float64]uint64, len(sizes))
+	var n uint64
+	for i, count := range sizes {
+		n += count
+		buckets[float64(int(1)<<i)] = n
 	}
-	return 0
+	s <- prometheus.MustNewConstHistogram(udpBatch.desc, n, float64(datagrams), buckets, labels...)
 }

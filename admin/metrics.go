@@ -1,57 +1,150 @@
 package admin
 
 import (
+	"fmt"
+	"slices"
+	"strings"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"tandem/router"
 )
 
-// metric is a name in router.Counts as Prometheus has it.
+// metric is a family of series.
 type metric struct {
-	desc   *prometheus.Desc
-	labels int // of the two that a Count has
+	desc       *prometheus.Desc
+	name, kind string
+	help       string
+	labels     []string
 }
 
-func counted(name, help string, labels ...string) metric {
-	return metric{desc(name, help, labels...), len(labels)}
+// all are the metrics of a node, in the order of the documentation.
+var all []*metric
+
+func family(kind, name, help string, labels []string) *metric {
+	m := &metric{prometheus.NewDesc("tandem_"+name, help, labels, nil), "tandem_" + name, kind, help, labels}
+	all = append(all, m)
+	return m
 }
 
-func desc(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc("tandem_"+name, help, labels, nil)
+func counter(name, help string, labels ...string) *metric {
+	return family("counter", name, help, labels)
+}
+func gauge(name, help string, labels ...string) *metric { return family("gauge", name, help, labels) }
+func histogram(name, help string, labels ...string) *metric {
+	return family("histogram", name, help, labels)
 }
 
-// counts are the router's counters. Labels are bounded by the config: never a
-// number, a Call-ID or a source address.
-var counts = map[string]metric{
-	router.CountRequests:  counted("requests_received_total", "Requests received.", "method"),
-	router.CountResponses: counted("responses_received_total", "Responses received.", "class"),
-	router.CountReplies:   counted("replies_total", "Responses of the node's own.", "class"),
-	router.CountDrops:     counted("dropped_total", "Messages dropped without an answer.", "reason"),
-	router.CountCalls:     counted("calls_total", "Calls that ended, by how they did for the caller.", "route", "outcome"),
-	router.CountAttempts:  counted("attempts_total", "Attempts that ended, by how they did.", "connector", "outcome"),
-	router.CountFailovers: counted("failovers_total", "Attempts that were given up for the next candidate.", "reason"),
-	router.CountLate2xx:   counted("late_2xx_total", "2xx responses relayed after another final response."),
-	router.CountDialog:    counted("dialog_requests_total", "Requests forwarded within dialogs."),
-	router.CountStateless: counted("stateless_responses_total", "Responses forwarded without a call."),
-	router.CountICMP:      counted("undeliverable_total", "Datagrams reported as undeliverable."),
-}
-
+// Labels are bounded by the config: never a number, a Call-ID or a source
+// address.
 var (
-	callsLive    = desc("calls_live", "Calls in memory, those included that only wait for the last of their timers.")
-	callsInSetup = desc("calls_in_setup", "Calls without a final response.")
-	draining     = desc("draining", "1 while new calls are refused because the node is to stop.")
+	calls      = counter("calls_total", "Calls that ended, by how they did for the caller: answered, refused (by a connector), exhausted, cancelled, timeout. The route is the group, or the connector of a number without one.", "route", "outcome")
+	trunkCalls = counter("trunk_calls_total", "The same by the trunk that they came from.", "trunk", "outcome")
+	rejectedBy = counter("rejected_total", "Requests outside of dialogs that were not let in: no_route, untrusted, max_cps, draining, full, loop, …", "reason")
+	overRate   = counter("trunk_over_rate_total", "Requests refused because the trunk was over its max_cps.", "trunk")
+	attempts   = counter("attempts_total", "Attempts that ended: answered, refused, failed (one of failover.codes), silent, no_progress, no_answer, icmp, send_error, cancelled, timeout.", "connector", "outcome")
+	failovers  = counter("failovers_total", "Attempts that were given up for the next candidate: silent, no_progress, no_answer, icmp, send_error, code.", "reason")
 
-	hostState = desc("host_state", "1 for the state that a host is in, 0 for the others.", "connector", "region", "host", "state")
-	hostRTT   = desc("host_probe_rtt_seconds", "Round trip of the last OPTIONS that was answered; NaN before the first.", "connector", "region", "host")
-	detection = desc("health_detection_seconds", "Longest time until probes find a silent host down, by the settings; 0 without probes.")
+	routeProgress = histogram("setup_progress_seconds", "From an INVITE to the first ringing or answer that its caller heard of.", "route")
+	routeAnswer   = histogram("setup_answer_seconds", "From an INVITE to its answer.", "route")
+	routeFailover = histogram("failover_delay_seconds", "What failed attempts cost callers that got through: from an INVITE to the start of the attempt that brought progress.", "route")
+	trunkProgress = histogram("trunk_setup_progress_seconds", "As setup_progress, by trunk.", "trunk")
+	trunkAnswer   = histogram("trunk_setup_answer_seconds", "As setup_answer, by trunk.", "trunk")
+	trunkFailover = histogram("trunk_failover_delay_seconds", "As failover_delay, by trunk.", "trunk")
 
-	statePersistent = desc("state_persistent", "1 when a restart has the same secret, so that dialogs survive it.")
-	buildInfo       = desc("build_info", "1, with the version that runs.", "version")
+	callsInSetup = gauge("calls_in_setup", "Calls without a final response.")
+	callsLive    = gauge("calls_live", "Calls in memory, those included that only wait for the last of their timers.")
+	callsLargest = gauge("calls_in_fullest_stripe", "Calls in the fullest of the parts that they are kept in: far above calls_live / 64, they are spread badly.")
+	callsKept    = gauge("recent_calls", "Calls that can be looked at with tandem calls.")
+	timersArmed  = gauge("timers_armed", "Calls that wait for a deadline.")
+	timersLate   = histogram("timer_lateness_seconds", "How much later than asked timers fire: up to 10 ms is their grain, more is a machine without time.")
+	memory       = gauge("memory_bytes", "Memory kept for calls, message buffers that wait to be used again, and recent calls.", "kind")
 
-	udpDatagrams  = desc("udp_datagrams_total", "Datagrams received and sent.", "direction", "listener", "worker")
-	udpBytes      = desc("udp_bytes_total", "Bytes of datagrams received and sent, without headers of IP and UDP.", "direction", "listener", "worker")
-	udpBatches    = desc("udp_batches_total", "System calls that received or sent at least one datagram.", "direction", "listener", "worker")
-	udpDrops      = desc("udp_dropped_total", "Datagrams dropped before or after SIP was looked at.", "reason", "listener", "worker")
-	udpSendErrors = desc("udp_send_errors_total", "Datagrams that could not be sent.", "listener", "worker")
-	udpICMP       = desc("udp_icmp_total", "ICMP errors received.", "listener", "worker")
+	requests   = counter("requests_received_total", "Requests received.", "method")
+	responses  = counter("responses_received_total", "Responses received.", "class")
+	replies    = counter("replies_total", "Responses of the node's own.", "class")
+	drops      = counter("dropped_total", "Messages dropped without an answer: not_sip, untrusted, forged, retransmission, …", "reason")
+	dialog     = counter("dialog_requests_total", "Requests forwarded within dialogs.")
+	stateless  = counter("stateless_responses_total", "Responses forwarded without a call: after a restart, or within dialogs.")
+	late2xx    = counter("late_2xx_total", "Answers relayed after the caller had been given another final response.")
+	undeliver  = counter("undeliverable_total", "Datagrams that ICMP or the kernel reported as undeliverable.")
+	parked     = counter("parked_total", "In-dialog requests that waited for a name to be resolved.")
+	namesAsked = counter("names_total", "Names looked up in Contact and Route, by what became of it: hit, miss, full, refused.", "result")
+	namesSent  = counter("name_lookups_total", "Questions to the resolver that ended: found, failed.", "result")
+	namesKept  = gauge("names", "Names in memory.")
+
+	hostState = gauge("host_state", "1 for the state that a host is in (up, doubtful, full, down), 0 for the others.", "connector", "region", "host", "state")
+	hostRTT   = gauge("host_probe_rtt_seconds", "Round trip of the last OPTIONS that was answered; NaN before the first.", "connector", "region", "host")
+	detection = gauge("health_detection_seconds", "Longest time until probes find a silent host down, by the global settings; 0 without probes.")
+
+	reloads      = counter("config_reloads_total", "Reloads of the config: taken, failed.", "result")
+	reloadOK     = gauge("config_last_reload_successful", "1 when the config that was read last is in force, 0 when it has mistakes and the one before is.")
+	reloadTime   = gauge("config_last_reload_timestamp_seconds", "When the config in force was read, in seconds since 1970.")
+	draining     = gauge("draining", "1 while new calls are refused because the node is to stop.")
+	statePersist = gauge("state_persistent", "1 when a restart has the same secret; 0: it would break the BYE of calls that are up.")
+	buildInfo    = gauge("build_info", "1, with the version that runs.", "version")
+	startTime    = gauge("start_time_seconds", "When the node started, in seconds since 1970.")
+
+	udpDatagrams  = counter("udp_datagrams_total", "Datagrams received and sent.", "direction", "listener", "worker")
+	udpBytes      = counter("udp_bytes_total", "Bytes of datagrams received and sent, without headers of IP and UDP.", "direction", "listener", "worker")
+	udpBatch      = histogram("udp_batch_datagrams", "Datagrams that one system call received or sent.", "direction", "listener", "worker")
+	udpDrops      = counter("udp_dropped_total", "Datagrams dropped before or after SIP was looked at; receive_buffer_full is the one to watch: the kernel dropped what nobody fetched in time.", "reason", "listener", "worker")
+	udpSendErrors = counter("udp_send_errors_total", "Datagrams that could not be sent.", "listener", "worker")
+	udpICMP       = counter("udp_icmp_total", "ICMP errors received.", "listener", "worker")
+	udpRefused    = counter("udp_local_refused_total", "Datagrams that could not leave from the address that was asked, and left from another.", "listener", "worker")
 )
+
+// counts are the router's counters by their names there.
+var counts = map[string]*metric{
+	router.CountRequests:  requests,
+	router.CountResponses: responses,
+	router.CountReplies:   replies,
+	router.CountDrops:     drops,
+	router.CountCalls:     calls,
+	router.CountAttempts:  attempts,
+	router.CountFailovers: failovers,
+	router.CountLate2xx:   late2xx,
+	router.CountDialog:    dialog,
+	router.CountStateless: stateless,
+	router.CountICMP:      undeliver,
+	router.CountRejected:  rejectedBy,
+	router.CountTrunk:     trunkCalls,
+	router.CountOverRate:  overRate,
+	router.CountParked:    parked,
+}
+
+// histograms are the router's histograms by their names there.
+var histograms = map[string]*metric{
+	router.RouteProgress: routeProgress,
+	router.RouteAnswer:   routeAnswer,
+	router.RouteFailover: routeFailover,
+	router.TrunkProgress: trunkProgress,
+	router.TrunkAnswer:   trunkAnswer,
+	router.TrunkFailover: trunkFailover,
+	router.TimerLate:     timersLate,
+}
+
+// Table is the documentation of all metrics as a Markdown table.
+func Table() string {
+	var b strings.Builder
+	b.WriteString("| metric | type | labels | |\n|---|---|---|---|\n")
+	for _, m := range all {
+		help := strings.TrimSuffix(m.help, ".")
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", m.name, m.kind, strings.Join(m.labels, ", "), help)
+	}
+	return b.String()
+}
+
+// Names lists the series names of all metrics as queries write them: those of a
+// histogram with their suffixes.
+func Names() (names []string) {
+	for _, m := range all {
+		if m.kind == "histogram" {
+			names = append(names, m.name+"_bucket", m.name+"_sum", m.name+"_count")
+			continue
+		}
+		names = append(names, m.name)
+	}
+	slices.Sort(names)
+	return names
+}

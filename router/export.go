@@ -1,8 +1,8 @@
 package router
 
 import (
+	"reflect"
 	"sync/atomic"
-	"unsafe"
 
 	"tandem/router/wire"
 )
@@ -147,12 +147,12 @@ func (r *Router) Usage() Usage {
 		u.Setups += st.setups
 		u.Largest = max(u.Largest, st.count)
 		u.Timers += st.wheel.count
-		u.CallBytes += st.made * int(unsafe.Sizeof(call{}))
+		u.CallBytes += st.made * int(reflect.TypeFor[call]().Size())
 		for class, free := range st.buffers {
 			u.BufferBytes += len(free) << (class + smallestBuffer)
 		}
 		u.Kept += len(st.ended.slots) + len(st.rejected.slots)
-		u.KeptBytes += (len(st.ended.slots) + len(st.rejected.slots)) * int(unsafe.Sizeof(past{}))
+		u.KeptBytes += (len(st.ended.slots) + len(st.rejected.slots)) * int(reflect.TypeFor[past]().Size())
 		st.mu.Unlock()
 	}
 	return u

@@ -26,6 +26,7 @@ var importRules = []struct {
 	{"health", "tandem", "health is observed and kept; who acts on it stands above", []string{"tandem/config/catalog", "tandem/health"}},
 	{"router/wire", "tandem", "bytes of SIP know no sockets and no policy", nil},
 	{"router/table", "tandem", "a lookup knows no groups, only ids", nil},
+	{"router/names", "tandem", "a name has addresses, whoever asks", nil},
 	{"router/transport", "tandem", "sockets know nothing of what they carry", nil},
 	{"router", "tandem/config", "the data plane takes a compiled policy, not a file", []string{"tandem/config/catalog"}},
 	{"router", "tandem/health/probe", "probes are an endpoint's business; they share the socket through a function", nil},
@@ -47,6 +48,8 @@ var importOwners = []struct {
 }{
 	{"gopkg.in/yaml.v3", "one file knows the format", []string{"config/yaml.go"}},
 	{"github.com/spf13/cobra", "only the command has a command line", []string{"cmd/tandem/"}},
+	{"github.com/fsnotify/fsnotify", "one file watches files", []string{"config/watch.go"}},
+	{"github.com/coreos/go-systemd", "one file speaks to systemd", []string{"cmd/tandem/notify.go"}},
 	{"golang.org/x/sys", "system calls of sockets and nothing else", []string{"router/transport/"}},
 	{"github.com/emiago/sipgo", "sipgo plays the endpoints (design D2): URIs of the config, probes, the demo's phones",
 		[]string{"config/uri.go", "health/probe/", "cmd/tandem/demo_"}},

@@ -17,6 +17,7 @@ import (
 	"tandem/health"
 	"tandem/health/probe"
 	"tandem/router"
+	"tandem/router/names"
 	"tandem/router/transport"
 )
 
@@ -34,13 +35,17 @@ const (
 // node is one proxy with all its parts. newNode opens what can fail, run runs
 // it.
 type node struct {
-	cfg    *config.Config
-	log    *slog.Logger
-	udp    *transport.UDP
-	router *router.Router
-	prober *probe.Prober // nil when nothing is probed
-	admin  *admin.Server
-	flips  *flips
+	cfg      *config.Config // what it was made with; reload has what is in force
+	log      *slog.Logger
+	udp      *transport.UDP
+	router   *router.Router
+	registry *health.Registry
+	prober   *probe.Prober
+	names    *names.Names
+	admin    *admin.Server
+	flips    *flips
+	reload   *reloader
+	notify   notifier
 }
 
 // newNode opens a node's sockets and puts its parts together. On an error
@@ -50,7 +55,7 @@ func newNode(cfg *config.Config, log *slog.Logger) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &node{cfg: cfg, log: log, flips: newFlips()}
+	n := &node{cfg: cfg, log: log, flips: newFlips(), notify: notifier{log}}
 	listen := make([]netip.AddrPort, len(cfg.Listen))
 	for i, l := range cfg.Listen {
 		listen[i] = l.Addr
@@ -91,37 +96,36 @@ func secretsOf(cfg *config.Config, log *slog.Logger) (secrets [][]byte, persiste
 // wire puts the parts on the open sockets.
 func (n *node) wire(secrets [][]byte, persistent bool) error {
 	now := transport.Now()
-	registry := health.NewRegistry(health.Options{Settings: n.cfg.Health, OnFlip: n.flips.offer})
+	n.registry = health.NewRegistry(health.Options{Settings: n.cfg.Health, OnFlip: n.flips.offer})
+	n.names = names.New(names.Options{Now: transport.Now, Resolved: func() { n.router.Resolved() }})
 	opts := router.Options{
 		Listeners:   n.listeners(),
 		Aliases:     n.cfg.Aliases,
 		Addresses:   machineAddrs(),
 		Secrets:     secrets,
 		RecordRoute: n.cfg.RecordRoute,
-		Health:      registry,
+		Health:      n.registry,
+		Names:       n.names,
+		RecentCalls: n.cfg.RecentCalls,
 		Log:         n.log,
 		Now:         now,
 		Epoch:       time.Now().UnixNano() - now,
 	}
-	if n.cfg.Health.Probe {
-		conns, err := n.newProber(registry, opts.Listeners)
-		if err != nil {
-			return err
-		}
-		opts.Probe = func(listener int, data []byte, source netip.AddrPort) bool {
-			return conns[listener].Deliver(data, source)
-		}
-		opts.ProbeFailed = n.prober.Unreachable
+	conns, err := n.newProber(opts.Listeners)
+	if err != nil {
+		return err
 	}
-	var err error
+	opts.Probe = func(listener int, data []byte, source netip.AddrPort) bool {
+		return conns[listener].Deliver(data, source)
+	}
+	opts.ProbeFailed = n.prober.Unreachable
 	if n.router, err = router.New(opts, policyOf(n.cfg)); err != nil {
 		return exitError{exitConfig, err}
 	}
-	if n.prober != nil {
-		if err := n.prober.SetTargets(targets(n.router.Hosts())); err != nil {
-			return err
-		}
+	if err := n.prober.SetTargets(targets(n.router.Hosts())); err != nil {
+		return err
 	}
+	n.reload = newReloader(n)
 	n.admin, err = admin.Listen(n.adminOptions(persistent))
 	return err
 }
@@ -135,7 +139,7 @@ func (n *node) listeners() []router.Listener {
 		if n.cfg.Listen[i].Addr.Port() == 0 {
 			advertise = bound.String()
 		}
-		listeners = append(listeners, router.Listener{Addr: bound, Advertise: advertise})
+		listeners = append(listeners, router.Listener{Name: n.cfg.Listen[i].Name, Addr: bound, Advertise: advertise})
 	}
 	return listeners
 }
@@ -154,7 +158,7 @@ func machineAddrs() []netip.Addr {
 }
 
 // newProber makes the prober and the connections that share the sockets.
-func (n *node) newProber(registry *health.Registry, listeners []router.Listener) ([]*probe.Conn, error) {
+func (n *node) newProber(listeners []router.Listener) ([]*probe.Conn, error) {
 	var conns []*probe.Conn
 	var from []probe.Listener
 	for i, l := range listeners {
@@ -165,7 +169,7 @@ func (n *node) newProber(registry *health.Registry, listeners []router.Listener)
 		from = append(from, probe.Listener{Conn: conn, Advertise: l.Advertise})
 	}
 	var err error
-	n.prober, err = probe.New(probe.Options{Registry: registry, Listeners: from, Now: transport.Now})
+	n.prober, err = probe.New(probe.Options{Registry: n.registry, Listeners: from, Now: transport.Now})
 	return conns, err
 }
 
@@ -191,7 +195,9 @@ func (n *node) adminOptions(persistent bool) admin.Options {
 		Now:             transport.Now,
 		StatePersistent: persistent,
 		Version:         version(),
-		Detection:       health.DetectionTime(&n.cfg.Health),
+		Detection:       func() time.Duration { return health.DetectionTime(n.registry.Settings()) },
+		Names:           n.names.Stats,
+		Reloads:         n.reload.stats,
 		Metrics:         n.cfg.Metrics,
 		Log:             n.log,
 	}
@@ -214,14 +220,14 @@ func (n *node) run(stop, kill context.Context) error {
 		})
 		return nil
 	})
-	if n.prober != nil {
-		parts.Go(func() error {
-			if err := n.prober.Run(ctx); ctx.Err() == nil {
-				return err
-			}
-			return nil
-		})
-	}
+	parts.Go(func() error {
+		if err := n.prober.Run(ctx); ctx.Err() == nil {
+			return err
+		}
+		return nil
+	})
+	parts.Go(func() error { n.names.Run(ctx); return nil })
+	parts.Go(func() error { n.reload.run(ctx); return nil })
 	parts.Go(func() error { return n.admin.Serve(ctx) })
 	parts.Go(func() error {
 		select {
@@ -244,6 +250,8 @@ func (n *node) run(stop, kill context.Context) error {
 
 	n.admin.SetReady(true)
 	n.announce()
+	n.notify.ready("taking calls")
+	parts.Go(func() error { n.notify.watchdog(ctx, n.alive); return nil })
 	err := parts.Wait()
 	endLog()
 	_ = logs.Wait()
@@ -254,6 +262,13 @@ func (n *node) run(stop, kill context.Context) error {
 	return err
 }
 
+// alive comes back when no part of the calls is stuck: it takes each lock that
+// calls take.
+func (n *node) alive() bool {
+	n.router.Usage()
+	return true
+}
+
 // errStopped ends the parts of a node that was told to stop.
 var errStopped = errors.New("stopped")
 
@@ -262,7 +277,8 @@ var errStopped = errors.New("stopped")
 func (n *node) drain(kill context.Context) {
 	n.router.Drain()
 	n.admin.SetReady(false)
-	limit, cancel := context.WithTimeout(kill, n.cfg.DrainTimeout)
+	n.notify.stopping("taking no new calls; those in set-up finish")
+	limit, cancel := context.WithTimeout(kill, n.reload.config().DrainTimeout)
 	defer cancel()
 	tick := time.NewTicker(drainPoll)
 	defer tick.Stop()

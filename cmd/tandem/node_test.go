@@ -301,13 +301,6 @@ func TestNodeTellsProbesFromCalls(t *testing.T) {
 	}
 }
 
-func TestNodeProbesNothingWhenTold(t *testing.T) {
-	cfg := settings(t, newSIPSocket(t).addr())
-	cfg.Health.Probe = false
-	r := start(t, cfg)
-	require.Nil(t, r.prober)
-}
-
 func TestNodeLeavesDisabledHostsAlone(t *testing.T) {
 	cfg := settings(t, newSIPSocket(t).addr())
 	cfg.Catalog.Connectors[0].Hosts[0].State = catalog.Disabled
@@ -361,14 +354,15 @@ func TestNodeWithACorruptSecretDoesNotStart(t *testing.T) {
 
 func TestSignals(t *testing.T) {
 	signals, done := make(chan os.Signal), make(chan struct{})
-	drain, end := make(chan string, 1), make(chan string, 1)
+	reload, drain, end := make(chan string, 3), make(chan string, 1), make(chan string, 1)
 	log := &logText{}
 	go func() {
 		defer close(end)
-		hear(signals, done, log.logger(), func() { drain <- "drain" }, func() { end <- "end" })
+		hear(signals, done, log.logger(), func(why string) { reload <- why }, func() { drain <- "drain" }, func() { end <- "end" })
 	}()
 	signals <- syscall.SIGHUP
 	signals <- syscall.SIGHUP
+	require.Equal(t, []string{"SIGHUP", "SIGHUP"}, []string{<-reload, <-reload})
 	require.Empty(t, drain, "SIGHUP does not end a node")
 	signals <- syscall.SIGTERM
 	require.Equal(t, "drain", <-drain)
@@ -378,7 +372,7 @@ func TestSignals(t *testing.T) {
 	require.Equal(t, "end", <-end)
 	close(done)
 	<-end
-	require.Contains(t, log.String(), "SIGHUP: this version does not reload")
+	require.Contains(t, log.String(), "second signal: ending at once")
 }
 
 func TestFlipsAreLoggedOnceEach(t *testing.T) {

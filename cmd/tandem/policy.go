@@ -8,13 +8,17 @@ import (
 // policyOf is what of a config the router can change while calls run.
 func policyOf(cfg *config.Config) router.Policy {
 	p := router.Policy{
-		Catalog:   &cfg.Catalog,
-		Failover:  cfg.Failover,
-		Untrusted: untrustedOf(cfg.Untrusted),
+		Catalog:     &cfg.Catalog,
+		Failover:    cfg.Failover,
+		FailoverSet: cfg.FailoverSet,
+		Health:      cfg.Health,
+		HealthSet:   cfg.HealthSet,
+		Untrusted:   untrustedOf(cfg.Untrusted),
 	}
 	for _, t := range cfg.Trunks {
 		p.Trunks = append(p.Trunks, router.Trunk{
 			Name: t.Name, Sources: t.Sources, Strip: t.Strip, Prepend: t.Prepend, Symmetric: t.Symmetric,
+			MaxCPS: t.MaxCPS, Burst: t.Burst, Refused: t.Refused, Untrusted: untrustedOf(t.Untrusted), Failover: t.Failover,
 		})
 	}
 	return p

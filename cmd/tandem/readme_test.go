@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"io"
 	"net/http"
 	"os"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"tandem/admin"
 	"tandem/config"
 	"tandem/config/catalog"
 )
@@ -42,12 +44,32 @@ func TestReadmeConfig(t *testing.T) {
 	none, err := config.Parse("file", []byte("{}"), env)
 	require.NoError(t, err)
 	written.Warnings, none.Warnings = nil, nil // their lines differ
+	require.Equal(t, catalog.EveryField, written.FailoverSet, "every key is there")
+	require.EqualValues(t, 1<<len(catalog.HealthFields)-1, written.HealthSet)
+	none.FailoverSet, none.HealthSet = written.FailoverSet, written.HealthSet
 	require.Equal(t, none, written)
 	require.Equal(t, catalog.DefaultHealth(), written.Health)
 }
 
-// Every metric is in the README, and no other.
+var updateReadme = flag.Bool("update", false, "write the README's generated parts anew")
+
+// The table of metrics in the README is made from the code.
 func TestReadmeMetrics(t *testing.T) {
+	const begin, end = "<!-- metrics: made by go test ./cmd/tandem -run TestReadmeMetrics -update -->\n", "<!-- /metrics -->"
+	text := readme(t)
+	before, rest, ok := strings.Cut(text, begin)
+	require.True(t, ok)
+	table, after, ok := strings.Cut(rest, end)
+	require.True(t, ok)
+	if *updateReadme {
+		require.NoError(t, os.WriteFile("../../README.md", []byte(before+begin+admin.Table()+end+after), 0o644))
+		return
+	}
+	require.Equal(t, admin.Table(), table, "go test ./cmd/tandem -run TestReadmeMetrics -update")
+}
+
+// What is scraped is what the table says, and no other name is in the README.
+func TestReadmeNamesMetricsThatExist(t *testing.T) {
 	r := start(t, settings(t, newSIPSocket(t).addr()))
 	res, err := http.Get("http://" + r.admin.AdminAddr() + "/metrics")
 	require.NoError(t, err)
@@ -57,13 +79,13 @@ func TestReadmeMetrics(t *testing.T) {
 	have := make(map[string]bool)
 	for _, m := range regexp.MustCompile(`(?m)^# TYPE (tandem_\S+)`).FindAllStringSubmatch(string(scraped), -1) {
 		have[m[1]] = true
+		require.Contains(t, admin.Table(), "`"+m[1]+"`")
 	}
-	require.Greater(t, len(have), 20)
-	text := readme(t)
-	for name := range have {
-		require.Contains(t, text, name)
+	require.Len(t, have, strings.Count(admin.Table(), "| `tandem_"), "each has a series from the start")
+	for _, name := range admin.Names() {
+		have[name] = true
 	}
-	for _, name := range regexp.MustCompile(`tandem_[a-z0-9_]+`).FindAllString(text, -1) {
+	for _, name := range regexp.MustCompile(`tandem_[a-z0-9_]+`).FindAllString(readme(t), -1) {
 		require.True(t, have[name], "%s is no metric", name)
 	}
 }

@@ -22,9 +22,9 @@ func newServe() *cobra.Command {
 		Long: `Run the proxy in the foreground. Logs are JSON lines on standard error.
 
 SIGTERM and SIGINT drain: new calls get 503, set-ups finish, at most for
-drain_timeout; a second signal ends at once. SIGHUP does nothing yet: a new
-config needs a restart. The exit code is 2 when the config is wrong, 1 when
-something else is.`,
+drain_timeout; a second signal ends at once. SIGHUP reloads the config: calls
+under way go on as they began, and a file with mistakes changes nothing. The
+exit code is 2 when the config is wrong, 1 when something else is.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return serve(cmd.Context(), path, cmd.ErrOrStderr())
@@ -60,7 +60,7 @@ func serve(ctx context.Context, path string, stderr io.Writer) error {
 	defer end()
 	done := make(chan struct{})
 	var ear sync.WaitGroup
-	ear.Go(func() { hear(signals, done, log, drain, end) })
+	ear.Go(func() { hear(signals, done, log, n.reload.ask, drain, end) })
 	err = n.run(stop, kill)
 	close(done)
 	ear.Wait()
@@ -69,7 +69,7 @@ func serve(ctx context.Context, path string, stderr io.Writer) error {
 
 // hear acts on signals until done is closed: the first one to stop drains, the
 // second ends.
-func hear(signals <-chan os.Signal, done <-chan struct{}, log *slog.Logger, drain, end context.CancelFunc) {
+func hear(signals <-chan os.Signal, done <-chan struct{}, log *slog.Logger, reload func(why string), drain, end context.CancelFunc) {
 	draining := false
 	for {
 		select {
@@ -78,7 +78,7 @@ func hear(signals <-chan os.Signal, done <-chan struct{}, log *slog.Logger, drai
 		case sig := <-signals:
 			switch {
 			case sig == syscall.SIGHUP:
-				log.Warn("SIGHUP: this version does not reload: restart it to take a new config")
+				reload("SIGHUP")
 			case draining:
 				log.Warn("second signal: ending at once", "signal", sig.String())
 				end()

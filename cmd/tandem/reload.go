@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"tandem/admin"
+	"tandem/config"
+	"tandem/router/transport"
+)
+
+// mostChanges is how many changes of one reload the log lists.
+const mostChanges = 50
+
+// reloader brings new contents of the config file into force while calls run. A
+// file that is wrong changes nothing.
+type reloader struct {
+	node *node
+	log  *slog.Logger
+	asks chan string // what asked for a reload
+
+	mu    sync.Mutex
+	cfg   *config.Config // in force
+	state admin.Reloads
+}
+
+func newReloader(n *node) *reloader {
+	return &reloader{
+		node: n, log: n.log, cfg: n.cfg,
+		asks:  make(chan string, 1),
+		state: admin.Reloads{OK: true, Last: time.Now()},
+	}
+}
+
+// config is what is in force. It must not be changed.
+func (r *reloader) config() *config.Config {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.cfg
+}
+
+func (r *reloader) stats() admin.Reloads {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state
+}
+
+// ask has the file read soon. Any number of asks until then are one.
+func (r *reloader) ask(why string) {
+	select {
+	case r.asks <- why:
+	default:
+	}
+}
+
+// run reloads when it is asked to, and when the file changes if the config
+// wants that, until ctx ends.
+func (r *reloader) run(ctx context.Context) {
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	if r.node.cfg.Reload.Watch {
+		watch.Go(func() {
+			if err := config.Watch(ctx, r.node.cfg.File, func() { r.ask("the file changed") }); err != nil && ctx.Err() == nil {
+				r.log.Error("the config file is not watched any more: send SIGHUP to reload it", "file", r.node.cfg.File, "error", err.Error())
+			}
+		})
+	}
+	for {
+		select {
+		case why := <-r.asks:
+			r.node.notify.reloading()
+			r.node.notify.ready(r.take(why))
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// take reads the file and brings it into force. It returns what came of it, in
+// one line.
+func (r *reloader) take(why string) string {
+	began := time.Now()
+	old := r.config()
+	cfg, err := config.Load(old.File)
+	if err != nil {
+		return r.fail(why, old.File, err)
+	}
+	next := untilRestart(old, cfg)
+	if err := r.node.apply(next); err != nil {
+		return r.fail(why, old.File, config.Errors{{File: old.File, Text: err.Error()}})
+	}
+	r.mu.Lock()
+	r.cfg = next
+	r.state.Taken++
+	r.state.OK, r.state.Last = true, time.Now()
+	r.mu.Unlock()
+
+	for _, w := range cfg.Warnings {
+		r.log.Warn("config: "+w.Text, "file", w.File, "line", w.Line, "field", w.Field)
+	}
+	var taken, waiting []string
+	for _, c := range config.Diff(old, cfg) {
+		if c.Restart {
+			waiting = append(waiting, c.Text)
+		} else {
+			taken = append(taken, c.Text)
+		}
+	}
+	args := []any{"file", old.File, "because", why, "ms", time.Since(began).Milliseconds(),
+		"changes", len(taken), "changed", taken[:min(len(taken), mostChanges)]}
+	if len(waiting) > 0 {
+		r.log.Warn("config reloaded, but some of it needs a restart", append(args, "needs_restart", waiting)...)
+		return "reloaded; some changes need a restart"
+	}
+	r.log.Info("config reloaded", args...)
+	return "taking calls; config reloaded"
+}
+
+// fail counts and tells of a file that could not be taken.
+func (r *reloader) fail(why, file string, err error) string {
+	r.mu.Lock()
+	r.state.Failed++
+	r.state.OK = false
+	r.mu.Unlock()
+	var mistakes []string
+	var list config.Errors
+	if errors.As(err, &list) {
+		for _, e := range list {
+			mistakes = append(mistakes, e.Error())
+		}
+	} else {
+		mistakes = []string{err.Error()}
+	}
+	r.log.Error("config not reloaded: the one before stays in force", "file", file, "because", why, "mistakes", mistakes)
+	return "taking calls; the changed config has mistakes and is not in force"
+}
+
+// untilRestart is what a node that runs old takes of new: all but what needs a
+// restart, which stays named as a change until there is one.
+func untilRestart(old, new *config.Config) *config.Config {
+	next := *new
+	next.Listen, next.Aliases, next.Admin, next.Metrics = old.Listen, old.Aliases, old.Admin, old.Metrics
+	next.StateDir, next.Secrets, next.RecordRoute = old.StateDir, old.Secrets, old.RecordRoute
+	next.Workers, next.RecentCalls, next.Reload = old.Workers, old.RecentCalls, old.Reload
+	return &next
+}
+
+// apply brings cfg into force, in one step for calls: those under way go on as
+// they began. An error changes nothing.
+func (n *node) apply(cfg *config.Config) error {
+	now := transport.Now()
+	if err := n.router.SetPolicy(now, policyOf(cfg)); err != nil {
+		return err
+	}
+	if err := n.prober.SetTargets(targets(n.router.Hosts())); err != nil {
+		return errors.Join(err, n.router.SetPolicy(now, policyOf(n.reload.config())))
+	}
+	n.registry.Configure(cfg.Health, now)
+	return nil
+}
