@@ -168,6 +168,9 @@ func (c *Catalog) HealthFor(connector int, global Health) Health {
 // Fit returns h with fast_interval and timeout lowered to the interval, as far
 // as they are longer: their defaults are where the interval is a short one.
 func (h Health) Fit() Health {
+	if h.Interval <= 0 {
+		return h // not settings of a file
+	}
 	h.FastInterval = min(h.FastInterval, h.Interval)
 	h.Timeout = min(h.Timeout, h.Interval)
 	return h

@@ -133,6 +133,18 @@ func TestHealthLevels(t *testing.T) {
 	require.Nil(t, c.Group("gone"))
 }
 
+// A short interval lowers the defaults that are longer, and nothing else.
+func TestHealthFit(t *testing.T) {
+	h := DefaultHealth()
+	require.Equal(t, h, h.Fit())
+	h.Interval = 500 * time.Millisecond
+	require.Equal(t, 500*time.Millisecond, h.Fit().FastInterval)
+	require.Equal(t, 500*time.Millisecond, h.Fit().Timeout)
+	require.Equal(t, Health{Timeout: time.Second}, Health{Timeout: time.Second}.Fit())
+	c := &Catalog{Connectors: []Connector{{Name: "east", Health: HealthPart{Set: FieldInterval, Values: h}}}}
+	require.Equal(t, h.Fit(), c.HealthFor(0, DefaultHealth()))
+}
+
 func TestDuration(t *testing.T) {
 	for text, want := range map[string]string{
 		"0s": "0s", "10ms": "10ms", "1.5s": "1.5s", "60s": "1m", "61s": "61s", "185s": "185s", "90m": "1h30m", "24h": "24h", "1h0m1s": "3601s",
