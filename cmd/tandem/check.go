@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -10,25 +11,27 @@ import (
 )
 
 func newCheck() *cobra.Command {
-	return &cobra.Command{
+	var other string
+	cmd := &cobra.Command{
 		Use:   "check FILE",
-		Short: "Say whether a config can be served",
+		Short: "Say whether a config can be served, and what it would change",
 		Long: `Say whether a config can be served: "ok" and exit code 0, or every mistake in it
 and 1. Warnings are printed too and change nothing about the code. Nothing is
-sent and no address is bound.`,
+sent and no address is bound.
+
+With --diff OTHER it also shows what would change if a node that runs OTHER took
+FILE: first what a reload (SIGHUP) takes, then what waits for a restart.
+
+  tandem check new.yaml --diff /etc/tandem/tandem.yaml`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return check(cmd.OutOrStdout(), args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error { return check(cmd.OutOrStdout(), args[0], other) },
 	}
+	cmd.Flags().StringVar(&other, "diff", "", "the config that runs now")
+	return cmd
 }
 
-func check(out io.Writer, path string) error {
-	cfg, err := config.Load(path)
-	if err == nil {
-		// What a router makes of it needs no socket, and may find more.
-		if _, routeErr := offline(cfg); routeErr != nil {
-			err = config.Error{File: path, Text: routeErr.Error()}
-		}
-	}
+func check(out io.Writer, path, other string) error {
+	cfg, err := checked(path)
 	if err != nil {
 		fmt.Fprintln(out, err)
 		return exitError{code: exitFailed}
@@ -36,6 +39,46 @@ func check(out io.Writer, path string) error {
 	for _, w := range cfg.Warnings {
 		fmt.Fprintln(out, "warning:", w.Error())
 	}
+	if other != "" {
+		running, err := config.Load(other)
+		if err != nil {
+			fmt.Fprintln(out, err)
+			return exitError{code: exitFailed}
+		}
+		diff(out, config.Diff(running, cfg))
+	}
 	fmt.Fprintln(out, "ok")
 	return nil
+}
+
+// checked loads a config and has a router compiled from it, which needs no
+// socket and may find more.
+func checked(path string) (*config.Config, error) {
+	cfg, err := config.Load(path)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := offline(cfg); err != nil {
+		return nil, config.Error{File: path, Text: err.Error()}
+	}
+	return cfg, nil
+}
+
+func diff(out io.Writer, changes []config.Change) {
+	list := func(title string, restart bool) {
+		for _, c := range changes {
+			if c.Restart == restart {
+				if title != "" {
+					fmt.Fprintln(out, title)
+					title = ""
+				}
+				fmt.Fprintln(out, "  "+strings.TrimPrefix(c.Text, "restart_needed: "))
+			}
+		}
+	}
+	list("a reload changes:", false)
+	list("a restart is needed for:", true)
+	if len(changes) == 0 {
+		fmt.Fprintln(out, "nothing changes")
+	}
 }
