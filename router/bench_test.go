@@ -30,8 +30,8 @@ type scene struct {
 	want int // datagrams that it sends
 }
 
-func newLoad(tb testing.TB, p Policy) *load {
-	return &load{rig: newRig(tb, p)}
+func newLoad(tb testing.TB, p Policy, change ...func(*Options)) *load {
+	return &load{rig: newRig(tb, p, change...)}
 }
 
 // receive adds a datagram to the script and returns what the router sends.
@@ -147,6 +147,18 @@ func measureWholeCall(tb testing.TB) {
 	l.measure(tb, func() { l.play(); l.forget() })
 }
 
+// measureWholeCallKept is a whole call that is kept to be looked at, among as
+// many others as a node keeps that says nothing. All of this load's calls are
+// of one stripe, so that has the room of all.
+func measureWholeCallKept(tb testing.TB) {
+	l := newLoad(tb, twoRegions(), keeping(10_000*stripes))
+	l.dialog()
+	l.forget()
+	g := &l.r.stripeOf(l.key).ended
+	g.slots = make([]past, g.most) // as after some time
+	l.measure(tb, func() { l.play(); l.forget() })
+}
+
 func measureForwardDialog(tb testing.TB) {
 	l := newLoad(tb, twoRegions())
 	bye := l.dialog()
@@ -253,7 +265,8 @@ func measured() map[string]func(testing.TB) {
 	m := map[string]func(testing.TB){
 		"candidates": measureCandidates, "decide": measureDecide, "retransmission": measureRetransmission,
 		"timers": measureTimers, "forward dialog": measureForwardDialog, "whole call": measureWholeCall,
-		"IPv6 address": measureIPv6,
+		"whole call, kept": measureWholeCallKept,
+		"IPv6 address":     measureIPv6,
 	}
 	for dead := 1; dead <= 4; dead++ {
 		m[fmt.Sprintf("failover/503 from %d", dead)] = measureFailover(dead, false)
@@ -275,6 +288,7 @@ func BenchmarkRetransmission(b *testing.B) { measureRetransmission(b) }
 func BenchmarkTimers(b *testing.B)         { measureTimers(b) }
 func BenchmarkForwardDialog(b *testing.B)  { measureForwardDialog(b) }
 func BenchmarkWholeCall(b *testing.B)      { measureWholeCall(b) }
+func BenchmarkWholeCallKept(b *testing.B)  { measureWholeCallKept(b) }
 
 func BenchmarkFailover(b *testing.B) {
 	for dead := 1; dead <= 4; dead++ {
