@@ -4,7 +4,7 @@ FUZZTIME ?= 30s
 SYSTEM   := ./cmd/tandem
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help demo test tools peer lint unit system soak fuzz bench bench-kamailio build
+.PHONY: help demo test tools peer lint unit system soak fuzz bench bench-kamailio build image
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -14,6 +14,13 @@ demo: ## proxy, two connectors and a caller in one process; the first connector 
 
 build: ## the static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -o tandem ./cmd/tandem
+
+# The OCI format has no health check: the others are asked for Docker's.
+image: ## the container image, by docker, podman or buildah
+	@if command -v docker >/dev/null; then set -x; docker build -t tandem .; \
+	elif command -v podman >/dev/null; then set -x; podman build --format docker -t tandem .; \
+	elif command -v buildah >/dev/null; then set -x; buildah build --format docker -t tandem .; \
+	else echo "docker, podman or buildah is needed." >&2; exit 1; fi
 
 test: tools lint unit system ## everything that has to pass: format, vet, staticcheck, tests with the race detector, SIPp
 
