@@ -130,6 +130,7 @@ type node struct {
 	addr   netip.AddrPort // where it takes calls
 	admin  string         // host:port
 	config string         // path
+	state  string         // its directory
 	cmd    *exec.Cmd
 	logs   *buffer
 	exited chan struct{}
@@ -165,15 +166,35 @@ func (l *lab) serveAt(listen, config string) *node {
 	l.t.Helper()
 	addr, err := netip.ParseAddrPort(listen)
 	require.NoError(l.t, err)
+	return l.serveFile(addr, l.admin(8080), configHead+config)
+}
+
+// serveFile writes a whole config and starts a node with it. LISTEN, ADMIN and
+// STATE in it are what is given and a new directory.
+func (l *lab) serveFile(listen netip.AddrPort, admin, config string) *node {
+	l.t.Helper()
 	dir := l.t.TempDir()
-	state := filepath.Join(dir, "state")
-	require.NoError(l.t, os.Mkdir(state, 0o700))
-	path := filepath.Join(dir, "tandem.yaml")
-	text := strings.NewReplacer("LISTEN", listen, "STATE", state, "ADMIN", l.admin(8080)).Replace(l.place(configHead + config))
-	require.NoError(l.t, os.WriteFile(path, []byte(text), 0o600))
-	n := &node{lab: l, t: l.t, addr: addr, admin: l.admin(8080), config: path}
+	n := &node{lab: l, t: l.t, addr: listen, admin: admin, config: filepath.Join(dir, "tandem.yaml")}
+	n.state = filepath.Join(dir, "state")
+	require.NoError(l.t, os.Mkdir(n.state, 0o700))
+	require.NoError(l.t, os.WriteFile(n.config, []byte(n.fill(config)), 0o600))
 	n.start()
 	return n
+}
+
+// fill completes a whole config with what is the node's own.
+func (n *node) fill(config string) string {
+	own := strings.NewReplacer("LISTEN", n.addr.String(), "STATE", n.state, "ADMIN", n.admin)
+	return own.Replace(n.lab.place(config))
+}
+
+// rewrite puts another config (configHead and what is given) in place of the
+// node's, as an editor does: a new file, renamed over the old one.
+func (n *node) rewrite(config string) {
+	n.t.Helper()
+	next := n.config + ".next"
+	require.NoError(n.t, os.WriteFile(next, []byte(n.fill(configHead+config)), 0o600))
+	require.NoError(n.t, os.Rename(next, n.config))
 }
 
 // start runs the node's config, at first or again, and waits until it is ready.

@@ -49,3 +49,9 @@ func TestSoak_NetnsICMPLatency(t *testing.T) {
 		measureICMP(t, 800, 500)
 	}
 }
+
+func TestSoak_ReloadUnderLoad(t *testing.T) {
+	for name, watch := range map[string]bool{"SIGHUP": false, "watched": true} {
+		t.Run(name, func(t *testing.T) { reloads(t, 500, 1500, watch) })
+	}
+}
