@@ -55,3 +55,5 @@ func TestSoak_ReloadUnderLoad(t *testing.T) {
 		t.Run(name, func(t *testing.T) { reloads(t, 500, 1500, watch) })
 	}
 }
+
+func TestSoak_DrainUnderLoad(t *testing.T) { drains(t, 500, 2500) }
