@@ -59,8 +59,7 @@ var (
 		"", "untrusted", "defective", "scheme", "max_forwards", "loop", "max_breadth", "proxy_require",
 		"no_dialog", "foreign_route", "register", "draining", "full", "no_route", "max_cps",
 	}
-	rejectionTexts = [rejections]string{
-		rejectUntrusted:    "the source is no trunk's",
+	rejectionTexts = [rejections]string{ // of what comes from trunks
 		rejectDefect:       "the request is not correct SIP",
 		rejectScheme:       "the request-URI is neither sip: nor tel:",
 		rejectMaxForwards:  "its Max-Forwards is spent: it may be in a loop",
@@ -69,7 +68,6 @@ var (
 		rejectProxyRequire: "it requires an extension of proxies",
 		rejectNoDialog:     "it belongs to a call that did not pass here",
 		rejectForeignRoute: "it has a Route to another proxy",
-		rejectRegister:     "there is no registrar here",
 		rejectDraining:     "this node is about to stop and takes no new calls",
 		rejectFull:         "this node has as many calls in memory as it may",
 		rejectNoRoute:      "no group and no connector has this number",
@@ -130,6 +128,20 @@ func (r *Router) accept(s *scratch, f facts) admission {
 	f.drop = s.silent
 	f.draining = r.draining.Load()
 	return accept(&s.m, f)
+}
+
+// rejectDefective answers a request that is not correct SIP, as far as its
+// source may know.
+func (r *Router) rejectDefective(s *scratch) {
+	a := r.accept(s, facts{})
+	r.reject(s, 0, a)
+	if s.trunk != nil && s.m.Method == wire.INVITE {
+		st := r.stripeOf(s.callKey(&r.keys[0], &s.m))
+		s.number = s.number[:0]
+		st.mu.Lock()
+		r.keepRejected(s, st, a, nil)
+		st.mu.Unlock()
+	}
 }
 
 // reject carries an admission out that does not forward.

@@ -17,6 +17,10 @@ func (r *Router) attempt(s *scratch, st *stripe, c *call, e *entry, share int64,
 	a.resendAt = s.now + t1 // Timer A, Timer E
 	a.waitAt = s.now + min(int64(a.failover.FirstResponse), share)
 	a.progressBy = s.now + min(int64(a.failover.Progress), share)
+	a.evidence = min(int64(e.failover[0].FirstResponse), 2*t1)
+	if !c.invite() {
+		a.waitAt = min(a.waitAt, c.started+timerB) // RFC 4320: 64·T1 in all
+	}
 	r.sendRequest(s, c, a, m)
 }
 
@@ -81,6 +85,10 @@ func (r *Router) note(s *scratch, c *call, a *attempt, e event, v verdict) (why 
 	switch e.kind {
 	case silence:
 		how, why, seen = attemptSilent, failedSilent, health.CallSilent
+		if s.now-a.started < a.evidence {
+			seen = 0
+			a.host.health.Wake() // too soon to say; a probe will
+		}
 		if a.phase != trying { // a non-INVITE that had its 100
 			how, why, seen = attemptNoProgress, failedProgress, 0
 		}
@@ -103,6 +111,9 @@ func (r *Router) note(s *scratch, c *call, a *attempt, e event, v verdict) (why 
 		}
 	case final:
 		how, why = attemptRefused, failedCode
+		if a.outcome == attemptPending || e.status < 300 {
+			a.status = e.status
+		}
 		switch {
 		case e.status < 300:
 			how = attemptAnswered
@@ -111,7 +122,6 @@ func (r *Router) note(s *scratch, c *call, a *attempt, e event, v verdict) (why 
 		case v.next:
 			how = attemptFailed
 		}
-		a.status = e.status
 	default:
 		return 0
 	}
@@ -131,12 +141,12 @@ func (r *Router) note(s *scratch, c *call, a *attempt, e event, v verdict) (why 
 func (r *Router) relay(s *scratch, st *stripe, c *call, a *attempt, resp *wire.Message) {
 	msg := r.appendRelayed(s.out.Buf(), s, resp)
 	s.out.SendFrom(c.listener, c.local, c.replyTo, msg)
+	if c.invite() && !c.refused {
+		c.progressed(a, s.now)
+	}
 	if resp.Status < 200 {
 		st.store(&c.answer, msg)
-		if c.invite() {
-			c.ringing = true
-			c.progressed(s.now)
-		}
+		c.ringing = c.ringing || c.invite()
 		return
 	}
 	if c.refused {

@@ -83,6 +83,10 @@ type attempt struct {
 	waitAt   int64 // the end of its phase
 	// When it is given up with nothing but 100, and when although it rings.
 	progressBy, ringUntil int64
+	// So long without a response means something is wrong with the host: one
+	// retransmission has had its time, or what its own settings say, if that is
+	// less. What a trunk or a budget cuts short does not make others avoid it.
+	evidence int64
 	// When its first response and its first 101-199 came; 0 before.
 	heard, rang int64
 	cancelAt    int64 // our CANCEL again

@@ -139,11 +139,22 @@ func choose(cs []candidate, tried []*host, most int, silent bool) *candidate {
 // attempts reach.
 func contenders(cs []candidate, tried []*host, most int) (n int) {
 	for i := range cs {
-		if cs[i].state != health.Down && !wasTried(cs[i].entry.host, tried) {
+		if cs[i].state != health.Down && !wasTried(cs[i].entry.host, tried) && !doubled(cs, i) {
 			n++
 		}
 	}
 	return min(n, most-len(tried))
+}
+
+// doubled reports whether the host of cs[i] is an earlier candidate too: the
+// same address in two connectors.
+func doubled(cs []candidate, i int) bool {
+	for j := range i {
+		if cs[j].entry.host.addr == cs[i].entry.host.addr {
+			return true
+		}
+	}
+	return false
 }
 
 // claims reports whether cs[i] is the first of its connector that is left and

@@ -5,6 +5,7 @@ import "time"
 const (
 	milli  = int64(time.Millisecond)
 	second = int64(time.Second)
+	day    = 24 * int64(time.Hour)
 )
 
 // Constants of the specification: RFC 3261 17.1.1.1 and table 4.
@@ -53,4 +54,11 @@ const (
 	maxNumber  = 32 // bytes of a called number that can be looked up
 	maxCallID  = 96 // bytes of a Call-ID that are kept for the log
 	recordRoom = 256
+
+	alivePoll = 10 * time.Millisecond
+
+	// How long counters are kept whose name no policy has any more.
+	ledgerKeep = int64(time.Hour)
+
+	recentPiece = 64 // recent calls that are copied at a time
 )

@@ -126,7 +126,7 @@ func (r *Router) restore(m *wire.Message, rt *routeSet) bool {
 
 // refuseDialog answers a request whose token is not good.
 func (r *Router) refuseDialog(s *scratch, status int) {
-	if s.m.Method == wire.ACK || !r.untrustedWire.AllowN(r.wall(s.now), 1) {
+	if s.m.Method == wire.ACK || s.trunk == nil && s.silent || !r.untrustedWire.AllowN(r.wall(s.now), 1) {
 		s.tally.drop(dropForged)
 		return
 	}
@@ -136,7 +136,10 @@ func (r *Router) refuseDialog(s *scratch, status int) {
 // forwardDialog sends an in-dialog request to its next hop.
 func (r *Router) forwardDialog(s *scratch, rt *routeSet) {
 	m := &s.m
-	if !r.dialogRate.allow(rt.token.mac, s.now) {
+	if r.parkBehind(s, rt.token.mac) {
+		return
+	}
+	if !s.waited && !r.dialogRate.allow(rt.token.mac, s.now) {
 		r.refuseForward(s, 503, dropRate)
 		return
 	}
@@ -160,7 +163,7 @@ func (r *Router) forwardDialog(s *scratch, rt *routeSet) {
 	}
 	if !dest.IsValid() {
 		var wait bool
-		if dest, wait = r.named(s, rt, host, portOr(hop.Port)); wait && r.park(s, host) {
+		if dest, wait = r.named(s, rt, host, portOr(hop.Port)); wait && r.park(s, rt.token.mac, host) {
 			return
 		}
 		if !dest.IsValid() {
@@ -278,7 +281,7 @@ func (r *Router) allowed(s *scratch, dest netip.AddrPort) bool {
 	if r.ownDest(dest) || a.IsUnspecified() || a.IsMulticast() {
 		return false
 	}
-	if !a.IsLoopback() && !a.IsLinkLocalUnicast() || s.plan.sources[a] || a.IsLoopback() && s.source.Addr().IsLoopback() {
+	if !a.IsLoopback() && !a.IsLinkLocalUnicast() || s.plan.known.addrs[a] || a.IsLoopback() && s.source.Addr().IsLoopback() {
 		return true
 	}
 	for i := range r.listeners {

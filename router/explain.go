@@ -16,6 +16,7 @@ type Explanation struct {
 	Kind      string    `json:"kind,omitempty"`      // exact, range or prefix
 	Group     string    `json:"group,omitempty"`     //
 	Connector string    `json:"connector,omitempty"` // whose own number it is, if it is one's
+	Refused   string    `json:"refused,omitempty"`   // why no call of this trunk is let in
 	Settings  []Setting `json:"settings,omitempty"`  // of the whole call
 	Steps     []Step    `json:"steps,omitempty"`
 }
@@ -57,6 +58,12 @@ func (r *Router) Explain(number, trunkName string, now int64) (Explanation, erro
 	}
 	looked := translate(wire.AppendNumber(nil, uri, u), x.trunk.Strip, x.trunk.Prepend)
 	ex := Explanation{Number: string(looked), Trunk: trunkName}
+	if x.trunk.Refused {
+		ex.Refused = "the trunk is untrusted: its calls are answered 403"
+		if x.trunk.Untrusted == Drop {
+			ex.Refused = "the trunk is untrusted: its calls are dropped"
+		}
+	}
 	match, ok := x.plan.numbers.Lookup(looked)
 	if !ok {
 		return ex, nil

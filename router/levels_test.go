@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tandem/config/catalog"
+	"tandem/health"
 )
 
 // first is a level's word on first_response and max_attempts: one value of an
@@ -270,11 +271,68 @@ func TestMaxRing(t *testing.T) {
 	p.Failover.MaxRing = time.Minute
 	g := newRig(t, p)
 	inv := g.call()
+	g.from(east1, respond(inv, 100))
+	require.Empty(t, g.pass(10*time.Second), "it does not ring yet")
 	for range 5 {
 		g.from(east1, respond(inv, 183))
 		require.Empty(t, summary(g.pass(11*time.Second)))
 	}
-	require.Equal(t, "east1 CANCEL", summary(g.pass(6 * time.Second))[0])
+	g.from(east1, respond(inv, 183))
+	require.Empty(t, g.pass(4900*time.Millisecond))
+	require.Equal(t, "east1 CANCEL", summary(g.pass(200 * time.Millisecond))[0])
+}
+
+// Nothing is given up that rings for what is in doubt itself.
+func TestNoAnswerAndNobodyBetter(t *testing.T) {
+	for _, seen := range []health.Observation{{Event: health.CallSilent}, {Event: health.CallFull, Code: 503, RetryAfter: time.Minute}} {
+		p := twoRegions()
+		p.Failover.NoAnswer = 20 * time.Second
+		g := newRig(t, p)
+		inv := g.call()
+		g.from(east1, respond(inv, 180))
+		g.r.Hosts()[1].Health.Observe(g.now+19*second, seen)
+		require.Empty(t, g.pass(60*time.Second))
+		require.Equal(t, []string{"caller 200 INVITE"}, toCaller(g.from(east1, respond(inv, 200))))
+	}
+}
+
+// What a trunk's budget cuts short says little about the host: other trunks'
+// calls are not sent elsewhere for it, a probe finds out.
+func TestSetupBudgetLeavesHealthAlone(t *testing.T) {
+	p := twoRegions()
+	p.Trunks[0].Failover = catalog.FailoverPart{Set: catalog.FieldSetupBudget, Values: catalog.Failover{SetupBudget: time.Second}}
+	g := newRig(t, p)
+	g.call()
+	require.Contains(t, summary(g.pass(600*time.Millisecond)), "west1 INVITE")
+	require.Equal(t, health.Up, g.state("east"))
+	require.Equal(t, 1, g.wanted(), "a probe")
+
+	p.Trunks[0].Failover = first(300*time.Millisecond, 0)
+	g = newRig(t, p)
+	g.call()
+	require.Contains(t, summary(g.pass(400*time.Millisecond)), "west1 INVITE")
+	require.Equal(t, health.Up, g.state("east"))
+
+	p.Trunks[0].Failover = catalog.FailoverPart{}
+	p.Catalog.Groups[0].Failover = first(300*time.Millisecond, 0) // its own operator says that this is silence
+	g = newRig(t, p)
+	g.call()
+	g.pass(400 * time.Millisecond)
+	require.Equal(t, health.Doubtful, g.state("east"))
+}
+
+// RFC 4320: a non-INVITE has 64·T1 in all, whatever its attempts are given.
+func TestRFC4320_NonInviteEndsInTime(t *testing.T) {
+	p := twoRegions()
+	for i := range p.Catalog.Connectors {
+		p.Catalog.Connectors[i].Failover = first(29*time.Second, 0)
+	}
+	g := newRig(t, p)
+	g.from(caller, request("MESSAGE", dialled))
+	require.NotContains(t, toCaller(g.pass(28900*time.Millisecond)), "caller 503 MESSAGE")
+	all := g.pass(3200 * time.Millisecond)
+	require.Contains(t, toCaller(all), "caller 503 MESSAGE")
+	require.NotContains(t, summary(all), "west1 MESSAGE")
 }
 
 func toCaller(all []sent) (lines []string) {

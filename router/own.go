@@ -62,7 +62,7 @@ func (r *Router) own(host []byte, port uint16) (int, bool) {
 		if p == l.port && sameHost(host, l.host) {
 			return i, true
 		}
-		if p == l.Addr.Port() && sameAddr(host, l.Addr.Addr()) {
+		if p == l.Addr.Port() && (sameAddr(host, l.Addr.Addr()) || l.Addr.Addr().IsUnspecified() && r.onWildcard(host, l)) {
 			return i, true
 		}
 	}
@@ -77,6 +77,13 @@ func (r *Router) own(host []byte, port uint16) (int, bool) {
 		}
 	}
 	return 0, false
+}
+
+// onWildcard reports whether host is an address of this machine that the
+// wildcard listener l is reached by.
+func (r *Router) onWildcard(host []byte, l *listener) bool {
+	a, ok := parseAddr(host)
+	return ok && a.Is4() == l.Addr.Addr().Is4() && (a.IsLoopback() || slices.Contains(r.machine, a))
 }
 
 func (r *Router) ownURI(m *wire.Message, u *wire.URI) (int, bool) {

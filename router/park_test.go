@@ -150,17 +150,69 @@ func TestNameWithSeveralAddresses(t *testing.T) {
 func TestParkingIsBounded(t *testing.T) {
 	g, res := withNames(t)
 	source, bye := res.to("BYE", "sip:x@pbx.example.com", true)
-	refused := 0
-	for i := range parkRoom + 30 {
-		g.now += 30 * milli // the rate of a token
-		g.r.parking.mu.Lock()
-		for j := range g.r.parking.waiting {
-			g.r.parking.waiting[j].until = never // none leaves meanwhile
+	for range 3 { // what has left makes room again
+		refused := 0
+		for i := range parkRoom + 30 {
+			*g.r.dialogRate = rateWords{}
+			refused += len(g.from(source, strings.Replace(bye, "CSeq: 2", fmt.Sprintf("CSeq: %d", i+2), 1)))
 		}
-		g.r.parking.mu.Unlock()
-		all := g.from(source, strings.Replace(bye, "CSeq: 2", fmt.Sprintf("CSeq: %d", i+2), 1))
-		refused += len(all)
+		require.Equal(t, 30, refused, "answered 503 at once")
+		require.Len(t, g.r.parking.waiting, parkRoom)
+		require.Len(t, g.pass(1100*time.Millisecond), parkRoom)
+		require.Empty(t, g.r.parking.waiting)
+		require.Zero(t, g.r.parking.bytes)
+		require.Zero(t, g.r.parking.count.Load())
 	}
-	require.Equal(t, 30, refused, "answered 503 at once")
-	require.Len(t, g.r.parking.waiting, parkRoom)
+	long := strings.Replace(bye, "Contact:", "X-Pad: "+strings.Repeat("x", 60_000)+"\r\nContact:", 1)
+	refused := 0
+	for range 100 {
+		*g.r.dialogRate = rateWords{}
+		refused += len(g.from(source, long))
+	}
+	require.Equal(t, 100-parkBytes/len(long), refused, "its memory is bounded")
+}
+
+// A BYE does not overtake the ACK that waits before it, not even when the name
+// is known by then.
+func TestParkingKeepsTheOrderOfADialog(t *testing.T) {
+	g, res := withNames(t)
+	res.answers["pbx.example.com"] = []netip.Addr{callee.Addr()}
+	source, ack := res.to("ACK", "sip:callee@pbx.example.com", false)
+	_, bye := res.to("BYE", "sip:callee@pbx.example.com", false)
+	_, info := res.to("INFO", "sip:callee@203.0.113.99", false)
+	require.Empty(t, g.from(source, ack))
+	close(res.held)
+	<-res.ended // known, but the timers have not looked yet
+	require.Empty(t, g.from(source, bye))
+	require.Empty(t, g.from(source, info), "an address needs no name, but keeps its place")
+	require.Equal(t, []string{"callee ACK", "callee BYE", "callee INFO"}, summary(g.pass(10*time.Millisecond)))
+	require.Equal(t, []string{"callee BYE"}, summary(g.from(source, bye)))
+	require.EqualValues(t, 1, g.counts(CountRequests)["ACK"], "counted once")
+}
+
+// What of other dialogs comes meanwhile does not wait.
+func TestParkingHoldsNobodyElse(t *testing.T) {
+	g, res := withNames(t)
+	source, bye := res.to("BYE", "sip:x@pbx.example.com", true)
+	require.Empty(t, g.from(source, bye))
+	all := g.from(caller, invite("Call-ID: other", "Via: SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bKother"))
+	require.Equal(t, []string{"caller 100 INVITE", "east1 INVITE"}, summary(all))
+}
+
+// The name in a Contact may mean something to its connector only, and the
+// connector may be out of the catalog by the time of the BYE.
+func TestNameOfAConnectorThatWasRemoved(t *testing.T) {
+	g, res := withNames(t)
+	close(res.held)
+	p := twoRegions()
+	p.Catalog.Connectors = p.Catalog.Connectors[1:]
+	p.Catalog.Groups[0].Connectors = p.Catalog.Groups[0].Connectors[1:]
+	require.NoError(t, g.r.SetPolicy(g.now, p))
+	source, bye := res.to("BYE", "sip:callee@inside.invalid", false)
+	require.Empty(t, g.from(source, bye))
+	<-res.ended
+	require.Equal(t, []string{"east1 BYE"}, summary(g.pass(10*time.Millisecond)))
+	g.now += (tokenLifeDays + 1) * day
+	require.NoError(t, g.r.SetPolicy(g.now, p))
+	require.Len(t, g.r.plan.Load().known.hosts, 1, "no token names it any more")
 }

@@ -29,7 +29,8 @@ type Policy struct {
 }
 
 // plan is a Policy compiled: immutable, except for the atomic words of health
-// and counters that it points to. A call keeps the plan it began with.
+// and counters that it points to. A call keeps the route and the trunk of the
+// plan it began with.
 type plan struct {
 	policy  Policy
 	numbers *table.Table
@@ -39,6 +40,7 @@ type plan struct {
 	sources map[netip.Addr]bool // addresses of hosts: they may send OPTIONS
 	trunks  *bart.Table[*trunk]
 	byTrunk map[string]*trunk
+	known   known
 
 	classes  []catalog.FailoverPart // what trunks say of failover, by class
 	failover map[catalog.Failover]*catalog.Failover

@@ -46,9 +46,9 @@ type AttemptRecord struct {
 // that nothing is allocated for it.
 type past struct {
 	began, took int64
-	rang        int64 // 0 if never
-	route       *route
-	trunk       *trunk
+	rang        int64       // 0 if never
+	route       *routeStats // nil when the number has none
+	trunk       *trunkStats
 	source      netip.AddrPort
 	method      wire.Method
 	how         outcome
@@ -91,18 +91,38 @@ func (g *ring) slot() *past {
 	return p
 }
 
-// since appends those that were written after the first n, oldest first, and
-// tells how many more there were that are overwritten.
-func (g *ring) since(dst []past, n uint64) (all []past, missed uint64) {
+// since appends at most room of those that were written after the first n,
+// oldest first. next is the number to go on with, missed how many had been
+// overwritten before.
+func (g *ring) since(dst []past, n uint64, room int) (all []past, next, missed uint64) {
 	kept := uint64(len(g.slots))
 	if g.written-n > kept {
 		missed = g.written - n - kept
 		n += missed
 	}
-	for ; n < g.written; n++ {
+	for ; n < g.written && room > 0; n++ {
 		dst = append(dst, g.slots[n%uint64(g.most)])
+		room--
 	}
-	return dst, missed
+	return dst, n, missed
+}
+
+// visit calls f with those that were written after the first n, oldest first,
+// in pieces that are copied under the stripe's lock, small ones, so that no
+// call waits for a reader.
+func (st *stripe) visit(g *ring, n uint64, f func([]past)) (next, missed uint64) {
+	piece := make([]past, 0, recentPiece)
+	for {
+		var lost uint64
+		st.mu.Lock()
+		piece, n, lost = g.since(piece[:0], n, recentPiece)
+		st.mu.Unlock()
+		missed += lost
+		if len(piece) == 0 {
+			return n, missed
+		}
+		f(piece)
+	}
 }
 
 // keepCall keeps a call that has its final response, and has it logged when it
@@ -121,12 +141,15 @@ func (r *Router) keepCall(s *scratch, st *stripe, c *call, how outcome) {
 
 func (p *past) fill(c *call, now int64, how outcome) {
 	p.began, p.took, p.rang = c.started, now-c.started, c.rang
-	p.route, p.trunk, p.source = c.route, c.trunk, c.source
+	p.route, p.trunk, p.source = c.route.stats, c.trunk.stats, c.source
 	p.method, p.how, p.why, p.status = c.method, how, notRejected, c.status
 	p.number, p.numberLen = c.number, c.numberLen
 	p.callIDLen = 0
 	if c.raw != nil {
 		p.callIDLen = uint8(copy(p.callID[:], c.raw[c.callID.Start:c.callID.End]))
+	}
+	if c.count < int(p.count) {
+		clear(p.attempts[c.count:p.count]) // the hosts of the call before are not kept for it
 	}
 	p.count = uint8(c.count)
 	for i := range c.count {
@@ -144,7 +167,10 @@ func (r *Router) keepRejected(s *scratch, st *stripe, a admission, rt *route) {
 	}
 	m := &s.m
 	p.began, p.took, p.rang = s.now, 0, 0
-	p.route, p.trunk, p.source = rt, s.trunk, s.source
+	p.route, p.trunk, p.source = nil, s.trunk.stats, s.source
+	if rt != nil {
+		p.route = rt.stats
+	}
 	p.method, p.how, p.why, p.status = m.Method, rejected, a.why, a.status
 	p.numberLen = uint8(copy(p.number[:], s.number))
 	p.callIDLen = uint8(copy(p.callID[:], m.Bytes(m.CallID)))
@@ -161,7 +187,7 @@ func (r *Router) callRecord(p *past) CallRecord {
 		Number:  string(p.number[:p.numberLen]),
 		Method:  p.method.String(),
 		CallID:  string(p.callID[:p.callIDLen]),
-		Trunk:   p.trunk.Name,
+		Trunk:   p.trunk.name,
 		Source:  p.source.String(),
 		Outcome: p.how.String(),
 		Status:  p.status,
@@ -169,7 +195,7 @@ func (r *Router) callRecord(p *past) CallRecord {
 		Took:    ms(p.took),
 	}
 	if p.route != nil {
-		c.Route = p.route.name()
+		c.Route = p.route.name
 	}
 	after := func(at, since int64) float64 {
 		if at == 0 {
@@ -197,23 +223,22 @@ func (r *Router) Recent(limit int, match func(*CallRecord) bool) []CallRecord {
 		ended int64
 	}
 	var all []found
-	var copied []past
+	if limit <= 0 {
+		return nil
+	}
 	for _, st := range r.stripes {
 		for _, g := range []*ring{&st.ended, &st.rejected} {
-			st.mu.Lock()
-			oldest := uint64(0)
-			if match == nil && g.written > uint64(limit) {
-				oldest = g.written - uint64(limit)
-			}
-			copied, _ = g.since(copied[:0], oldest)
-			st.mu.Unlock()
-			n := 0
-			for i := len(copied) - 1; i >= 0 && n < limit; i-- {
-				if c := r.callRecord(&copied[i]); match == nil || match(&c) {
-					all = append(all, found{c, copied[i].ended()})
-					n++
+			var some []found // the newest of this ring that match, at most limit
+			st.visit(g, st.oldest(g, limit, match == nil), func(piece []past) {
+				for i := range piece {
+					if c := r.callRecord(&piece[i]); match == nil || match(&c) {
+						some = append(some, found{c, piece[i].ended()})
+					}
 				}
-			}
+				some = some[max(len(some)-limit, 0):]
+			})
+			slices.Reverse(some)
+			all = append(all, some...)
 		}
 	}
 	slices.SortStableFunc(all, func(a, b found) int { return cmp.Compare(b.ended, a.ended) })
@@ -222,6 +247,17 @@ func (r *Router) Recent(limit int, match func(*CallRecord) bool) []CallRecord {
 		calls = append(calls, c.CallRecord)
 	}
 	return calls
+}
+
+// oldest is the number from which on the ring is worth reading.
+func (st *stripe) oldest(g *ring, limit int, all bool) uint64 {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	kept := uint64(len(g.slots))
+	if all {
+		kept = min(kept, uint64(limit))
+	}
+	return g.written - kept
 }
 
 // Follower reads calls as they end. It is for one goroutine.
@@ -247,12 +283,10 @@ func (f *Follower) Next() (calls []CallRecord, missed uint64) {
 	var all []past
 	for i, st := range f.r.stripes {
 		seen := &f.seen[i]
+		gather := func(piece []past) { all = append(all, piece...) }
 		var lost, lostToo uint64
-		st.mu.Lock()
-		all, lost = st.ended.since(all, seen.ended)
-		all, lostToo = st.rejected.since(all, seen.rejected)
-		seen.ended, seen.rejected = st.ended.written, st.rejected.written
-		st.mu.Unlock()
+		seen.ended, lost = st.visit(&st.ended, seen.ended, gather)
+		seen.rejected, lostToo = st.visit(&st.rejected, seen.rejected, gather)
 		missed += lost + lostToo
 	}
 	slices.SortStableFunc(all, func(a, b past) int { return cmp.Compare(a.ended(), b.ended()) })

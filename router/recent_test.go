@@ -2,6 +2,7 @@ package router
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -81,6 +82,93 @@ func TestRecentKeepsRejectionsApart(t *testing.T) {
 	}
 	require.Len(t, g.r.Recent(10, func(c *CallRecord) bool { return c.Outcome == "answered" }), 1)
 	require.LessOrEqual(t, g.r.Usage().Kept, 2*stripes)
+}
+
+// What is kept holds on to no plan, and a shorter call to no host of a longer one.
+func TestRecentHoldsOnToNothing(t *testing.T) {
+	g := newRig(t, twoRegions(), keeping(1))
+	all := g.from(east1, respond(g.call(), 503))
+	g.from(west1, respond(all[1], 200))
+	p := &g.r.stripeOf(parseKey(all[1])).ended.slots[0]
+	require.NotNil(t, p.attempts[1].host)
+	c := call{count: 1, route: &g.r.plan.Load().routes[0], trunk: g.r.plan.Load().byTrunk["carrier"]}
+	c.first[0].host = g.r.plan.Load().hosts[0]
+	p.fill(&c, g.now, answered)
+	require.Nil(t, p.attempts[1].host)
+}
+
+func parseKey(inv sent) uint64 {
+	m := parse(inv.text)
+	b, _ := parseBranch(m.Bytes(m.TopVia.Branch))
+	return b.key
+}
+
+// A connector's late answer is its own, not that of the attempt after it.
+func TestSetupTimesOfALateAnswer(t *testing.T) {
+	g := newRig(t, twoRegions())
+	inv := g.call()
+	g.pass(2050 * time.Millisecond)
+	g.from(east1, respond(inv, 200))
+	g.r.Histograms(func(h Histogram) {
+		if h.Name == RouteFailover || h.Name == TrunkFailover {
+			require.Zero(t, h.Count)
+		}
+	})
+}
+
+// The status of a given-up attempt is not that of the 487 that we asked for.
+func TestRecentOfAnAttemptThatRangInVain(t *testing.T) {
+	p := twoRegions()
+	p.Failover.NoAnswer = 20 * time.Second
+	g := newRig(t, p, keeping(10))
+	inv := g.call()
+	g.from(east1, respond(inv, 180))
+	all := g.pass(20100 * time.Millisecond)
+	g.from(east1, respond(inv, 487))
+	g.from(west1, respond(all[1], 200))
+	c := g.r.Recent(1, nil)[0]
+	require.Equal(t, []any{"no_answer", 0}, []any{c.Attempts[0].Outcome, c.Attempts[0].Status})
+}
+
+func TestRecentOfADefectiveInvite(t *testing.T) {
+	g := newRig(t, twoRegions(), keeping(10))
+	g.from(caller, invite("CSeq: x INVITE"))
+	c := g.r.Recent(1, nil)
+	require.Len(t, c, 1)
+	require.Equal(t, []any{"rejected", 400, "the request is not correct SIP", "call-1@192.0.2.10"}, []any{c[0].Outcome, c[0].Status, c[0].Reason, c[0].CallID})
+}
+
+func TestLedgerForgets(t *testing.T) {
+	g := newRig(t, twoRegions())
+	other := twoRegions()
+	other.Catalog.Groups[0].Name = "renamed"
+	routes := func() (names []string) {
+		g.r.Histograms(func(h Histogram) {
+			if h.Name == RouteAnswer {
+				names = append(names, h.Label)
+			}
+		})
+		return names
+	}
+	require.NoError(t, g.r.SetPolicy(g.now, other))
+	require.ElementsMatch(t, []string{"support", "renamed"}, routes())
+	g.now += int64(59 * time.Minute)
+	require.NoError(t, g.r.SetPolicy(g.now, other))
+	require.Len(t, routes(), 2)
+	g.now += int64(2 * time.Minute)
+	require.NoError(t, g.r.SetPolicy(g.now, other))
+	require.Equal(t, []string{"renamed"}, routes())
+}
+
+// A wildcard listener is reached by each address of the machine, in a preloaded
+// Route too.
+func TestRouteToAnAddressOfAWildcard(t *testing.T) {
+	g := newRig(t, twoRegions(), func(o *Options) {
+		o.Listeners = []Listener{{Addr: addr("0.0.0.0:5060"), Advertise: "198.51.100.1:5060"}}
+		o.Addresses = []netip.Addr{addr("10.0.0.5:1").Addr()}
+	})
+	require.Equal(t, []string{"caller 100 INVITE", "east1 INVITE"}, summary(g.from(caller, invite("Route: <sip:10.0.0.5:5060;lr>"))))
+	require.Equal(t, []string{"caller 403 INVITE"}, summary(g.from(caller, invite("Route: <sip:10.0.0.6:5060;lr>", "Call-ID: 2"))))
 }
 
 func TestFollow(t *testing.T) {

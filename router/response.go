@@ -170,7 +170,7 @@ func (a *attempt) rings(now int64) {
 	if !a.progress {
 		a.progress, a.rang = true, now
 	}
-	a.ringUntil = min(now+int64(f.TimerC), a.started+int64(f.MaxRing))
+	a.ringUntil = min(now+int64(f.TimerC), a.rang+int64(f.MaxRing))
 	a.waitAt = a.ringUntil
 	if f.NoAnswer > 0 && !a.patient {
 		a.waitAt = min(a.waitAt, a.rang+int64(f.NoAnswer))

@@ -88,7 +88,9 @@ type Router struct {
 	epoch       int64
 	started     int64
 
+	policyMu sync.Mutex // one change of policy at a time
 	plan     atomic.Pointer[plan]
+	ticks    atomic.Uint64 // rounds of the timers
 	draining atomic.Bool
 	stripes  [stripes]*stripe
 
@@ -201,13 +203,17 @@ func New(opts Options, p Policy) (*Router, error) {
 
 // SetPolicy puts p in force for calls that begin from now on; those under way
 // keep what they began with. Hosts that were there before keep their health,
-// trunks their allowance. An error leaves everything as it was.
+// trunks their allowance. After an error all calls go on as before.
 func (r *Router) SetPolicy(now int64, p Policy) error {
+	r.policyMu.Lock()
+	defer r.policyMu.Unlock()
 	pl, err := r.compile(p)
 	if err != nil {
 		return err
 	}
+	pl.known = knownAfter(r.plan.Load(), pl, now)
 	r.plan.Store(pl)
+	r.ledger.forget(pl, now)
 	keys := make([]health.Key, 0, len(pl.hosts))
 	for _, h := range pl.hosts {
 		keys = append(keys, h.health.Key())
@@ -281,10 +287,12 @@ func (r *Router) handle(s *scratch, data []byte) {
 		r.response(s)
 		return
 	}
-	s.tally.requests[m.Method].Add(1)
+	if !s.waited {
+		s.tally.requests[m.Method].Add(1)
+	}
 	s.identify()
 	if m.Defect != wire.NoDefect {
-		r.reject(s, 0, r.accept(s, facts{}))
+		r.rejectDefective(s)
 		return
 	}
 	rt, why := r.routeSet(s)

@@ -41,7 +41,6 @@ type ledger struct {
 	routes     map[string]*routeStats
 	connectors map[string]*connectorStats
 	trunks     map[string]*trunkStats
-	buckets    map[string]*bucket
 }
 
 // dropReason is why a message was dropped without an answer.
@@ -108,13 +107,16 @@ var outcomeNames = [outcomes + 1]string{"answered", "refused", "exhausted", "can
 func (o outcome) String() string { return outcomeNames[o] }
 
 type routeStats struct {
+	label
 	calls [outcomes]atomic.Uint64
 	setupTimes
 }
 
 type trunkStats struct {
+	label
 	calls    [outcomes]atomic.Uint64
 	overRate atomic.Uint64
+	bucket   bucket
 	setupTimes
 }
 
@@ -126,24 +128,67 @@ type setupTimes struct {
 }
 
 type connectorStats struct {
+	label
 	attempts [attemptOutcomes]atomic.Uint64
 }
+
+// label is what is counted by name, and since when no policy has the name.
+type label struct {
+	name string
+	gone int64 // 0: it has
+}
+
+func (l *label) labelled() *label { return l }
 
 func (l *ledger) route(name string) *routeStats         { return named(l, &l.routes, name) }
 func (l *ledger) connector(name string) *connectorStats { return named(l, &l.connectors, name) }
 func (l *ledger) trunk(name string) *trunkStats         { return named(l, &l.trunks, name) }
-func (l *ledger) bucket(name string) *bucket            { return named(l, &l.buckets, name) }
 
 // named returns what is kept under name, made when it is asked for the first
 // time: a change of policy goes on counting where the one before left off.
-func named[T any](l *ledger, all *map[string]*T, name string) *T {
+func named[T any, P interface {
+	*T
+	labelled() *label
+}](l *ledger, all *map[string]P, name string) P {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if *all == nil {
-		*all = make(map[string]*T)
+		*all = make(map[string]P)
 	}
 	if (*all)[name] == nil {
-		(*all)[name] = new(T)
+		p := P(new(T))
+		p.labelled().name = name
+		(*all)[name] = p
 	}
 	return (*all)[name]
+}
+
+// forget drops what no policy has had for an hour: a name that changes with
+// each reload must not leave its series for good. pl is the policy in force.
+func (l *ledger) forget(pl *plan, now int64) {
+	routes, connectors := make(map[string]bool), make(map[string]bool)
+	for i := range pl.routes {
+		routes[pl.routes[i].name()] = true
+	}
+	for i := range pl.policy.Catalog.Connectors {
+		connectors[pl.policy.Catalog.Connectors[i].Name] = true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	forgetNames(l.routes, func(name string) bool { return routes[name] }, now)
+	forgetNames(l.connectors, func(name string) bool { return connectors[name] }, now)
+	forgetNames(l.trunks, func(name string) bool { return pl.byTrunk[name] != nil }, now)
+}
+
+func forgetNames[P interface{ labelled() *label }](all map[string]P, has func(string) bool, now int64) {
+	for name, p := range all {
+		switch l := p.labelled(); {
+		case has(name):
+			l.gone = 0
+		case l.gone == 0:
+			l.gone = now
+		case now-l.gone > ledgerKeep:
+			delete(all, name)
+		}
+	}
 }

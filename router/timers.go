@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"tandem/health"
 	"tandem/router/transport"
 )
 
@@ -50,13 +51,26 @@ func (r *Router) Tick(now int64, out *transport.Batch, flush func(now int64, out
 		}
 	}
 	if r.names != nil {
-		next = min(next, r.unpark(s))
-		if out.Len() > 0 {
-			flush(now, out)
-		}
+		next = min(next, r.unpark(s, flush))
 	}
 	r.sleepUntil.Store(next)
+	r.ticks.Add(1)
 	return next
+}
+
+// Alive has the timers look at everything, and comes back when they have, with
+// each lock that calls take free in the meantime; or when ctx ends, with false.
+func (r *Router) Alive(ctx context.Context) bool {
+	before := r.ticks.Load()
+	for r.ticks.Load() == before {
+		r.wakeTimers()
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(alivePoll):
+		}
+	}
+	return true
 }
 
 // wakeTimers makes RunTimers look at the deadlines again.
@@ -134,14 +148,22 @@ func (a *attempt) timeout(c *call, now int64) eventKind {
 }
 
 // another reports whether c has a candidate left that is worth giving up one
-// for that rings.
+// for that rings: one that is not in doubt, full or down.
 func (r *Router) another(s *scratch, c *call) bool {
 	if c.stopping {
 		return false
 	}
 	s.tried = c.tried(s.tried[:0])
 	s.cands = candidates(s.cands[:0], c.route, c.key, s.now)
-	return contenders(s.cands, s.tried, c.failover.MaxAttempts) > 0
+	if len(s.tried) >= c.failover.MaxAttempts {
+		return false
+	}
+	for i := range s.cands {
+		if s.cands[i].tier() == health.Up && !wasTried(s.cands[i].entry.host, s.tried) {
+			return true
+		}
+	}
+	return false
 }
 
 // tryingLate answers 100 to a non-INVITE that takes long (RFC 4320 4.1).

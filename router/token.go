@@ -79,7 +79,7 @@ func (r *Router) verifyToken(s *scratch, t *token, m *wire.Message, today uint16
 
 // day counts the days since 1970 at monotonic time now.
 func (r *Router) day(now int64) uint16 {
-	return uint16((r.epoch + now) / int64(24*time.Hour))
+	return uint16((r.epoch + now) / day)
 }
 
 // rateWords count requests per token in the current second, in a fixed table of

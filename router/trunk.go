@@ -65,7 +65,7 @@ func (pl *plan) compileTrunks(r *Router) {
 		}
 		t.class = class
 		if pt.MaxCPS > 0 {
-			t.bucket = r.ledger.bucket(pt.Name)
+			t.bucket = &t.stats.bucket
 			t.every = second / int64(pt.MaxCPS)
 			t.slack = t.every * int64(max(pt.Burst, 1)-1)
 		}
@@ -94,10 +94,13 @@ type bucket struct{ next atomic.Int64 }
 func (b *bucket) take(now, every, slack int64) (wait int64) {
 	for {
 		next := b.next.Load()
-		if early := next - slack - now; early > 0 {
+		// Nothing owes more than an empty bucket does: what is further ahead was
+		// counted at another rate, before the policy changed.
+		due := min(next, now+slack+every)
+		if early := due - slack - now; early > 0 {
 			return early
 		}
-		if b.next.CompareAndSwap(next, max(next, now)+every) {
+		if b.next.CompareAndSwap(next, max(due, now)+every) {
 			return 0
 		}
 	}

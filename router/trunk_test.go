@@ -32,6 +32,19 @@ func TestBucketIsATokenBucket(t *testing.T) {
 	}
 }
 
+// What is owed at one rate is not held against another: after a change of
+// policy the bucket is empty at worst.
+func TestBucketAfterAChangeOfRate(t *testing.T) {
+	b := new(bucket)
+	for b.take(second, second/5, second/5*299) == 0 { // max_cps 5, burst 300
+	}
+	require.LessOrEqual(t, b.take(second, second/500, second/500*499), second/500, "500 and 500")
+	b = new(bucket)
+	for b.take(second, second, second*999_999) == 0 {
+	}
+	require.LessOrEqual(t, b.take(second, second, 0), second, "burst 1")
+}
+
 func TestBucketTellsHowLongToWait(t *testing.T) {
 	b := new(bucket)
 	require.Zero(t, b.take(second, second/10, 0))

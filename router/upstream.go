@@ -180,7 +180,7 @@ func (r *Router) original(s *scratch, c *call) *wire.Message {
 func (r *Router) next(s *scratch, st *stripe, c *call, m *wire.Message) (tried bool) {
 	s.tried = c.tried(s.tried[:0])
 	silent := c.count > 0 && c.at(c.count-1).outcome == attemptSilent
-	if c.count > 0 && c.late(s.now) {
+	if c.count > 0 && c.budget() > 0 && s.now-c.started >= c.budget() {
 		r.settle(s, st, c, m)
 		return false
 	}
@@ -188,6 +188,9 @@ func (r *Router) next(s *scratch, st *stripe, c *call, m *wire.Message) (tried b
 		s.cands = candidates(s.cands[:0], c.route, c.key, s.now)
 		pick := choose(s.cands, s.tried, c.failover.MaxAttempts, silent)
 		if pick == nil {
+			break
+		}
+		if c.count > 0 && c.late(s.now, pick.entry) {
 			break
 		}
 		h := pick.entry.host
@@ -202,13 +205,10 @@ func (r *Router) next(s *scratch, st *stripe, c *call, m *wire.Message) (tried b
 	return false
 }
 
-// late reports whether another attempt would come too late to be of use.
-func (c *call) late(now int64) bool {
-	spent := now - c.started
-	if !c.invite() { // RFC 4320: 64·T1 in all; what starts must have time to end
-		return spent > timerB-int64(c.failover.FirstResponse)
-	}
-	return c.budget() > 0 && spent >= c.budget()
+// late reports whether an attempt on e could not end in time: a non-INVITE has
+// 64·T1 in all (RFC 4320).
+func (c *call) late(now int64, e *entry) bool {
+	return !c.invite() && now-c.started > timerB-int64(e.failover[c.trunk.class].FirstResponse)
 }
 
 // budget is what the caller gives us until first progress; 0 when there is no
@@ -296,30 +296,17 @@ func (r *Router) refuse(s *scratch, st *stripe, c *call, status int, answer []by
 	r.conclude(s, st, c, status, how)
 }
 
-// measure counts how long the caller waited.
-func (c *call) measure(now int64, how outcome) {
-	if !c.invite() {
-		return
-	}
-	if how == answered {
-		c.route.stats.answer.observe(now - c.started)
-		c.trunk.stats.answer.observe(now - c.started)
-		c.progressed(now)
-	}
-}
-
-// progressed counts the first 101-199 or 2xx.
-func (c *call) progressed(now int64) {
+// progressed counts the first 101-199 or 2xx, which attempt a brought.
+func (c *call) progressed(a *attempt, now int64) {
 	if c.rang != 0 {
 		return
 	}
 	c.rang = now
 	c.route.stats.progress.observe(now - c.started)
 	c.trunk.stats.progress.observe(now - c.started)
-	if c.count > 1 {
-		delay := c.at(c.count-1).started - c.started
-		c.route.stats.failover.observe(delay)
-		c.trunk.stats.failover.observe(delay)
+	if a != c.at(0) {
+		c.route.stats.failover.observe(a.started - c.started)
+		c.trunk.stats.failover.observe(a.started - c.started)
 	}
 }
 
@@ -330,7 +317,10 @@ func (r *Router) conclude(s *scratch, st *stripe, c *call, status int, how outco
 	c.tryingAt = never
 	c.endAt = s.now + timerB
 	st.setups--
-	c.measure(s.now, how)
+	if how == answered && c.invite() {
+		c.route.stats.answer.observe(s.now - c.started)
+		c.trunk.stats.answer.observe(s.now - c.started)
+	}
 	c.route.stats.calls[how].Add(1)
 	c.trunk.stats.calls[how].Add(1)
 	st.release(&c.best)

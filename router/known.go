@@ -1,0 +1,46 @@
+package router
+
+import "net/netip"
+
+// known are the hosts that dialogs may go on with: those of the policy, and
+// those of earlier ones as long as a route token lives. A call that is up does
+// not end because its connector was taken out of the catalog.
+type known struct {
+	hosts map[knownID]knownHost
+	addrs map[netip.Addr]bool
+}
+
+// knownID is a host as a token names it.
+type knownID struct{ connector, host uint32 }
+
+type knownHost struct {
+	addr netip.AddrPort
+	last int64 // when a policy had it last; never while one has
+}
+
+// knownAfter makes the hosts known of pl, which comes after before (nil for
+// none) at the time now.
+func knownAfter(before, pl *plan, now int64) known {
+	k := known{make(map[knownID]knownHost), make(map[netip.Addr]bool)}
+	if before != nil {
+		for id, h := range before.known.hosts {
+			h.last = min(h.last, now)
+			if now-h.last < tokenLifeDays*day {
+				k.hosts[id] = h
+			}
+		}
+	}
+	for _, h := range pl.hosts {
+		k.hosts[knownID{h.connector.id, h.id}] = knownHost{h.addr, never}
+	}
+	for _, h := range k.hosts {
+		k.addrs[h.addr.Addr()] = true
+	}
+	return k
+}
+
+// at is the address of the host that a token names.
+func (k *known) at(connector, host uint32) (netip.AddrPort, bool) {
+	h, ok := k.hosts[knownID{connector, host}]
+	return h.addr, ok
+}
