@@ -338,3 +338,48 @@ func TestForeignRouteIsForbidden(t *testing.T) {
 		sends(t, g.from(caller, invite("Route: <sip:203.0.113.7;lr>")), "caller 403 INVITE")
 	}
 }
+
+// The same request by two ways is for the endpoints to merge (8.2.2.2).
+func TestRFC3261_16_3_MergedRequestsAreNoError(t *testing.T) {
+	for _, method := range []string{"INVITE", "MESSAGE"} {
+		g := newRig(t, twoRegions())
+		branches := map[string]bool{}
+		for _, branch := range []string{"z9hG4bKone", "z9hG4bKtwo"} {
+			all := g.from(caller, request(method, dialled, "Via: SIP/2.0/UDP 192.0.2.10:5060;branch="+branch))
+			last := all[len(all)-1]
+			require.Equal(t, "east1 "+method, summary(all)[len(all)-1])
+			branches[viaBranch(last.text)] = true
+		}
+		require.Len(t, branches, 2)
+		require.Equal(t, 2, g.r.Live())
+	}
+}
+
+// What a proxy answers itself it answers as a UAS (16.1, 16.3).
+func TestRFC3261_8_2_6_2_OwnResponsesMirrorTheRequest(t *testing.T) {
+	older := "Via: SIP/2.0/UDP 192.0.2.77;branch=z9hG4bKolder, SIP/2.0/TCP 192.0.2.78;branch=z9hG4bKoldest"
+	for want, uri := range map[string]string{"404": "sip:+19@x", "416": "http://x/", "100": dialled} {
+		g := newRig(t, twoRegions())
+		text := inject(request("INVITE", uri, "From: \"A, B\" <sip:a@b>;tag=callertag;x=1"), older)
+		all := g.from(caller, text)
+		require.Equal(t, want, strings.Fields(startLine(all[0].text))[1])
+		for _, name := range []string{"Via", "From", "Call-ID", "CSeq"} {
+			require.Equal(t, header(text, name), header(all[0].text, name), name)
+		}
+		to := header(all[0].text, "To")
+		require.Len(t, to, 1)
+		require.True(t, strings.HasPrefix(to[0], header(text, "To")[0]))
+		require.Equal(t, want != "100", strings.Contains(to[0], ";tag="), "a tag in all but the 100")
+		// A tag that is there stays the only one.
+		all = g.from(caller, request("BYE", dialled, "To: <sip:x@y>;tag=theirs"))
+		require.Equal(t, []string{"<sip:x@y>;tag=theirs"}, header(all[0].text, "To"))
+	}
+}
+
+func TestRFC5393_5_3_3_MaxBreadthWithinADialog(t *testing.T) {
+	d := newDialog(t, newRig(t, twoRegions()))
+	for received, forwarded := range map[string]string{"Max-Breadth: 7": "7", "Max-Breadth:": "60"} {
+		all := sends(t, d.g.from(caller, d.byCaller("INFO", received)), "callee INFO")
+		require.Equal(t, []string{forwarded}, header(all[0].text, "Max-Breadth"))
+	}
+}

@@ -317,3 +317,47 @@ func TestRFC3262_4028_8224_InDialogHeadersPassUntouched(t *testing.T) {
 	all := sends(t, d.g.from(caller, text), "callee PRACK")
 	require.Contains(t, all[0].text, strings.Join(lines, "\r\n"))
 }
+
+// maddr and port told the sender how to reach us; with a port or transport that
+// is not ours the request is meant for somebody else there.
+func TestRFC3261_16_4_OwnMaddrNeedsOurPortAndTransport(t *testing.T) {
+	g := newRig(t, twoRegions(), func(o *Options) { o.Listeners = []Listener{{Addr: addr("198.51.100.1:5070")}} })
+	d := newDialogOf(t, g, g.call())
+	bye := func(uri string) []sent {
+		return g.from(caller, strings.Replace(d.byCaller("BYE"), "sip:agent@203.0.113.99:5060", uri, 1))
+	}
+	all := sends(t, bye("sip:agent@203.0.113.99:5070;maddr=198.51.100.1"), "callee BYE")
+	require.Equal(t, "BYE sip:agent@203.0.113.99 SIP/2.0", startLine(all[0].text), "the port goes with it")
+	all = bye("sip:agent@203.0.113.99:5071;maddr=198.51.100.1")
+	require.Equal(t, addr("198.51.100.1:5071"), all[0].to)
+	require.Equal(t, "BYE sip:agent@203.0.113.99:5071;maddr=198.51.100.1 SIP/2.0", startLine(all[0].text))
+	sends(t, bye("sip:agent@203.0.113.99:5070;transport=tcp;maddr=198.51.100.1"), "caller 503 BYE")
+}
+
+// Nobody keeps state: each retransmission is made into the same bytes.
+func TestRFC3261_16_11_RetransmissionsGoTheSameWay(t *testing.T) {
+	d := newDialog(t, newRig(t, twoRegions()))
+	for _, method := range []string{"INVITE", "BYE", "INFO", "ACK", "CANCEL"} {
+		first := sends(t, d.g.from(caller, d.byCaller(method)), "callee "+method)
+		d.g.pass(40 * time.Second)
+		require.Equal(t, first, d.g.from(caller, d.byCaller(method)))
+		restarted := newRig(t, twoRegions())
+		restarted.now = d.g.now
+		require.Equal(t, first, restarted.from(caller, d.byCaller(method)))
+		require.Empty(t, d.g.pass(40*time.Second), "no 100, and none is sent again by us")
+	}
+}
+
+func TestRFC3261_16_11_ResponsesLoseOurViaAndNothingElse(t *testing.T) {
+	d := newDialog(t, newRig(t, twoRegions()))
+	odd := "Server: x\r\nX-Odd :  spaced  \r\nSubject: a\r\n folded\r\nRecord-Route: <sip:p;lr>, <sip:q>"
+	for _, status := range []int{100, 183, 200, 401, 487, 603} {
+		bye := sends(t, d.g.from(caller, d.byCaller("INVITE")), "callee INVITE")[0]
+		text := strings.Replace(respond(bye, status, odd), "Content-Length: 0\r\n\r\n", "Content-Length: 6\r\n\r\nv=0\r\n\x00", 1)
+		all := d.g.from(callee, text)
+		require.Len(t, all, 1, "one for one, and no ACK of ours")
+		require.Equal(t, caller, all[0].to)
+		require.Equal(t, text, withOurVia(bye, all[0].text))
+		require.Empty(t, d.g.from(callee, strings.Replace(text, "UDP 198.51.100.1:5060", "UDP 198.51.100.2:5060", 1)), "of another's Via")
+	}
+}

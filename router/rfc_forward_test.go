@@ -328,3 +328,20 @@ func TestRFC3581_4_RepliesLeaveFromWhereTheRequestCame(t *testing.T) {
 	left, _ = from(g, 1, caller, request("INVITE", "sip:+19@x", "Call-ID: 2"))
 	require.Equal(t, []int{1}, left)
 }
+
+// Globally unique, and with the magic cookie: for every call, attempt and CSeq.
+func TestRFC3261_8_1_1_7_BranchesAreUnique(t *testing.T) {
+	seen := map[string]bool{}
+	g := newRig(t, bestResponse())
+	for i := range 500 {
+		id := strconv.Itoa(i)
+		for _, text := range []string{invite("Call-ID: " + id), invite("Call-ID: same", "Via: SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bK"+id)} {
+			for _, inv := range g.attempts(text, 2) {
+				b := viaBranch(inv.text)
+				require.True(t, strings.HasPrefix(b, cookie))
+				require.False(t, seen[b])
+				seen[b] = true
+			}
+		}
+	}
+}

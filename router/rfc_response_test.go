@@ -414,3 +414,58 @@ func TestFailoverCodesAndStopCodes(t *testing.T) {
 		sends(t, g.from(west1, respond(second, 482)), "west1 ACK", "east2 INVITE")
 	})
 }
+
+// Pending are those that rang and were not cancelled: after a final response of
+// any kind there are none.
+func TestRFC3261_16_7_10_NothingRingsOnAfterAFinal(t *testing.T) {
+	for _, status := range []int{200, 302, 404, 603} {
+		g := newRig(t, twoRegions())
+		first, second := g.second()
+		g.from(west1, respond(second, status))
+		for _, provisional := range []int{100, 180} {
+			fresh := map[int][]string{100: {"east1 CANCEL"}, 180: nil}[provisional]
+			sends(t, g.from(east1, respond(first, provisional)), fresh...) // once
+		}
+		sends(t, g.from(east1, respond(first, 487)), "east1 ACK")
+	}
+}
+
+func TestRFC3261_16_7_1_EveryForkOfTheCalleeIsHeard(t *testing.T) {
+	g := newRig(t, twoRegions())
+	inv := g.call()
+	for _, tag := range []string{"one", "two", "three"} {
+		text := strings.Replace(respond(inv, 180), "calleetag", tag, 1)
+		all := sends(t, g.from(east1, text), "caller 180 INVITE")
+		require.Contains(t, header(all[0].text, "To")[0], ";tag="+tag)
+	}
+}
+
+// A To tag is the callee's: none is put in, none is changed.
+func TestRFC3261_16_7_6_ToTagIsTheCallees(t *testing.T) {
+	for _, tag := range []string{"", ";tag=a.B-9", ";x=1;tag=z;y"} {
+		for _, status := range []int{180, 200, 302, 486, 603} {
+			g := newRig(t, twoRegions())
+			inv := g.call()
+			all := g.from(east1, strings.Replace(respond(inv, status), ";tag=calleetag", tag, 1))
+			relayed := all[len(all)-1]
+			require.Equal(t, caller, relayed.to)
+			require.Equal(t, []string{"<sip:+15550000001@198.51.100.1>" + tag}, header(relayed.text, "To"))
+		}
+	}
+	d := newDialog(t, newRig(t, twoRegions()))
+	bye := d.g.from(caller, d.byCaller("BYE"))[0]
+	all := d.g.from(callee, strings.Replace(respond(bye, 481), "tag=calleetag", "tag=odd", 1))
+	require.Contains(t, header(all[0].text, "To")[0], "tag=odd")
+}
+
+func TestRFC3261_16_7_9_ReceivedStaysInTheNextVia(t *testing.T) {
+	nat := addr("192.0.2.20:41000")
+	for _, status := range []int{180, 200, 486} {
+		g := newRig(t, twoRegions())
+		inv := g.from(nat, invite("Via: SIP/2.0/UDP 10.1.1.1:5062;rport;branch=z9hG4bKnat"))[1]
+		all := g.from(east1, respond(inv, status))
+		relayed := all[len(all)-1]
+		require.Equal(t, nat, relayed.to)
+		require.Equal(t, []string{"SIP/2.0/UDP 10.1.1.1:5062;rport=41000;branch=z9hG4bKnat;received=192.0.2.20"}, header(relayed.text, "Via"))
+	}
+}
