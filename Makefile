@@ -1,10 +1,11 @@
 GO       ?= go
 FUZZTIME ?= 30s
+DURATION ?= 1m
 # The system tests are load: they run after the others, not beside them.
 SYSTEM   := ./cmd/tandem
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help demo test tools peer lint unit system soak fuzz bench bench-kamailio build image
+.PHONY: help demo test tools peer lint unit sim system soak fuzz bench bench-kamailio build image
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -22,7 +23,7 @@ image: ## the container image, by docker, podman or buildah
 	elif command -v buildah >/dev/null; then set -x; buildah build --format docker -t tandem .; \
 	else echo "docker, podman or buildah is needed." >&2; exit 1; fi
 
-test: tools lint unit system ## everything that has to pass: format, vet, staticcheck, tests with the race detector, SIPp
+test: tools lint unit sim system ## everything that has to pass: format, vet, staticcheck, tests with the race detector, SIPp
 
 # What the tests call beside Go: SIPp; namespaces and a firewall for a path on
 # which ICMP and loss are real; a C compiler for the race detector.
@@ -46,6 +47,10 @@ lint:
 unit:
 	$(GO) test -race -timeout 10m $$($(GO) list ./... | grep -v '/cmd/')
 	cd bench && $(GO) test -timeout 5m ./...
+
+# SEEDS=N runs so many instead, START=N begins there, SIM_SEED=N runs one again.
+sim: ## simulated calls on a simulated network, for DURATION
+	SIM_DURATION=$(if $(SEEDS),,$(DURATION)) SIM_SEEDS=$(SEEDS) SIM_START=$(START) $(GO) test -count 1 -run '^TestSim$$' -v -timeout 0 ./router
 
 system: tools
 	$(GO) test -race -timeout 10m $(SYSTEM)
