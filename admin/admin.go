@@ -51,6 +51,7 @@ type Options struct {
 // Reloads is how often the config was read again, and how the last time went.
 type Reloads struct {
 	Taken, Failed uint64
+	Watched       bool      // a change of the file is seen
 	OK            bool      // the file that was read last is in force
 	Last          time.Time // when what is in force was read
 }

@@ -121,15 +121,9 @@ func (q *callsQuery) filter(calls []router.CallRecord) []router.CallRecord {
 
 func (q *callsQuery) match(c *router.CallRecord) bool {
 	return (q.number == "" || c.Number == q.number) &&
-		(q.callID == "" || c.CallID == q.callID) &&
+		(q.callID == "" || c.CallID == router.KeptCallID(q.callID)) &&
 		(q.trunk == "" || c.Trunk == q.trunk) &&
 		(q.route == "" || c.Route == q.route) &&
-		(!q.failed || hasFailed(c.Outcome)) &&
+		(!q.failed || c.Failed()) &&
 		(!q.failedOver || len(c.Attempts) > 1)
-}
-
-// hasFailed reports whether it was not the caller or the callee who ended a
-// call with this outcome.
-func hasFailed(outcome string) bool {
-	return outcome == "exhausted" || outcome == "timeout" || outcome == "rejected"
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"tandem/config/catalog"
 	"tandem/health"
 	"tandem/router"
 	"tandem/router/transport"
@@ -115,6 +116,7 @@ func (c *collector) reloads(s scrape) {
 	s.value(reloads, float64(r.Failed), "failed")
 	s.flag(reloadOK, r.OK)
 	s.value(reloadTime, seconds(r.Last))
+	s.flag(watched, r.Watched)
 }
 
 func (c *collector) names(s scrape) {
@@ -139,10 +141,17 @@ func (c *collector) hosts(s scrape) {
 		status := h.Health.Status().At(now)
 		for _, state := range states {
 			v := 0.0
-			if status.State == state {
+			if status.State == state && h.State != catalog.Disabled {
 				v = 1
 			}
 			s.value(hostState, v, h.Connector, h.Region, h.URI, state.String())
+		}
+		for _, state := range []catalog.State{catalog.Enabled, catalog.Draining, catalog.Disabled} {
+			v := 0.0
+			if h.State == state {
+				v = 1
+			}
+			s.value(operator, v, h.Connector, h.Region, h.URI, state.String())
 		}
 		rtt := math.NaN() // no answer yet
 		if status.RTT > 0 {

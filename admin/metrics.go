@@ -73,13 +73,15 @@ var (
 	namesSent  = counter("name_lookups_total", "Questions to the resolver that ended: found, failed.", "result")
 	namesKept  = gauge("names", "Names in memory.")
 
-	hostState = gauge("host_state", "1 for the state that a host is in (up, doubtful, full, down), 0 for the others.", "connector", "region", "host", "state")
+	hostState = gauge("host_state", "1 for the state that a host is in (up, doubtful, full, down), 0 for the others; of a disabled host nothing is known.", "connector", "region", "host", "state")
+	operator  = gauge("host_operator_state", "1 for the state that the operator gave a host or its connector (enabled, draining, disabled), 0 for the others.", "connector", "region", "host", "state")
 	hostRTT   = gauge("host_probe_rtt_seconds", "Round trip of the last OPTIONS that was answered; NaN before the first.", "connector", "region", "host")
 	detection = gauge("health_detection_seconds", "Longest time until probes find a silent host down, by the global settings; 0 without probes.")
 
 	reloads      = counter("config_reloads_total", "Reloads of the config: taken, failed.", "result")
 	reloadOK     = gauge("config_last_reload_successful", "1 when the config that was read last is in force, 0 when it has mistakes and the one before is.")
 	reloadTime   = gauge("config_last_reload_timestamp_seconds", "When the config in force was read, in seconds since 1970.")
+	watched      = gauge("config_watched", "1 while a change of the config file is seen and reloaded by itself.")
 	draining     = gauge("draining", "1 while new calls are refused because the node is to stop.")
 	statePersist = gauge("state_persistent", "1 when a restart has the same secret; 0: it would break the BYE of calls that are up.")
 	buildInfo    = gauge("build_info", "1, with the version that runs.", "version")

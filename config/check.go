@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"tandem/config/catalog"
 )
 
 // checkCatalog adds what the catalog finds wrong with itself, each at its line.
@@ -64,20 +66,38 @@ func (d *decoder) checkQuotas(cfg *Config) {
 
 // checkLoops finds hosts that are this node itself.
 func (d *decoder) checkLoops(cfg *Config) {
-	own := d.ownPorts(cfg)
-	for i, c := range cfg.Catalog.Connectors {
-		for j, h := range c.Hosts {
-			if !own[h.Addr] && !wildcardLoop(cfg.Listen, h.Addr) {
-				continue
-			}
-			path := fmt.Sprintf("connectors[%d].hosts[%d].uri", i, j)
-			d.failAt(d.root.find(path).line(), path, "%s is this node itself: calls would loop; write the connector's address", h.Addr)
-		}
+	for _, h := range cfg.loops(d.addrs()) {
+		path := h.path()
+		d.failAt(d.root.find(path).line(), path, "%s is this node itself: calls would loop; write the connector's address", h.Addr)
 	}
 }
 
+// placed is a host and where it stands.
+type placed struct {
+	catalog.Host
+	connector, host int
+}
+
+func (h placed) path() string {
+	return fmt.Sprintf("connectors[%d].hosts[%d].uri", h.connector, h.host)
+}
+
+// loops returns the hosts that are this node itself, on a machine with the
+// addresses given.
+func (cfg *Config) loops(machine []netip.Addr) (hosts []placed) {
+	own := cfg.ownPorts(machine)
+	for i, c := range cfg.Catalog.Connectors {
+		for j, h := range c.Hosts {
+			if own[h.Addr] || wildcardLoop(cfg.Listen, h.Addr) {
+				hosts = append(hosts, placed{h, i, j})
+			}
+		}
+	}
+	return hosts
+}
+
 // ownPorts returns the addresses and ports at which this node is reached.
-func (d *decoder) ownPorts(cfg *Config) map[netip.AddrPort]bool {
+func (cfg *Config) ownPorts(machine []netip.Addr) map[netip.AddrPort]bool {
 	own := make(map[netip.AddrPort]bool)
 	for _, l := range cfg.Listen {
 		own[l.Addr] = true
@@ -87,7 +107,7 @@ func (d *decoder) ownPorts(cfg *Config) map[netip.AddrPort]bool {
 		if !l.Addr.Addr().IsUnspecified() {
 			continue
 		}
-		for _, a := range d.addrs() {
+		for _, a := range machine {
 			if a.Is4() == l.Addr.Addr().Is4() {
 				own[netip.AddrPortFrom(a, l.Addr.Port())] = true
 			}

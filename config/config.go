@@ -11,6 +11,7 @@
 package config
 
 import (
+	"crypto/sha256"
 	"net"
 	"net/netip"
 	"os"
@@ -48,7 +49,8 @@ type Config struct {
 	Health       catalog.Health
 	HealthSet    catalog.HealthField // what of Health the file says
 	Quotas       Quotas
-	Warnings     []Error // what can be served but is worth a look
+	Sum          [sha256.Size]byte // of the file's contents
+	Warnings     []Error           // what can be served but is worth a look
 }
 
 // Reload says when the file is read again besides on SIGHUP.
@@ -129,6 +131,7 @@ func parse(file string, data []byte, env func(string) (string, bool), addrs func
 		return nil, d.errs.sorted()
 	}
 	cfg.Warnings = d.warnings.sorted()
+	cfg.Sum = sha256.Sum256(data)
 	return cfg, nil
 }
 

@@ -141,7 +141,7 @@ func (d *differ) trunks(was, is []Trunk) {
 		o := trunkOwner(b)
 		if a == nil {
 			d.say(o, "", "added (sources %s)", listed(b.Sources, netip.Prefix.String))
-			return
+			a = &Trunk{Name: b.Name, Sources: b.Sources} // what else it says follows
 		}
 		gone, come := apart(a.Sources, b.Sources, netip.Prefix.Compare)
 		d.entries(o, "sources", "source", listed(gone, netip.Prefix.String), len(gone), "removed")

@@ -27,7 +27,7 @@ func (d *differ) connectors(was, is []catalog.Connector) {
 				text += ", numbers " + listed(b.Numbers, catalog.Numbers.String)
 			}
 			d.say(o, "", "added (%s)", text)
-			return
+			a = plain(b) // what else it says follows
 		}
 		d.value(o, "region", orNone(a.Region), orNone(b.Region))
 		d.hosts(o, a.Hosts, b.Hosts)
@@ -71,6 +71,16 @@ func (d *differ) hosts(o owner, was, is []catalog.Host) {
 	})
 }
 
+// plain is a connector with the hosts and numbers of c and defaults else.
+func plain(c *catalog.Connector) *catalog.Connector {
+	p := &catalog.Connector{Name: c.Name, Region: c.Region, Numbers: c.Numbers}
+	for _, h := range c.Hosts {
+		h.Priority, h.Weight, h.State = 1, 1, catalog.Enabled
+		p.Hosts = append(p.Hosts, h)
+	}
+	return p
+}
+
 func (d *differ) groups(was, is []catalog.Group) {
 	match(was, is, func(g *catalog.Group) string { return g.Name }, func(a, b *catalog.Group) {
 		if b == nil {
@@ -82,7 +92,7 @@ func (d *differ) groups(was, is []catalog.Group) {
 			d.say(o, "", "added (connectors %s, numbers %s)", listed(b.Connectors, func(m catalog.Member) string {
 				return fmt.Sprintf("%s priority %d", m.Connector, m.Priority)
 			}), listed(b.Numbers, catalog.Numbers.String))
-			return
+			a = &catalog.Group{Name: b.Name, Connectors: b.Connectors, Numbers: b.Numbers} // what else it says follows
 		}
 		d.members(o, a.Connectors, b.Connectors)
 		d.numbers(o, a.Numbers, b.Numbers)

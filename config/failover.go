@@ -121,6 +121,10 @@ func (d *decoder) exhaustedCode(n node, otherwise int) int {
 		d.fail(n, "%s is not a final failure; write a code from 400 to 699, or best", quote(text))
 		return otherwise
 	}
+	if code == 401 || code == 407 {
+		d.fail(n, "%d asks the caller for credentials, and there is nobody to give them to; write another code", code)
+		return otherwise
+	}
 	return code
 }
 

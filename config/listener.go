@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"tandem/config/catalog"
@@ -129,14 +130,16 @@ func (d *decoder) advertiseAll(listeners []*listening, public []publicAddr, all 
 		if l.Advertise == "" {
 			l.Advertise = netip.AddrPortFrom(l.Addr.Addr().WithZone(""), l.Addr.Port()).String()
 		}
+		// Of a name each family resolves to an address of its own.
+		said := l.Advertise + strconv.FormatBool(l.Addr.Addr().Is4())
 		switch {
-		case !shared[l.Advertise]:
+		case !shared[said]:
 		case own:
 			d.warnAt(at.line(), at.path, "another listener advertises %s too: peers cannot tell them apart; give each its own", l.Advertise)
 		case chosen != nil:
 			d.warnAt(at.line(), at.path, "two listeners advertise %s; leave the port out, and each advertises its own", l.Advertise)
 		}
-		shared[l.Advertise] = true
+		shared[said] = true
 	}
 	for _, p := range public {
 		suits := len(listeners) == 0

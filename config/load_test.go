@@ -38,7 +38,7 @@ func TestDefaults(t *testing.T) {
 	for _, text := range []string{"", "# nothing\n", "---\n", "{}", "listen:\ntrunks:\nconnectors:\ngroups:\nfailover:\nhealth:\nquotas:\nsecrets:\nadmin:\nmetrics:\nreload:\n"} {
 		cfg := load(t, text)
 		require.Len(t, cfg.Warnings, 1, "%q", text) // no numbers
-		cfg.Warnings = nil
+		cfg.Warnings, cfg.Sum = nil, [32]byte{}
 		require.Equal(t, &Config{
 			File:         "test.yaml",
 			Listen:       []Listener{{Network: "udp", Addr: netip.MustParseAddrPort("127.0.0.1:5060"), Advertise: "127.0.0.1:5060"}},
@@ -111,6 +111,8 @@ failover: {no_answer: 2m, max_ring: 3m, setup_budget: 1m, codes: [503, 480], fir
 health: {probe: false, interval: 30s, fast_interval: 2s, timeout: 500ms, down_after: 2, up_after: 1, down_codes: [500], doubt_hold: 20s}
 quotas: {groups: 3, connectors_per_group: 3}
 `)
+	require.NotZero(t, cfg.Sum)
+	cfg.Sum = [32]byte{}
 	require.Equal(t, &Config{
 		File: "test.yaml",
 		Listen: []Listener{

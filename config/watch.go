@@ -21,17 +21,17 @@ const (
 	watchMost  = 2 * time.Second
 )
 
-// Watch calls changed each time that the file at path has other content than
-// before, or is another file behind its links; "before" begins when Watch is
-// called, so a file that was read earlier may have changed unseen. It leaves it
-// to others to understand the file. A file that is gone or empty is not a change
-// until it is there again: it is about to be written. changed is called by Watch itself, one call at a time.
+// Watch calls changed each time that the file at path has other contents than
+// before; sum is that of the contents that were read last, Config.Sum. It leaves
+// it to others to understand the file. A file that is gone or empty is not a
+// change until it is there again: it is about to be written. changed is called
+// by Watch itself, one call at a time.
 //
 // It watches the directory and not the file, since editors, git and Kubernetes
 // put a new file or link in its place; and so for each link on the way. It
 // returns nil when ctx ends, else why it can see no more changes.
-func Watch(ctx context.Context, path string, changed func()) error {
-	w, err := newWatch(path)
+func Watch(ctx context.Context, path string, sum [sha256.Size]byte, changed func()) error {
+	w, err := newWatch(path, sum)
 	if err != nil {
 		return fmt.Errorf("watch %s: %w", path, err)
 	}
@@ -46,18 +46,12 @@ func Watch(ctx context.Context, path string, changed func()) error {
 type watch struct {
 	path   string // absolute
 	events *fsnotify.Watcher
-	dirs   map[string]bool // that are watched
-	names  map[string]bool // in them, that matter
-	last   state
+	dirs   map[string]bool   // that are watched
+	names  map[string]bool   // in them, that matter
+	last   [sha256.Size]byte // of the contents
 }
 
-// state is what a file was when it was looked at.
-type state struct {
-	target string // the file behind all links
-	sum    [sha256.Size]byte
-}
-
-func newWatch(path string) (*watch, error) {
+func newWatch(path string, sum [sha256.Size]byte) (*watch, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -66,12 +60,11 @@ func newWatch(path string) (*watch, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &watch{path: path, events: events, dirs: make(map[string]bool)}
+	w := &watch{path: path, events: events, dirs: make(map[string]bool), last: sum}
 	if err := w.follow(); err != nil {
 		events.Close()
 		return nil, err
 	}
-	w.last, _ = look(path) // a file that is not there yet may come
 	return w, nil
 }
 
@@ -81,7 +74,9 @@ func (w *watch) run(ctx context.Context, changed func()) error {
 	quiet, most := stoppedTimer(), stoppedTimer()
 	defer quiet.Stop()
 	defer most.Stop()
-	for pending := false; ; {
+	quiet.Reset(watchQuiet) // it may have changed since it was read
+	most.Reset(watchMost)
+	for pending := true; ; {
 		select {
 		case <-ctx.Done():
 			return nil
@@ -144,27 +139,20 @@ func (w *watch) settle(changed func()) error {
 	return nil
 }
 
-// look reads what the file is now.
-func look(path string) (state, error) {
-	target, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return state{}, err
-	}
-	data, err := os.ReadFile(target)
+// look reads what is in the file now.
+func look(path string) (sum [sha256.Size]byte, err error) {
+	data, err := os.ReadFile(path)
 	if err == nil && len(data) == 0 {
 		err = errors.New("empty")
 	}
-	if err != nil {
-		return state{}, err
-	}
-	return state{target: target, sum: sha256.Sum256(data)}, nil
+	return sha256.Sum256(data), err
 }
 
 // follow watches the directories that matter now, and no others.
 func (w *watch) follow() error {
 	dir := filepath.Dir(w.path)
 	if _, err := os.Stat(dir); err != nil {
-		return fmt.Errorf("its directory %s: %s; watch it again when it is back", dir, reason(err))
+		return fmt.Errorf("its directory %s: %s", dir, reason(err))
 	}
 	dirs, names := way(w.path)
 	w.names = names

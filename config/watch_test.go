@@ -27,7 +27,8 @@ type watched struct {
 func startWatch(t *testing.T, path string) *watched {
 	w := &watched{t: t, changed: make(chan struct{}, 100), ended: make(chan error, 1)}
 	// The two steps of Watch, so that the test goes on when it watches.
-	state, err := newWatch(path)
+	before, _ := look(path) // a file that is not there yet may come
+	state, err := newWatch(path, before)
 	require.NoError(t, err)
 	var ctx context.Context
 	ctx, w.cancel = context.WithCancel(context.Background())
@@ -144,7 +145,7 @@ func TestWatch(t *testing.T) {
 			far := filepath.Join(t.TempDir(), "far.yaml")
 			write(t, far, "a")
 			swap(t, far, path)
-			w.once()
+			w.nothing() // the same contents
 			write(t, far, "b")
 			w.once()
 		}},
@@ -188,9 +189,9 @@ func TestWatchConfigMap(t *testing.T) {
 		require.NoError(t, os.RemoveAll(filepath.Join(dir, []string{"..1", "..2"}[i])))
 		w.once()
 	}
-	version("..4", "..3") // the same content, but another file
+	version("..4", "..3") // another file, the same contents
 	swap(t, "..4", data)
-	w.once()
+	w.nothing()
 }
 
 // The directory of the file may be a link itself, as of releases.
@@ -239,13 +240,13 @@ func TestWatchEnds(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "etc")
 	path := filepath.Join(dir, "tandem.yaml")
-	require.EqualError(t, Watch(context.Background(), path, nil),
-		"watch "+path+": its directory "+dir+": no such file or directory; watch it again when it is back")
+	require.EqualError(t, Watch(context.Background(), path, [32]byte{}, nil),
+		"watch "+path+": its directory "+dir+": no such file or directory")
 
 	require.NoError(t, os.Mkdir(dir, 0o755))
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	require.NoError(t, Watch(ctx, path, nil)) // the file may come later
+	require.NoError(t, Watch(ctx, path, [32]byte{}, nil)) // the file may come later
 
 	w := startWatch(t, path)
 	write(t, path, "a")
@@ -254,15 +255,29 @@ func TestWatchEnds(t *testing.T) {
 	require.NoError(t, <-w.ended)
 
 	ended := make(chan error)
-	go func() { ended <- Watch(context.Background(), path, func() {}) }()
+	go func() { ended <- Watch(context.Background(), path, [32]byte{}, func() {}) }()
 	for gone := false; !gone; { // it may not watch yet
 		require.NoError(t, os.RemoveAll(dir))
 		select {
 		case err := <-ended:
-			require.ErrorContains(t, err, dir+": no such file or directory; watch it again when it is back")
+			require.ErrorContains(t, err, dir+": no such file or directory")
 			gone = true
 		case <-time.After(never):
 			require.NoError(t, os.MkdirAll(dir, 0o755))
 		}
 	}
+}
+
+// What changed between the reading of the file and the watch is told of.
+func TestWatchFromWhatWasRead(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "tandem.yaml")
+	write(t, path, "recent_calls: 1")
+	cfg, err := Load(path)
+	require.NoError(t, err)
+	write(t, path, "recent_calls: 2")
+	ctx, cancel := context.WithCancel(context.Background())
+	told := 0
+	require.NoError(t, Watch(ctx, path, cfg.Sum, func() { told++; cancel() }))
+	require.Equal(t, 1, told)
 }

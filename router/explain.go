@@ -2,6 +2,7 @@ package router
 
 import (
 	"fmt"
+	"strconv"
 
 	"tandem/config/catalog"
 	"tandem/health"
@@ -16,7 +17,7 @@ type Explanation struct {
 	Kind      string    `json:"kind,omitempty"`      // exact, range or prefix
 	Group     string    `json:"group,omitempty"`     //
 	Connector string    `json:"connector,omitempty"` // whose own number it is, if it is one's
-	Refused   string    `json:"refused,omitempty"`   // why no call of this trunk is let in
+	Verdict   string    `json:"verdict,omitempty"`   // what happens instead, when no host is tried
 	Settings  []Setting `json:"settings,omitempty"`  // of the whole call
 	Steps     []Step    `json:"steps,omitempty"`
 }
@@ -58,11 +59,13 @@ func (r *Router) Explain(number, trunkName string, now int64) (Explanation, erro
 	}
 	looked := translate(wire.AppendNumber(nil, uri, u), x.trunk.Strip, x.trunk.Prepend)
 	ex := Explanation{Number: string(looked), Trunk: trunkName}
-	if x.trunk.Refused {
-		ex.Refused = "the trunk is untrusted: its calls are answered 403"
-		if x.trunk.Untrusted == Drop {
-			ex.Refused = "the trunk is untrusted: its calls are dropped"
-		}
+	switch {
+	case x.trunk.Refused && x.trunk.Untrusted == Drop:
+		ex.Verdict = "the trunk is untrusted: its calls are dropped"
+	case x.trunk.Refused:
+		ex.Verdict = "the trunk is untrusted: its calls are answered 403"
+	case r.draining.Load():
+		ex.Verdict = "the node is about to stop: new calls are answered 503"
 	}
 	match, ok := x.plan.numbers.Lookup(looked)
 	if !ok {
@@ -73,6 +76,13 @@ func (r *Router) Explain(number, trunkName string, now int64) (Explanation, erro
 	ex.Group, ex.Connector = x.route.group, x.route.connector
 	ex.Settings = x.callSettings()
 	ex.Steps = x.steps(now)
+	if ex.Verdict == "" && (len(ex.Steps) == 0 || ex.Steps[0].Place == 0) {
+		code := "480"
+		if f := x.route.failover[x.trunk.class]; f.ExhaustedCode != 0 {
+			code = strconv.Itoa(f.ExhaustedCode)
+		}
+		ex.Verdict = "there is no host to try: calls are answered " + code
+	}
 	return ex, nil
 }
 
@@ -106,8 +116,12 @@ func (x *explainer) steps(now int64) (steps []Step) {
 
 func (x *explainer) step(place int, e *entry, state health.State, why string) Step {
 	c := e.host.connector
+	seen := state.String()
+	if max(c.state, e.host.state) == catalog.Disabled {
+		seen = "not probed"
+	}
 	return Step{
-		Place: place, Connector: c.name, Region: c.region, Host: e.host.uri, Health: state.String(), Reason: why,
+		Place: place, Connector: c.name, Region: c.region, Host: e.host.uri, Health: seen, Reason: why,
 		Settings: x.attemptSettings(e),
 	}
 }

@@ -54,7 +54,7 @@ func TestExplain(t *testing.T) {
 6 far eu-west-1 sip:203.0.3.3:5060 up: connector priority 4, host priority 3, weight 1
 0 east us-east-1 sip:203.0.1.3:5060 up: host is draining
 0 west us-west-2 sip:203.0.1.1:5060 up: same address as a host that is tried already
-0 off us-east-1 sip:203.0.4.1:5060 up: connector is disabled
+0 off us-east-1 sip:203.0.4.1:5060 not probed: connector is disabled
 0 far eu-west-1 sip:203.0.3.4:5060 up: max_attempts (6) is reached before it
 `, golden(explanation(t, g, "+1-555-000-0001")))
 }

@@ -140,7 +140,7 @@ func (pl *plan) compileConnectors(r *Router) (map[string][]entry, error) {
 			}
 			h.probeFrom = h.listeners[0]
 			h.health = r.health.Host(health.Key{
-				URI: ch.URI, Addr: ch.Addr, Listener: r.listeners[h.probeFrom].Addr.String(),
+				URI: "sip:" + ch.Addr.String(), Addr: ch.Addr, Listener: r.listeners[h.probeFrom].Addr.String(),
 			})
 			pl.hosts = append(pl.hosts, h)
 			if pl.byAddr[h.addr] == nil {

@@ -28,6 +28,24 @@ type CallRecord struct {
 	Attempts []AttemptRecord `json:"attempts,omitempty"`
 }
 
+// Failed reports whether the caller did not get what a callee had to say: no
+// candidate was left, time was up, it was not let in, it heard a 5xx, or it gave
+// up before anything rang.
+func (c *CallRecord) Failed() bool {
+	switch c.Outcome {
+	case exhausted.String(), timedOut.String(), rejected.String():
+		return true
+	case refused.String():
+		return c.Status/100 == 5
+	case cancelledByCaller.String():
+		return c.Progress == 0
+	}
+	return false
+}
+
+// KeptCallID is what is kept of a Call-ID.
+func KeptCallID(id string) string { return id[:min(len(id), maxCallID)] }
+
 // AttemptRecord is one attempt of a call. A time of 0 is that of something that
 // did not happen, but for Start.
 type AttemptRecord struct {
@@ -132,7 +150,7 @@ func (r *Router) keepCall(s *scratch, st *stripe, c *call, how outcome) {
 	if p != nil {
 		p.fill(c, s.now, how)
 	}
-	if c.count > 1 || how == exhausted || how == timedOut {
+	if c.count > 1 || how.failed(c.status) {
 		rec := record{kind: recordCallEnd}
 		rec.call.fill(c, s.now, how)
 		r.offer(rec)

@@ -65,7 +65,7 @@ func (r *Router) write(rec *record) {
 		return
 	}
 	level, text := slog.LevelInfo, "call failed over"
-	if rec.call.how == exhausted || rec.call.how == timedOut {
+	if rec.call.how.failed(rec.call.status) {
 		level, text = slog.LevelWarn, "call failed"
 	}
 	c := r.callRecord(&rec.call)

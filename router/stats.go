@@ -104,6 +104,12 @@ const (
 
 var outcomeNames = [outcomes + 1]string{"answered", "refused", "exhausted", "cancelled", "timeout", "rejected"}
 
+// failed reports whether a call with that final response is a failure of what
+// is behind us, and not an answer to the caller.
+func (o outcome) failed(status int) bool {
+	return o == exhausted || o == timedOut || o == refused && status/100 == 5
+}
+
 func (o outcome) String() string { return outcomeNames[o] }
 
 type routeStats struct {

@@ -67,7 +67,7 @@ matches, and when the node cannot be asked.`,
 	f.StringVar(&q.callID, "call-id", "", "only the call with this Call-ID")
 	f.StringVar(&q.trunk, "trunk", "", "only calls from this trunk")
 	f.StringVar(&q.route, "route", "", "only calls to this group, or connector of a number in no group")
-	f.BoolVar(&q.failed, "failed", false, "only calls that no connector answered or refused")
+	f.BoolVar(&q.failed, "failed", false, "only calls that failed: no connector was left, time was up, not let in, a 5xx, or given up before anything rang")
 	f.BoolVar(&q.failedOver, "failed-over", false, "only calls with more than one attempt")
 	f.BoolVar(&q.follow, "follow", false, "go on with calls as they end")
 	f.BoolVar(&q.json, "json", false, "print JSON, an object on a line")

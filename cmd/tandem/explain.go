@@ -158,6 +158,9 @@ func writeExplanation(out io.Writer, ex *router.Explanation, q *explainQuery) er
 	} else {
 		fmt.Fprintf(&b, "matches  %s (%s)\nroute    %s\n", ex.Entry, ex.Kind, routeText(ex))
 	}
+	if ex.Verdict != "" {
+		fmt.Fprintf(&b, "but      %s\n", ex.Verdict)
+	}
 	writeSteps(&b, ex, q.admin != "")
 	writeSettings(&b, ex, q.settings)
 	_, err := out.Write(b.Bytes())

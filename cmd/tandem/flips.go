@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 
 	"tandem/health"
@@ -51,15 +52,16 @@ func (f *flips) write(log *slog.Logger, flip health.Flip, hosts []router.HostInf
 	if flip.To == health.Up {
 		level = slog.LevelInfo
 	}
+	host := router.HostInfo{URI: flip.Key.URI} // it may be gone from the config
+	if i := slices.IndexFunc(hosts, func(h router.HostInfo) bool { return h.Key == flip.Key }); i >= 0 {
+		host = hosts[i] // one that two connectors share is named with the first
+	}
 	args := []any{
-		"host", flip.Key.URI, "from", flip.From.String(), "to", flip.To.String(), "reason", flip.Reason.String(),
+		"host", host.URI, "from", flip.From.String(), "to", flip.To.String(), "reason", flip.Reason.String(),
 		"listener", flip.Key.Listener,
 	}
-	for _, h := range hosts {
-		if h.Key == flip.Key {
-			args = append(args, "connector", h.Connector, "region", h.Region)
-			break // a host that two connectors share is named with the first
-		}
+	if host.Connector != "" {
+		args = append(args, "connector", host.Connector, "region", host.Region)
 	}
 	if n := f.skipped.Swap(0); n > 0 {
 		args = append(args, "not_shown", n)

@@ -25,6 +25,10 @@ const (
 	// drainPoll is how often a draining node looks whether set-ups are left.
 	drainPoll = 20 * time.Millisecond
 
+	// aliveLimit is how long the timers may take for one round before systemd's
+	// watchdog hears nothing.
+	aliveLimit = 5 * time.Second
+
 	// drainLinger is how long a draining node goes on after the last set-up. That
 	// one is over when its final response is decided: this has yet to leave, and
 	// the caller's ACK comes a round trip later. One second has room for the
@@ -262,11 +266,11 @@ func (n *node) run(stop, kill context.Context) error {
 	return err
 }
 
-// alive comes back when no part of the calls is stuck: it takes each lock that
-// calls take.
+// alive reports whether the timers turn and no lock of the calls is stuck.
 func (n *node) alive() bool {
-	n.router.Usage()
-	return true
+	ctx, cancel := context.WithTimeout(context.Background(), aliveLimit)
+	defer cancel()
+	return n.router.Alive(ctx)
 }
 
 // errStopped ends the parts of a node that was told to stop.

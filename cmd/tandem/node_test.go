@@ -384,7 +384,7 @@ func TestFlipsAreLoggedOnceEach(t *testing.T) {
 	ended, end := context.WithCancel(context.Background())
 	end()
 	f.run(ended, log.logger(), func() []router.HostInfo {
-		return []router.HostInfo{{Connector: "east", Region: "here", Key: key}}
+		return []router.HostInfo{{Connector: "east", Region: "here", URI: key.URI, Key: key}}
 	})
 	require.Equal(t, flipRoom, strings.Count(log.String(), "\n"))
 	require.Contains(t, log.String(), `"level":"WARN","msg":"host is down","host":"sip:10.0.0.1","from":"up","to":"down","reason":"no answer to OPTIONS"`)

@@ -12,6 +12,9 @@ import (
 	"tandem/router/transport"
 )
 
+// watchAgain is how long a watch that ended rests.
+const watchAgain = 2 * time.Second
+
 // mostChanges is how many changes of one reload the log lists.
 const mostChanges = 50
 
@@ -57,26 +60,53 @@ func (r *reloader) ask(why string) {
 }
 
 // run reloads when it is asked to, and when the file changes if the config
-// wants that, until ctx ends.
+// wants that, until ctx ends. A node that drains stays as it is.
 func (r *reloader) run(ctx context.Context) {
-	var watch sync.WaitGroup
-	defer watch.Wait()
+	var watching sync.WaitGroup
+	defer watching.Wait()
 	if r.node.cfg.Reload.Watch {
-		watch.Go(func() {
-			if err := config.Watch(ctx, r.node.cfg.File, func() { r.ask("the file changed") }); err != nil && ctx.Err() == nil {
-				r.log.Error("the config file is not watched any more: send SIGHUP to reload it", "file", r.node.cfg.File, "error", err.Error())
-			}
-		})
+		watching.Go(func() { r.watch(ctx) })
 	}
 	for {
 		select {
 		case why := <-r.asks:
+			if r.node.router.Draining() {
+				r.log.Warn("config not reloaded: the node is about to stop", "because", why)
+				continue
+			}
 			r.node.notify.reloading()
 			r.node.notify.ready(r.take(why))
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// watch asks for a reload each time that the file changes. What ends a watch
+// (its directory is swapped for another) is tried again.
+func (r *reloader) watch(ctx context.Context) {
+	for told := ""; ctx.Err() == nil; {
+		r.setWatched(true)
+		err := config.Watch(ctx, r.node.cfg.File, r.config().Sum, func() { r.ask("the file changed") })
+		if err == nil {
+			return
+		}
+		r.setWatched(false)
+		if err.Error() != told {
+			told = err.Error()
+			r.log.Warn("the config file cannot be watched: trying again; SIGHUP reloads it meanwhile", "every", watchAgain.String(), "error", told)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(watchAgain):
+		}
+	}
+}
+
+func (r *reloader) setWatched(on bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.state.Watched = on
 }
 
 // take reads the file and brings it into force. It returns what came of it, in
@@ -88,7 +118,10 @@ func (r *reloader) take(why string) string {
 	if err != nil {
 		return r.fail(why, old.File, err)
 	}
-	next := untilRestart(old, cfg)
+	next, err := config.UntilRestart(old, cfg)
+	if err != nil {
+		return r.fail(why, old.File, err)
+	}
 	if err := r.node.apply(next); err != nil {
 		return r.fail(why, old.File, config.Errors{{File: old.File, Text: err.Error()}})
 	}
@@ -101,7 +134,7 @@ func (r *reloader) take(why string) string {
 	for _, w := range cfg.Warnings {
 		r.log.Warn("config: "+w.Text, "file", w.File, "line", w.Line, "field", w.Field)
 	}
-	var taken, waiting []string
+	taken, waiting := []string{}, []string{}
 	for _, c := range config.Diff(old, cfg) {
 		if c.Restart {
 			waiting = append(waiting, c.Text)
@@ -138,16 +171,6 @@ func (r *reloader) fail(why, file string, err error) string {
 	return "taking calls; the changed config has mistakes and is not in force"
 }
 
-// untilRestart is what a node that runs old takes of new: all but what needs a
-// restart, which stays named as a change until there is one.
-func untilRestart(old, new *config.Config) *config.Config {
-	next := *new
-	next.Listen, next.Aliases, next.Admin, next.Metrics = old.Listen, old.Aliases, old.Admin, old.Metrics
-	next.StateDir, next.Secrets, next.RecordRoute = old.StateDir, old.Secrets, old.RecordRoute
-	next.Workers, next.RecentCalls, next.Reload = old.Workers, old.RecentCalls, old.Reload
-	return &next
-}
-
 // apply brings cfg into force, in one step for calls: those under way go on as
 // they began. An error changes nothing.
 func (n *node) apply(cfg *config.Config) error {
@@ -156,7 +179,8 @@ func (n *node) apply(cfg *config.Config) error {
 		return err
 	}
 	if err := n.prober.SetTargets(targets(n.router.Hosts())); err != nil {
-		return errors.Join(err, n.router.SetPolicy(now, policyOf(n.reload.config())))
+		err = errors.Join(err, n.router.SetPolicy(now, policyOf(n.reload.config())))
+		return errors.Join(err, n.prober.SetTargets(targets(n.router.Hosts())))
 	}
 	n.registry.Configure(cfg.Health, now)
 	return nil

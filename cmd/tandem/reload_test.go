@@ -143,7 +143,7 @@ func TestReloadOfAListenerThatIsNotThereYet(t *testing.T) {
 	f.write("listen: [{address: \"udp://127.0.0.1:5060\", name: inside}]\n" +
 		strings.Replace(policy([]netip.AddrPort{east.addr()}, ""), "name: c1,", "name: c1, listener: inside,", 1))
 	r.reload.take("test")
-	require.Contains(t, fmt.Sprint(r.lastLine(t, "config not reloaded")["mistakes"]), `there is no listener "inside"`)
+	require.Contains(t, fmt.Sprint(r.lastLine(t, "config not reloaded")["mistakes"]), "comes with a restart only: restart the node to take this file")
 }
 
 // Hosts that stay keep their health; those that come are up.
@@ -177,29 +177,34 @@ func TestReloadWhenTheFileChanges(t *testing.T) {
 	east, west := newSIPSocket(t), newSIPSocket(t)
 	f := newFile(t, policy([]netip.AddrPort{east.addr()}, "reload: {watch: true}\n"))
 	r := f.start()
-	require.Eventually(t, func() bool {
-		// The watch begins a moment after the start.
-		f.write(policy([]netip.AddrPort{east.addr(), west.addr()}, fmt.Sprintf("reload: {watch: true}\n# %d\n", time.Now().UnixNano())))
-		time.Sleep(500 * time.Millisecond)
-		return len(r.router.Hosts()) == 2
-	}, 4*patient, 10*time.Millisecond)
+	f.write(policy([]netip.AddrPort{east.addr(), west.addr()}, "reload: {watch: true}\n"))
+	require.Eventually(t, func() bool { return len(r.router.Hosts()) == 2 }, 4*patient, 10*time.Millisecond)
 	require.Equal(t, "the file changed", r.lastLine(t, "config reloaded")["because"])
 }
 
-func TestUntilRestartNamesNothingElse(t *testing.T) {
-	load := func(text string) *config.Config {
-		cfg, err := config.Parse("f", []byte(text), os.LookupEnv)
-		require.NoError(t, err)
-		return cfg
-	}
-	old := load("")
-	new := load("listen: [udp://127.0.0.1:5070]\naliases: [a.example.com]\nadmin: {listen: 127.0.0.1:9000}\nmetrics: {listen: 127.0.0.1:9001}\n" +
-		"state_dir: /tmp/x\nsecrets: [0123456789abcdef]\nrecord_route: false\nworkers: 3\nrecent_calls: 5\nreload: {watch: true}\nuntrusted: drop\ndrain_timeout: 5s\n")
-	for _, c := range config.Diff(old, untilRestart(old, new)) {
-		require.False(t, c.Restart, c.Text)
-	}
-	for _, c := range config.Diff(untilRestart(old, new), new) {
-		require.True(t, c.Restart, c.Text)
-	}
-	require.Len(t, config.Diff(old, untilRestart(old, new)), 2)
+// A directory that is swapped for another ends a watch, and begins the next.
+func TestReloadAfterTheDirectoryWasSwapped(t *testing.T) {
+	east, west := newSIPSocket(t), newSIPSocket(t)
+	f := newFile(t, policy([]netip.AddrPort{east.addr()}, "reload: {watch: true}\n"))
+	dir := filepath.Join(filepath.Dir(f.path), "etc")
+	require.NoError(t, os.Mkdir(dir, 0o755))
+	require.NoError(t, os.Rename(f.path, filepath.Join(dir, "tandem.yaml")))
+	f.path = filepath.Join(dir, "tandem.yaml")
+	r := f.start()
+	require.Equal(t, "1", r.metric(t, "tandem_config_watched"))
+	require.NoError(t, os.Rename(dir, dir+".old"))
+	require.Eventually(t, func() bool { return r.metric(t, "tandem_config_watched") == "0" }, patient, 10*time.Millisecond)
+	require.NoError(t, os.Mkdir(dir, 0o755))
+	f.write(policy([]netip.AddrPort{east.addr(), west.addr()}, "reload: {watch: true}\n"))
+	require.Eventually(t, func() bool { return len(r.router.Hosts()) == 2 }, 4*patient, 10*time.Millisecond)
+	require.Equal(t, "1", r.metric(t, "tandem_config_watched"))
+}
+
+func TestNoReloadWhileDraining(t *testing.T) {
+	east := newSIPSocket(t)
+	f := newFile(t, policy([]netip.AddrPort{east.addr()}, "health: {probe: false}\n"))
+	r := f.start()
+	r.router.Drain()
+	r.reload.ask("test")
+	require.Eventually(t, func() bool { return strings.Contains(r.log.String(), "config not reloaded: the node is about to stop") }, patient, 10*time.Millisecond)
 }

@@ -301,8 +301,9 @@ func (n *Names) Stats() Stats {
 	n.mu.Lock()
 	names := n.count
 	n.mu.Unlock()
+	failures := n.failures.Load() // before lookups, so that they are never more
 	return Stats{
 		Hits: n.hits.Load(), Misses: n.misses.Load(), Full: n.full.Load(), Refused: n.refused.Load(),
-		Lookups: n.lookups.Load(), Failures: n.failures.Load(), Names: names,
+		Lookups: n.lookups.Load(), Failures: failures, Names: names,
 	}
 }

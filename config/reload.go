@@ -1,0 +1,41 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+)
+
+// UntilRestart returns what a node that runs old takes of new by a reload: all
+// but what needs a restart, which stays as it is in old. The error is Errors:
+// what of new cannot run with what stays, so that the node takes nothing of it.
+func UntilRestart(old, new *Config) (*Config, error) {
+	next := *new
+	next.Listen, next.Aliases, next.Admin, next.Metrics = old.Listen, old.Aliases, old.Admin, old.Metrics
+	next.StateDir, next.Secrets, next.RecordRoute = old.StateDir, old.Secrets, old.RecordRoute
+	next.Workers, next.RecentCalls, next.Reload = old.Workers, old.RecentCalls, old.Reload
+
+	var errs Errors
+	fail := func(field, format string, args ...any) {
+		errs = append(errs, Error{File: new.File, Field: field, Text: fmt.Sprintf(format, args...)})
+	}
+	for _, h := range next.loops(machineAddrs()) {
+		fail(h.path(), "%s is this node itself until it listens elsewhere, which needs a restart: restart it to take this file", h.Addr)
+	}
+	for i, c := range next.Catalog.Connectors {
+		for j, h := range c.Hosts {
+			suits := func(l Listener) bool {
+				if c.Listener != "" {
+					return l.Name == c.Listener && l.reaches(h.Addr.Addr())
+				}
+				return l.Addr.Addr().Is4() == h.Addr.Addr().Is4()
+			}
+			if !slices.ContainsFunc(next.Listen, suits) {
+				fail((placed{h, i, j}).path(), "the listener that reaches %s comes with a restart only: restart the node to take this file", h.Addr)
+			}
+		}
+	}
+	if len(errs) > 0 {
+		return nil, slices.Clip(errs)
+	}
+	return &next, nil
+}
