@@ -33,6 +33,8 @@ func (k *simChecker) judge(st *simStep) {
 			k.w.fail(st.call, "7: what is sent is SIP", "to %s: %q", o.to, o.text)
 		}
 		c := k.w.byID[string(m.Bytes(m.CallID))]
+		st.calls = append(st.calls, c)
+		k.w.trace.sent(k.w, c, st.node, o.to, m)
 		switch {
 		case c == nil:
 			if !st.garbage {

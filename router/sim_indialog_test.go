@@ -11,19 +11,20 @@ import (
 // response back. It comes from what was just received, and from nothing else.
 func (k *simChecker) dialog(st *simStep, c *simCall, m *wire.Message, o sent) {
 	w, in := k.w, st.in
+	st.relayed++
 	switch {
+	case in != nil && m.Method == wire.ACK && k.strayAck(st, c, o):
+		return
 	case in == nil, in.IsRequest != m.IsRequest, simMethod(in) != simMethod(m), in.CSeq != m.CSeq:
 		w.fail(c, "16.11: what goes along a dialog came just now", "%s to %s", startLine(o.text), w.name(o.to))
 	case !m.IsRequest && !bytes.Equal(withoutVia(st.data), []byte(o.text)):
 		w.fail(c, "16.7 step 9: what is relayed is not changed", "%s", startLine(o.text))
-	case m.Method == wire.ACK && k.strayAck(st, c, o):
 	case m.IsRequest && o.to != nextHop(in):
 		w.fail(c, "16.6 step 7: the next hop is the remote target", "%s to %s", startLine(o.text), w.name(o.to))
 	}
 	if m.IsRequest {
 		k.oneWay(st, c, m)
 	}
-	st.relayed++
 }
 
 // strayAck is the ACK of a refusal that another node relayed, at a node whose

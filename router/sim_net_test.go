@@ -5,16 +5,12 @@ import (
 	"time"
 
 	"tandem/router/transport"
-	"tandem/router/wire"
 )
 
 // simNet is the network: it loses, doubles, delays, reorders and cuts what is
 // given to it. What happens to a call's datagrams is drawn from a source of the
 // call's own, so that calls can be left out without a change to others.
-type simNet struct {
-	w *simWorld
-	m wire.Message
-}
+type simNet struct{ w *simWorld }
 
 // simWay is a way that a call's datagrams go, one after the other if the
 // network does not reorder.
@@ -60,18 +56,10 @@ func (n *simNet) carry(c *simCall, way *simWay, data []byte, arrive func(data []
 	}
 }
 
-// leave takes what a node sent.
-func (n *simNet) leave(node *simNode, o sent) {
+// leave takes what a node sent of a call.
+func (n *simNet) leave(node *simNode, c *simCall, o sent) {
 	w := n.w
 	data := []byte(o.text)
-	if n.m.Parse(data) != nil {
-		w.fail(nil, "7: what is sent is SIP", "to %s: %q", o.to, o.text)
-	}
-	c := w.byID[string(n.m.Bytes(n.m.CallID))]
-	if c == nil {
-		return // the answer to a request that was cut in its Call-ID
-	}
-	w.trace.sent(w, c, node, o.to, &n.m)
 	if h := w.byAddr[o.to]; h != nil {
 		if h.mode == simNoRoute {
 			node.w.after(0, func() {

@@ -127,7 +127,9 @@ func (n *simNode) leave(st *simStep, b *transport.Batch) {
 	}
 	st.out = out
 	w.check.judge(st)
-	for _, o := range out {
-		w.net.leave(n, o)
+	for i, o := range out {
+		if c := st.calls[i]; c != nil {
+			w.net.leave(n, c, o)
+		}
 	}
 }

@@ -100,7 +100,7 @@ func (f *simFleet) over() bool {
 func (f *simFleet) one(seed simSeed) {
 	v, w := simRun(seed, nil, nil)
 	f.seeds.Add(1)
-	f.nanos.Add(w.now - simStart)
+	f.nanos.Add(max(0, w.ticked-w.begun))
 	f.sent.Add(int64(w.check.messages))
 	for _, c := range w.calls {
 		if c != nil {
@@ -111,7 +111,10 @@ func (f *simFleet) one(seed simSeed) {
 		return
 	}
 	f.failed.Add(1)
-	small := simShrink(seed, v)
+	small := simShrink(seed, v, func(s simSeed) *simViolation {
+		v, _ := simRun(s, nil, nil)
+		return v
+	})
 	v, s, trace := simReplay(small)
 	f.report.Lock()
 	defer f.report.Unlock()
@@ -182,9 +185,9 @@ func simReport(s *simSettings, v *simViolation, trace *simTrace) string {
 
 // simShrink leaves features and calls out of a failing seed as long as it goes
 // on failing in the same way.
-func simShrink(seed simSeed, v *simViolation) simSeed {
+func simShrink(seed simSeed, v *simViolation, run func(simSeed) *simViolation) simSeed {
 	fails := func(s simSeed) bool {
-		now, _ := simRun(s, nil, nil)
+		now := run(s)
 		return now != nil && now.clause == v.clause
 	}
 	for f := simFeature(1); f < simFeatures; f <<= 1 {
@@ -202,7 +205,7 @@ func simShrink(seed simSeed, v *simViolation) simSeed {
 		for at := 0; at < len(seed.only); {
 			less := seed
 			less.only = slices.Concat(seed.only[:at], seed.only[min(at+size, len(seed.only)):])
-			if fails(less) {
+			if len(less.only) > 0 && fails(less) {
 				seed = less
 			} else {
 				at += size

@@ -195,13 +195,16 @@ func (s *simSettings) drawCatalog() {
 	s.second = s.another()
 }
 
-// another is the catalog with priorities the other way round, the last
-// connector gone and another one in its place.
+// another is the catalog with priorities the other way round, one connector
+// that takes no new calls, the last one gone and another in its place.
 func (s *simSettings) another() *catalog.Catalog {
 	c := &catalog.Catalog{Connectors: slices.Clone(s.catalog.Connectors), Groups: slices.Clone(s.catalog.Groups)}
 	last := len(c.Connectors) - 1
 	if last > 0 {
 		c.Connectors = c.Connectors[:last]
+	}
+	if last > 1 {
+		c.Connectors[1].State = catalog.Draining
 	}
 	c.Connectors = append(c.Connectors, connectorOf("new", "r0", hostN(9, 1, 1, 1), hostN(9, 2, 1, 1)))
 	c.Groups[0].Connectors = nil

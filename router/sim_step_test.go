@@ -24,10 +24,11 @@ type simStep struct {
 	local   bool
 
 	out     []sent
-	acks    int // that were sent for the response
-	relayed int // copies of the response that went on
-	answers int // to a CANCEL
-	sent    int // messages in all
+	calls   []*simCall // that they are of; nil: of what was cut in its Call-ID
+	acks    int        // that were sent for the response
+	relayed int        // copies of the response that went on
+	answers int        // to a CANCEL
+	sent    int        // messages in all
 }
 
 // begin notes a datagram before the node sees it.
@@ -86,7 +87,7 @@ func (k *simChecker) beginICMP(n *simNode, u transport.Unreachable) *simStep {
 func (k *simChecker) beginTimers(n *simNode) *simStep { return k.reset(n) }
 
 func (k *simChecker) reset(n *simNode) *simStep {
-	k.step = simStep{node: n, out: k.step.out}
+	k.step = simStep{node: n, out: k.step.out, calls: k.step.calls[:0]}
 	return &k.step
 }
 

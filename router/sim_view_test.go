@@ -11,12 +11,13 @@ import (
 // With two nodes, or one that was restarted, a call may have several, and each
 // of them is held to the rules alone (design D3).
 type simView struct {
-	call    *simCall
-	node    *simNode
-	key     uint64
-	began   int64
-	catalog *catalog.Catalog // that it was routed by
-	hosts   []*simHost       // that it may be tried on
+	call     *simCall
+	node     *simNode
+	key      uint64
+	began    int64
+	catalog  *catalog.Catalog // that it was routed by
+	policies int              // how often the policy had changed
+	hosts    []*simHost       // that it may be tried on
 
 	attempts []*simAttempt
 	last     []byte // the provisional that was sent upstream last
@@ -66,7 +67,7 @@ func (c *simCall) view(n *simNode) *simView {
 // newView is of a request that a node has just let in.
 func (c *simCall) newView(n *simNode, key uint64) *simView {
 	w := c.w
-	v := &simView{call: c, node: n, key: key, began: w.now, catalog: w.catalog}
+	v := &simView{call: c, node: n, key: key, began: w.now, catalog: w.catalog, policies: w.policies}
 	if w.changed {
 		v.catalog = w.second
 	}
@@ -77,7 +78,7 @@ func (c *simCall) newView(n *simNode, key uint64) *simView {
 		for _, m := range v.catalog.Groups[0].Connectors {
 			member = member || m.Connector == con.Name
 		}
-		if !member && !(own && i == 0) {
+		if !member && !(own && i == 0) || con.State != catalog.Enabled {
 			continue
 		}
 		for _, h := range con.Hosts {
@@ -117,9 +118,12 @@ func (v *simView) tried(con string) (n int) {
 	return n
 }
 
-// fresh counts the other connectors that no attempt was made at, and those that
+// claims counts the other connectors that no attempt was made at, and those that
 // may still have one, of hosts that are not down: what is down has no claim.
 func (v *simView) claims(except string) (fresh, open int) {
+	if v.policies != v.node.w.policies {
+		return 0, 0 // what went and came back has a health that this call does not know
+	}
 	pl := v.node.r.plan.Load()
 	seen := map[string]bool{}
 	for _, h := range v.hosts {

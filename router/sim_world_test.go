@@ -14,20 +14,22 @@ import (
 // the checker before the next one begins.
 type simWorld struct {
 	*simSettings
-	now     int64
-	queue   simQueue
-	nodes   []*simNode // that live
-	changed bool       // the other policy is in force
-	net     simNet
-	hosts   []*simHost
-	byAddr  map[netip.AddrPort]*simHost
-	calls   []*simCall // by index; nil: left out
-	byID    map[string]*simCall
-	check   simChecker
-	last    int64 // when a node was last told anything
-	ticked  int64 // when timers last fired: when nothing is left, none do
-	trace   *simTrace
-	tamper  simTamper // nil: the router is left alone
+	now      int64
+	queue    simQueue
+	nodes    []*simNode // that live
+	changed  bool       // the other policy is in force
+	policies int        // how often it changed
+	net      simNet
+	hosts    []*simHost
+	byAddr   map[netip.AddrPort]*simHost
+	calls    []*simCall // by index; nil: left out
+	byID     map[string]*simCall
+	check    simChecker
+	begun    int64
+	last     int64 // when a node was last told anything
+	ticked   int64 // when timers last fired: when nothing is left, none do
+	trace    *simTrace
+	tamper   simTamper // nil: the router is left alone
 }
 
 // simTamper changes what a node sent before anybody sees it, to find out
@@ -77,6 +79,7 @@ func newSimWorld(s *simSettings, trace *simTrace) *simWorld {
 
 // run lets the seed take its course. What it panics with is a *simViolation.
 func (w *simWorld) run() {
+	w.begun = w.now
 	w.begin()
 	end := w.now + int64(w.over)
 	limit := end + int64(2*time.Hour)
@@ -182,6 +185,7 @@ func (w *simWorld) kill() {
 
 func (w *simWorld) setPolicy(changed bool) {
 	w.changed = changed
+	w.policies++
 	w.trace.note(w, nil, "policy changed")
 	for _, n := range w.nodes {
 		if err := n.r.SetPolicy(w.now, w.policy(changed)); err != nil {
