@@ -57,3 +57,5 @@ func TestSoak_ReloadUnderLoad(t *testing.T) {
 }
 
 func TestSoak_DrainUnderLoad(t *testing.T) { drains(t, 500, 2500) }
+
+func TestSoak_RaceCancelAgainst200(t *testing.T) { cancelAgainst200(t, 100_000, 800) }
