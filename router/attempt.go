@@ -231,6 +231,7 @@ func (r *Router) revoke(s *scratch, c *call, a *attempt, m *wire.Message) {
 	a.cancelIv = t1
 	a.cancelAt = s.now + t1
 	a.waitAt = s.now + timerB
+	c.outlive(s.now)
 	r.sendCancel(s, c, a, m)
 }
 

@@ -19,8 +19,8 @@ type branch struct {
 	// listener is where the request came to, in one hexadecimal digit: a
 	// response that is forwarded without state leaves from there.
 	listener int
-	// local is which address of a wildcard listener it was sent to, as localIndex
-	// gives it: such a response leaves from there. A call remembers it itself: its
+	// local is which address of a wildcard listener it was sent to, by its place in
+	// machine: such a response leaves from there. A call remembers it itself: its
 	// branch must be the same on another machine with the same secret.
 	local uint8
 	key   uint64

@@ -182,6 +182,14 @@ func (c *call) situation(a *attempt) situation {
 	return s
 }
 
+// outlive keeps a call that is over until a transaction of its attempts that
+// begins its end now has ended too.
+func (c *call) outlive(now int64) {
+	if c.settled() && c.invite() {
+		c.endAt = max(c.endAt, now+timerB)
+	}
+}
+
 // tried appends the hosts of all attempts.
 func (c *call) tried(hosts []*host) []*host {
 	for i := range c.count {

@@ -99,7 +99,7 @@ func decideProvisional(s situation, status int) verdict {
 	switch {
 	case s.answered, s.refused, s.abandoned:
 		return verdict{cancel: s.invite && !s.revoked} // late: nobody waits for it any more
-	case status == 100, s.stopping:
+	case status == 100, s.stopping, !s.invite: // RFC 4320 4.1: a non-INVITE has no provisional but 100
 		return verdict{}
 	}
 	return verdict{relay: true}
@@ -139,6 +139,9 @@ func better(a, b int) bool {
 	}
 	if a/100 != b/100 {
 		return b/100 < a/100
+	}
+	if a == 503 && b != 503 {
+		return true // a 503 speaks for one host only
 	}
 	return preferred(b) && !preferred(a)
 }

@@ -292,7 +292,9 @@ func TestBetter(t *testing.T) {
 		{"484 tells what to do", 404, 484, true},
 		{"the first that tells", 401, 484, false},
 		{"what tells stays", 484, 404, false},
-		{"the first of 5xx", 503, 500, false},
+		{"the first of 5xx", 502, 500, false},
+		{"a 503 speaks for one host only", 503, 500, true},
+		{"another 5xx stays", 504, 503, false},
 	} {
 		require.Equal(t, c.want, better(c.a, c.b), c.name)
 	}

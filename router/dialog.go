@@ -90,11 +90,8 @@ func (r *Router) routeSet(s *scratch) (rt routeSet, status int) {
 // belonged to it: they told the sender how to reach us and no more.
 func (r *Router) stripMaddr(m *wire.Message, rt *routeSet) {
 	u := &rt.target
-	maddr, ok := wire.Param(m.Data, u.Params, "maddr")
-	if _, own := r.own(m.Bytes(maddr), u.Port); !ok || !own {
-		return
-	}
-	if t, ok := wire.Param(m.Data, u.Params, "transport"); ok && !bytes.EqualFold(m.Bytes(t), []byte("udp")) {
+	maddr, ours := r.ownMaddr(m, u)
+	if !ours {
 		return
 	}
 	rt.maddr = wire.Span{Start: maddr.Start - uint32(len(";maddr=")), End: maddr.End}
@@ -103,6 +100,19 @@ func (r *Router) stripMaddr(m *wire.Message, rt *routeSet) {
 		rt.port = wire.Span{Start: u.Host.End, End: u.HostPort.End}
 		u.Port = 0
 	}
+}
+
+// ownMaddr finds the maddr of a URI, if it names us.
+func (r *Router) ownMaddr(m *wire.Message, u *wire.URI) (maddr wire.Span, ours bool) {
+	maddr, ok := wire.Param(m.Data, u.Params, "maddr")
+	if !ok {
+		return maddr, false
+	}
+	if t, ok := wire.Param(m.Data, u.Params, "transport"); ok && !bytes.EqualFold(m.Bytes(t), []byte("udp")) {
+		return maddr, false
+	}
+	_, ours = r.own(m.Bytes(maddr), u.Port)
+	return maddr, ours
 }
 
 // looksLikeToken goes by the shape: what has it must verify, and what has not
@@ -178,7 +188,7 @@ func (r *Router) forwardDialog(s *scratch, rt *routeSet) {
 	}
 	s.tally.dialog.Add(1)
 	e := &s.edits
-	r.beginForward(s, out, dest)
+	r.beginForward(s, out, dest, rt)
 	switch {
 	case strict:
 		e.Replace(m.RequestURI, m.Bytes(hop.Whole))
@@ -309,17 +319,24 @@ func (r *Router) refuseForward(s *scratch, status int, why dropReason) {
 
 // beginForward starts the edits that every statelessly forwarded request has:
 // our Via, Max-Forwards, and the note of where it came from.
-func (r *Router) beginForward(s *scratch, out int, dest netip.AddrPort) {
+// rt is nil for what belongs to no dialog that is known.
+func (r *Router) beginForward(s *scratch, out int, dest netip.AddrPort, rt *routeSet) {
 	m := &s.m
 	k := &r.keys[0]
 	symmetric := s.symmetric()
-	b := branch{marker: markDialog, listener: s.listener, local: r.localIndex(s.local), key: s.callKey(k, m), host: hostHash(k, dest), loop: s.loopHash(k, m)}
+	b := branch{marker: markDialog, listener: s.listener, local: r.machine.place(s.local), key: s.callKey(k, m), host: hostHash(k, dest), loop: s.loopHash(k, m)}
 	b.seal(s, k, m, &m.TopVia, replyTarget(&m.TopVia, s.source, symmetric))
 	s.edits.Reset(m.Data)
 	start := len(s.text)
 	s.text = append(s.text, "Via: "...)
 	s.text = r.appendViaOf(s.text, out, &b)
 	s.text = append(s.text, "\r\n"...)
+	if rt != nil && m.Method == wire.INVITE { // RFC 3261 16.6 step 4: for who has lost the route set
+		s.text = r.appendOwnRoute(s.text, out, &rt.token)
+		if out != s.listener {
+			s.text = r.appendOwnRoute(s.text, s.listener, &rt.token)
+		}
+	}
 	s.text = appendHops(s.text, m)
 	s.edits.Insert(m.Headers[0].Line.Start, s.text[start:])
 	r.completeVia(s, m, s.source, symmetric)
@@ -335,7 +352,7 @@ func (r *Router) forwardAck(s *scratch, c *call) {
 			continue
 		}
 		out := a.host.listeners[c.listener]
-		r.beginForward(s, out, a.host.addr)
+		r.beginForward(s, out, a.host.addr, nil)
 		r.deleteOwnRoutes(s, &s.m)
 		s.out.Send(out, a.host.addr, s.edits.Apply(s.out.Buf(), wire.Span{End: s.m.Body.End}))
 		return

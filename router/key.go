@@ -87,12 +87,17 @@ func portOr(p uint16) uint16 {
 // retransmission, a CANCEL and the ACK of a failure give the same key as their
 // INVITE (RFC 3261 17.2.3, 9.1).
 func (s *scratch) callKey(k *keys, m *wire.Message) uint64 {
+	return s.keyAs(k, m, m.Method, m.Bytes(m.MethodName))
+}
+
+// keyAs is callKey as if m had another method.
+func (s *scratch) keyAs(k *keys, m *wire.Message, method wire.Method, name []byte) uint64 {
 	f := s.fields[:0]
-	switch m.Method {
+	switch method {
 	case wire.INVITE, wire.ACK, wire.CANCEL:
 		f = f.u8(1)
 	default:
-		f = f.u8(2).bytes(m.Bytes(m.MethodName))
+		f = f.u8(2).bytes(name)
 	}
 	f = f.bytes(m.Bytes(m.TopVia.Branch))
 	f = f.lower(m.Bytes(m.TopVia.Host)).u16(portOr(m.TopVia.Port))

@@ -49,7 +49,7 @@ func TestRequestURI(t *testing.T) {
 		{name: "tel with the host's parameters", in: "tel:+15550000001", params: ";transport=udp", want: "sip:+15550000001@203.0.113.1:5060;transport=udp;user=phone"},
 		{name: "tel, no parameter twice", in: "tel:+15550000001", params: ";user=phone", want: "sip:+15550000001@203.0.113.1:5060;user=phone"},
 
-		{name: "keep", in: "sip:+15550000001@198.51.100.1:5080;transport=udp;x=y?a=b", connector: connector{requestURI: catalog.KeepURI}, params: ";z", want: "sip:+15550000001@198.51.100.1:5080;transport=udp;x=y?a=b"},
+		{name: "keep", in: "sip:+15550000001@198.51.100.1:5080;transport=udp;x=y?a=b", connector: connector{requestURI: catalog.KeepURI}, params: ";z", want: "sip:+15550000001@198.51.100.1:5080;transport=udp;x=y"},
 		{name: "keep tel", in: "tel:+1-555-000-0001;x=y", connector: connector{requestURI: catalog.KeepURI}, want: "tel:+1-555-000-0001;x=y"},
 		{name: "keep all but the number", in: "sip:+15550000001;x@198.51.100.1;y", connector: connector{requestURI: catalog.KeepURI, number: catalog.E164}, want: "sip:15550000001;x@198.51.100.1;y"},
 		{name: "keep tel all but the number", in: "tel:+15550000001;x", connector: connector{requestURI: catalog.KeepURI, strip: "+1", prepend: "0"}, want: "tel:05550000001;x"},
@@ -73,7 +73,7 @@ func TestRequestURI(t *testing.T) {
 			u, ok := wire.ParseURI(m.Data, m.RequestURI)
 			require.True(t, ok)
 			h := &host{hostPort: []byte("203.0.113.1:5060"), params: []byte(c.params), connector: &c.connector}
-			got := appendRequestURI([]byte("x"), m, &u, h, wire.AppendNumber(nil, m.Data, u))
+			got := appendRequestURI([]byte("x"), m, &u, false, h, wire.AppendNumber(nil, m.Data, u))
 			require.Equal(t, "x"+c.want, string(got))
 		})
 	}

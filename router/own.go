@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"tandem/router/wire"
@@ -83,7 +82,7 @@ func (r *Router) own(host []byte, port uint16) (int, bool) {
 // wildcard listener l is reached by.
 func (r *Router) onWildcard(host []byte, l *listener) bool {
 	a, ok := parseAddr(host)
-	return ok && a.Is4() == l.Addr.Addr().Is4() && (a.IsLoopback() || slices.Contains(r.machine, a))
+	return ok && a.Is4() == l.Addr.Addr().Is4() && (a.IsLoopback() || r.machine.has(a))
 }
 
 func (r *Router) ownURI(m *wire.Message, u *wire.URI) (int, bool) {
@@ -118,35 +117,9 @@ func (r *Router) ownDest(dest netip.AddrPort) bool {
 			return true
 		}
 		if l.Addr.Addr().IsUnspecified() && dest.Port() == l.Addr.Port() &&
-			(dest.Addr().IsLoopback() || slices.Contains(r.machine, dest.Addr())) {
+			(dest.Addr().IsLoopback() || r.machine.has(dest.Addr())) {
 			return true
 		}
 	}
 	return false
-}
-
-// sortedAddrs returns the addresses in an order that a restart has too, as many
-// as have a place in a branch.
-func sortedAddrs(addrs []netip.Addr) []netip.Addr {
-	addrs = slices.Clone(addrs)
-	slices.SortFunc(addrs, netip.Addr.Compare)
-	addrs = slices.Compact(addrs)
-	return addrs[:min(len(addrs), 255)]
-}
-
-// localIndex is the place of an address among this machine's, counted from 1; 0
-// when it is none of them.
-func (r *Router) localIndex(a netip.Addr) uint8 {
-	if !a.IsValid() {
-		return 0
-	}
-	return uint8(slices.Index(r.machine, a) + 1)
-}
-
-// localAt is the address at a place; not valid for 0, or when there is none.
-func (r *Router) localAt(i uint8) netip.Addr {
-	if i == 0 || int(i) > len(r.machine) {
-		return netip.Addr{}
-	}
-	return r.machine[i-1]
 }

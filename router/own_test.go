@@ -58,7 +58,7 @@ func TestOwnURIIsSIPOnly(t *testing.T) {
 		"sip:x@203.0.113.1": false, "tel:+15550000001": false, "http:198.51.100.1": false,
 	} {
 		m := parse("OPTIONS " + uri + " SIP/2.0\r\n\r\n")
-		u := g.r.target(m)
+		u, _ := g.r.target(m)
 		_, own := g.r.ownURI(m, &u)
 		require.Equal(t, want, own, uri)
 	}

@@ -13,12 +13,12 @@ import (
 
 // appendRequest appends the request of c as attempt a sends it (RFC 3261 16.6).
 func (r *Router) appendRequest(dst []byte, s *scratch, c *call, a *attempt, m *wire.Message) []byte {
-	target := r.target(m)
+	target, ours := r.target(m)
 	e := &s.edits
 	e.Reset(m.Data)
 
 	start := len(s.text)
-	s.text = appendRequestURI(s.text, m, &target, a.host, c.number[:c.numberLen])
+	s.text = appendRequestURI(s.text, m, &target, ours, a.host, c.number[:c.numberLen])
 	e.Replace(m.RequestURI, s.text[start:])
 
 	start = len(s.text)
@@ -38,10 +38,11 @@ func (r *Router) appendRequest(dst []byte, s *scratch, c *call, a *attempt, m *w
 	return e.Apply(dst, wire.Span{End: m.Body.End})
 }
 
-// target is the request-URI taken apart.
-func (r *Router) target(m *wire.Message) wire.URI {
-	u, _ := wire.ParseURI(m.Data, m.RequestURI)
-	return u
+// target is the request-URI taken apart; ours when a maddr in it led to us.
+func (r *Router) target(m *wire.Message) (u wire.URI, ours bool) {
+	u, _ = wire.ParseURI(m.Data, m.RequestURI)
+	_, ours = r.ownMaddr(m, &u)
+	return u, ours
 }
 
 // appendVia appends our Via value for attempt a.
@@ -149,9 +150,9 @@ func (r *Router) ownValue(m *wire.Message, v wire.Span) (listener int, own bool)
 // appendHop appends the ACK of a refusal or the CANCEL of attempt a: same
 // request-URI and branch as its INVITE (RFC 3261 17.1.1.3, 9.1).
 func (r *Router) appendHop(dst []byte, s *scratch, c *call, a *attempt, m *wire.Message, h wire.Hop) []byte {
-	target := r.target(m)
+	target, ours := r.target(m)
 	start := len(s.text)
-	s.text = appendRequestURI(s.text, m, &target, a.host, c.number[:c.numberLen])
+	s.text = appendRequestURI(s.text, m, &target, ours, a.host, c.number[:c.numberLen])
 	h.RequestURI = s.text[start:]
 	start = len(s.text)
 	s.text = r.appendVia(s.text, s, c, a, m)

@@ -198,6 +198,7 @@ func (r *Router) finish(s *scratch, st *stripe, c *call, a *attempt) {
 	}
 	a.phase = over
 	a.resendAt, a.waitAt, a.cancelAt = never, never, never
+	c.outlive(s.now) // Timer D: its retransmissions are acknowledged as long
 	r.event(s, st, c, a, event{kind: final, status: m.Status}, m)
 }
 
@@ -214,7 +215,7 @@ func (r *Router) relayStateless(s *scratch, b *branch, target netip.AddrPort) {
 		return
 	}
 	s.tally.stateless.Add(1)
-	s.out.SendFrom(out, r.localAt(b.local), target, r.appendRelayed(s.out.Buf(), s, &s.m))
+	s.out.SendFrom(out, r.machine.at(b.local), target, r.appendRelayed(s.out.Buf(), s, &s.m))
 }
 
 // orphan handles a response to an attempt of a call that is not here: this

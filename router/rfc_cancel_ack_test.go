@@ -287,3 +287,23 @@ func TestRFC3261_17_1_1_NoFinalAfterCancelFromNobody(t *testing.T) {
 		sends(t, g.from(east1, respond(inv, 200)), "caller 200 INVITE")
 	}
 }
+
+func TestRFC3261_16_10_CancelOfANonInviteIsAnswered(t *testing.T) {
+	g := newRig(t, twoRegions())
+	g.now += int64(catalog.DefaultFailover().TimerC) + 1
+	g.message()
+	sends(t, g.from(caller, request("CANCEL", dialled)), "caller 200 CANCEL")
+}
+
+func TestRFC3261_17_1_1_2_TimerDOfALateRefusal(t *testing.T) {
+	g := newRig(t, twoRegions())
+	first, second := g.second()
+	sends(t, g.from(west1, respond(second, 404)), "west1 ACK", "caller 404 INVITE")
+	g.pass(20 * time.Second)
+	sends(t, g.from(east1, respond(first, 180)), "east1 CANCEL")
+	g.pass(8 * time.Second)
+	ack := g.from(east1, respond(first, 487))
+	sends(t, ack, "east1 ACK")
+	g.pass(10 * time.Second)
+	require.Equal(t, ack, g.from(east1, respond(first, 487)))
+}

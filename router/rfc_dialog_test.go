@@ -361,3 +361,9 @@ func TestRFC3261_16_11_ResponsesLoseOurViaAndNothingElse(t *testing.T) {
 		require.Empty(t, d.g.from(callee, strings.Replace(text, "UDP 198.51.100.1:5060", "UDP 198.51.100.2:5060", 1)), "of another's Via")
 	}
 }
+
+func TestRFC3261_16_6_4_RecordRouteWithinADialog(t *testing.T) {
+	d := newDialog(t, newRig(t, twoRegions()))
+	all := sends(t, d.g.from(caller, d.byCaller("INVITE")), "callee INVITE")
+	require.Equal(t, []string{d.route}, header(all[0].text, "Record-Route"))
+}

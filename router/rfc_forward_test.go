@@ -82,7 +82,7 @@ func TestRFC3261_16_6_2_RequestURI(t *testing.T) {
 		"password":          {nil, "sip:+15550000001:secret@x", "sip:+15550000001:secret@203.0.113.1:5060"},
 		"tel":               {nil, "tel:+1-555-0000001;phone-context=x", "sip:+1-555-0000001;phone-context=x@203.0.113.1:5060;user=phone"},
 		"host's parameters": {func(c *catalog.Connector) { c.Hosts[0].HostPort, c.Hosts[0].Params = "sbc.example.com", ";x=1" }, dialled, "sip:+15550000001@sbc.example.com;x=1"},
-		"keep":              {func(c *catalog.Connector) { c.RequestURI = catalog.KeepURI }, "sip:+15550000001@x:99;foo?a=b", "sip:+15550000001@x:99;foo?a=b"},
+		"keep":              {func(c *catalog.Connector) { c.RequestURI = catalog.KeepURI }, "sip:+15550000001@x:99;foo;method=INVITE;y?a=b", "sip:+15550000001@x:99;foo;y"},
 		"keep tel":          {func(c *catalog.Connector) { c.RequestURI = catalog.KeepURI }, "tel:+15550000001", "tel:+15550000001"},
 		"e164":              {func(c *catalog.Connector) { c.Number = catalog.E164 }, "sip:%2B1-5550000001;x@y", "sip:15550000001;x@203.0.113.1:5060"},
 		"+e164":             {func(c *catalog.Connector) { c.Number = catalog.PlusE164 }, "sip:%2B1-5550000001@y", "sip:+15550000001@203.0.113.1:5060"},
@@ -344,4 +344,20 @@ func TestRFC3261_8_1_1_7_BranchesAreUnique(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestRFC3261_16_4_OwnMaddrOfACall(t *testing.T) {
+	p := twoRegions()
+	p.Catalog.Connectors[0].RequestURI = catalog.KeepURI
+	g := newRig(t, p)
+	all := g.from(caller, request("INVITE", dialled+";x=1;maddr=198.51.100.1;y"))
+	require.Equal(t, "INVITE "+dialled+";x=1;y SIP/2.0", startLine(all[1].text))
+}
+
+func TestRFC3261_16_6_2_ParametersNotAllowedInARequestURI(t *testing.T) {
+	p := twoRegions()
+	p.Catalog.Connectors[0].RequestURI = catalog.KeepURI
+	g := newRig(t, p)
+	all := g.from(caller, request("INVITE", dialled+";x=1;method=INVITE?Subject=x"))
+	require.Equal(t, "INVITE "+dialled+";x=1 SIP/2.0", startLine(all[1].text))
 }

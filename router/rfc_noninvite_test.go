@@ -179,3 +179,11 @@ func TestRFC3261_17_2_3_MethodTellsTransactionsApart(t *testing.T) {
 	}
 	require.Equal(t, 5, g.r.Live())
 }
+
+func TestRFC4320_4_1_100IsTheOnlyProvisional(t *testing.T) {
+	for _, status := range []int{180, 183, 199} {
+		g := newRig(t, twoRegions())
+		m := g.message()
+		require.Empty(t, g.from(east1, respond(m, status)))
+	}
+}

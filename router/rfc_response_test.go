@@ -469,3 +469,15 @@ func TestRFC3261_16_7_9_ReceivedStaysInTheNextVia(t *testing.T) {
 		require.Equal(t, []string{"SIP/2.0/UDP 10.1.1.1:5062;rport=41000;branch=z9hG4bKnat;received=192.0.2.20"}, header(relayed.text, "Via"))
 	}
 }
+
+func TestRFC3261_16_7_6_AnAnswerBeforeA503(t *testing.T) {
+	for _, c := range [][2]int{{503, 504}, {503, 500}} {
+		g := newRig(t, bestResponse())
+		inv := g.call()
+		all := g.from(east1, respond(inv, c[0]))
+		all = g.from(west1, respond(all[1], c[1]))
+		last := all[len(all)-1].text
+		require.Equal(t, c[1], parse(last).Status)
+		require.Contains(t, header(last, "To")[0], "calleetag", "the connector's own")
+	}
+}

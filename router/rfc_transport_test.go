@@ -89,3 +89,10 @@ func TestRFC3261_16_9_ResponseThatCannotBeDelivered(t *testing.T) {
 		sends(t, g.from(east1, respond(inv, 200)), "caller 200 INVITE")
 	}
 }
+
+// A departure: a maddr would let a caller aim responses at others.
+func TestRFC3261_18_2_2_MaddrInViaIsNotFollowed(t *testing.T) {
+	g := newRig(t, twoRegions())
+	all := g.from(caller, invite("Via: SIP/2.0/UDP 192.0.2.10:5070;maddr=203.0.113.66;branch=z9hG4bKm"))
+	require.Equal(t, "192.0.2.10:5070", all[0].to.String())
+}

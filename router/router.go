@@ -78,7 +78,7 @@ type Options struct {
 type Router struct {
 	listeners   []listener
 	aliases     []alias
-	machine     []netip.Addr
+	machine     machine
 	keys        []keys
 	recordRoute bool
 	health      *health.Registry
@@ -159,7 +159,6 @@ func New(opts Options, p Policy) (*Router, error) {
 		return nil, errors.New("router: no secret")
 	}
 	r := &Router{
-		machine:       sortedAddrs(opts.Addresses),
 		recordRoute:   opts.RecordRoute,
 		health:        opts.Health,
 		probe:         opts.Probe,
@@ -175,6 +174,7 @@ func New(opts Options, p Policy) (*Router, error) {
 		names:         opts.Names,
 	}
 	r.tally = r.newTally()
+	r.machine.set(opts.Addresses)
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}

@@ -10,6 +10,10 @@ import (
 func (r *Router) request(s *scratch, rt *routeSet) {
 	m := &s.m
 	key := s.callKey(&r.keys[0], m)
+	if m.Method == wire.CANCEL && !r.has(key) {
+		r.cancelOther(s, key, rt)
+		return
+	}
 	st := r.stripeOf(key)
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -17,8 +21,10 @@ func (r *Router) request(s *scratch, rt *routeSet) {
 	switch {
 	case m.Method == wire.ACK:
 		r.ack(s, st, c, key)
+	case m.Method == wire.CANCEL && c != nil:
+		r.cancel(s, st, c, key)
 	case m.Method == wire.CANCEL:
-		r.cancel(s, st, c, key, rt)
+		r.reply(s, key, reply{status: 481}) // it has ended just now
 	case c != nil:
 		r.repeat(s, c)
 	default:
@@ -135,12 +141,39 @@ func (r *Router) ack(s *scratch, st *stripe, c *call, key uint64) {
 	}
 }
 
-// cancel is RFC 3261 16.10: 200 at once, whatever comes of it.
-func (r *Router) cancel(s *scratch, st *stripe, c *call, key uint64, rt *routeSet) {
-	if c == nil {
-		r.cancelUnknown(s, key, rt)
-		return
+// has reports whether there is a call with that key.
+func (r *Router) has(key uint64) bool {
+	st := r.stripeOf(key)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.find(key) != nil
+}
+
+// cancelOther handles a CANCEL that matches no INVITE. Of another request it
+// ends nothing and is answered all the same (RFC 3261 9.2).
+func (r *Router) cancelOther(s *scratch, key uint64, rt *routeSet) {
+	for _, method := range cancellable {
+		if r.has(s.keyAs(&r.keys[0], &s.m, method, methodBytes[method])) {
+			r.reply(s, key, reply{status: 200})
+			return
+		}
 	}
+	r.cancelUnknown(s, key, rt)
+}
+
+// cancellable are the methods whose requests live as calls.
+var cancellable = [...]wire.Method{wire.MESSAGE, wire.SUBSCRIBE, wire.OPTIONS, wire.PUBLISH, wire.REFER, wire.NOTIFY, wire.INFO}
+
+// methodBytes are the names of all methods.
+var methodBytes = func() (names [16][]byte) {
+	for i := range names {
+		names[i] = []byte(wire.Method(i).String())
+	}
+	return names
+}()
+
+// cancel is RFC 3261 16.10: 200 at once, whatever comes of it.
+func (r *Router) cancel(s *scratch, st *stripe, c *call, key uint64) {
 	if c.source.Addr() != s.source.Addr() {
 		r.reply(s, key, reply{status: 481}) // whoever did not send the INVITE cannot cancel it
 		return
