@@ -35,6 +35,7 @@ type settings struct {
 	Dialogs  string        `json:"kamailio_in_dialog"` // stateless or tm
 	Pinned   bool          `json:"pinned"`
 	Only     string        `json:"only,omitempty"`
+	Variant  string        `json:"variant,omitempty"` // config of a second tandem, which takes Kamailio's place
 	Voids    int           `json:"most_voided_pairs"`
 	ProxyCPU int           `json:"proxy_cpu"`
 	LoadCPU  int           `json:"load_cpu"`
@@ -43,6 +44,14 @@ type settings struct {
 	Name     string        `json:"-"` // of the files in Results
 	Bench    string        `json:"-"` // the directory of this module
 	Work     string        `json:"-"` // what the run leaves behind: logs, configs
+}
+
+// peer is what tandem is measured beside.
+func (s settings) peer() string {
+	if s.Variant != "" {
+		return "variant"
+	}
+	return "kamailio"
 }
 
 func main() {
@@ -57,6 +66,7 @@ func main() {
 	flag.StringVar(&s.Dialogs, "dialogs", "stateless", "how Kamailio forwards ACK and BYE: stateless, as tandem does, or tm, with a transaction for BYE")
 	flag.BoolVar(&s.Pinned, "pin", true, "pin the proxies to one CPU and the load to another")
 	flag.StringVar(&s.Only, "only", "", "measure tandem or kamailio alone")
+	flag.StringVar(&s.Variant, "variant", "", "measure tandem beside a second one with this line more in its config, instead of Kamailio, as in: recent_calls: off")
 	flag.IntVar(&s.Voids, "voids", 12, "give up after so many void pairs")
 	flag.StringVar(&s.Bench, "bench", ".", "the bench directory")
 	flag.StringVar(&s.Results, "results", "", "where results go; default results/DATE-COMMIT; - for nowhere")
@@ -68,6 +78,9 @@ func main() {
 			log.Fatalf("compare: -rates: %q is no number of calls", text)
 		}
 		s.Rates = append(s.Rates, rate)
+	}
+	if s.Variant != "" && s.Only != "" {
+		log.Fatal("compare: -variant and -only exclude each other")
 	}
 	if s.Dialogs != "stateless" && s.Dialogs != "tm" {
 		log.Fatalf("compare: -dialogs %s: there is stateless and tm", s.Dialogs)
@@ -84,7 +97,7 @@ func run(ctx context.Context, s settings) (err error) {
 		return errors.New("needs two CPUs: one for the proxy, one for the load")
 	}
 	for program, packages := range map[string]string{"sipp": "sip-tester", "taskset": "util-linux", "kamailio": "kamailio"} {
-		if program == "kamailio" && s.Only == "tandem" {
+		if program == "kamailio" && (s.Only == "tandem" || s.Variant != "") {
 			continue
 		}
 		if _, err := exec.LookPath(program); err != nil {

@@ -101,10 +101,15 @@ func startProxies(ctx context.Context, s settings) (proxies []*proxy, err error)
 			}
 		}
 	}()
-	for _, one := range []struct {
+	type starter struct {
 		name  string
 		start func(context.Context, settings) (*proxy, error)
-	}{{"tandem", startTandem}, {"kamailio", startKamailio}} {
+	}
+	peer := starter{"kamailio", startKamailio}
+	if s.Variant != "" {
+		peer = starter{"variant", startVariant}
+	}
+	for _, one := range []starter{{"tandem", startTandem}, peer} {
 		if s.Only != "" && s.Only != one.name {
 			continue
 		}
@@ -127,7 +132,17 @@ func startProxies(ctx context.Context, s settings) (proxies []*proxy, err error)
 }
 
 func startTandem(_ context.Context, s settings) (*proxy, error) {
-	dir := filepath.Join(s.Work, "tandem")
+	return startNode(s, "tandem", tandemIP, "")
+}
+
+// startVariant starts a second tandem where Kamailio would be.
+func startVariant(_ context.Context, s settings) (*proxy, error) {
+	return startNode(s, "variant", kamailioIP, s.Variant)
+}
+
+// startNode starts a tandem at ip, with more in its config.
+func startNode(s settings, name, ip, more string) (*proxy, error) {
+	dir := filepath.Join(s.Work, name)
 	if err := os.MkdirAll(filepath.Join(dir, "state"), 0o700); err != nil {
 		return nil, err
 	}
@@ -151,10 +166,11 @@ groups:
   - name: load
     connectors: [{connector: first, priority: 1}, {connector: second, priority: 2}]
     numbers: [%s]
-`, tandemIP, tandemIP, dir, firstIP, secondIP, strings.Join(numbers, ", "))
+`, ip, ip, dir, firstIP, secondIP, strings.Join(numbers, ", "))
 	if s.Workers > 0 {
 		config += fmt.Sprintf("workers: %d\n", s.Workers)
 	}
+	config += more + "\n"
 	path := filepath.Join(dir, "tandem.yaml")
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		return nil, err
@@ -163,7 +179,7 @@ groups:
 	if err != nil {
 		return nil, err
 	}
-	return &proxy{process: p, name: "tandem", addr: tandemIP + ":5060"}, nil
+	return &proxy{process: p, name: name, addr: ip + ":5060"}, nil
 }
 
 func startKamailio(_ context.Context, s settings) (*proxy, error) {

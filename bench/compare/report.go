@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"os/exec"
@@ -47,7 +48,7 @@ func describe(s settings) (about, error) {
 	a.Machine = fmt.Sprintf("%d x %s, Linux %s, load average at the start %s", runtime.NumCPU(), cpu,
 		strings.TrimSpace(string(kernel)), strings.Join(strings.Fields(string(load))[:3], " "))
 	a.Versions = []string{runtime.Version(), firstLine(output("", "sipp", "-v"))}
-	if s.Only != "tandem" {
+	if s.Only != "tandem" && s.Variant == "" {
 		a.Versions = append(a.Versions, firstLine(output("", "kamailio", "-v")))
 	}
 	return a, nil
@@ -113,20 +114,25 @@ func write(w io.Writer, a about, results []result) {
 		"processes of the proxy, by schedstat, in a window of %v in the middle of a run. %s\n"+
 		"Both proxies handle INVITE with a transaction, %s, and probe the same two connectors\n"+
 		"every 5 s. Everything else is in bench/README.md.\n\n", a.Settings.Window, place, dialogs)
+	peer, children := a.Settings.peer(), fmt.Sprintf(", %d child(ren)", a.Settings.Children)
+	if a.Settings.Variant != "" {
+		children = ""
+		say(w, "variant is a second tandem, with this in its config: `%s`.\n\n", a.Settings.Variant)
+	}
 	say(w, "- commit %s, %s\n- %s\n- %s\n- `%s`, in bench/\n\n", a.Commit, a.Date, a.Machine, strings.Join(a.Versions, "; "), a.Command)
-	say(w, "| calls/s | pairs (void) | tandem us/call | user, system* | kamailio us/call, %d child(ren) | user, system* | tandem : kamailio, median | spread |\n", a.Settings.Children)
+	say(w, "| calls/s | pairs (void) | tandem us/call | user, system* | %s us/call%s | user, system* | tandem : %s, median | spread |\n", peer, children, peer)
 	say(w, "|---|---|---|---|---|---|---|---|\n")
 	for _, r := range results {
 		ratios := r.ratios()
 		say(w, "| %d | %d (%d) | %s | %s | %s | %s | %s | %s |\n", r.Rate, len(r.Pairs), len(r.Voided),
-			r.median("tandem", total), r.split("tandem"), r.median("kamailio", total), r.split("kamailio"),
+			r.median("tandem", total), r.split("tandem"), r.median(peer, total), r.split(peer),
 			number(median(ratios), "%.2f"), spread(ratios))
 	}
 	say(w, "\n\\* split by clock ticks, which here is coarse to the point of guessing: only the sum is exact.\n")
-	say(w, "\nEach pair, in order:\n\n| calls/s | first | tandem | kamailio | ratio |\n|---|---|---|---|---|\n")
+	say(w, "\nEach pair, in order:\n\n| calls/s | first | tandem | %s | ratio |\n|---|---|---|---|---|\n", peer)
 	for _, r := range results {
 		for _, p := range r.Pairs {
-			say(w, "| %d | %s | %s | %s | %s |\n", r.Rate, p.First, p.value("tandem"), p.value("kamailio"), number(p.ratio(), "%.2f"))
+			say(w, "| %d | %s | %s | %s | %s |\n", r.Rate, p.First, p.value("tandem"), p.value(peer), number(p.ratio(), "%.2f"))
 		}
 	}
 }
@@ -142,10 +148,13 @@ func (p pair) value(name string) string {
 	return "-"
 }
 
-// ratio is tandem's CPU per call divided by Kamailio's, NaN without both.
+// ratio is tandem's CPU per call divided by its peer's, NaN without both.
 func (p pair) ratio() float64 {
 	t, okT := p.Blocks["tandem"]
 	k, okK := p.Blocks["kamailio"]
+	if !okK {
+		k, okK = p.Blocks["variant"]
+	}
 	if !okT || !okK || k.Total == 0 {
 		return math.NaN()
 	}
@@ -201,10 +210,27 @@ func spread(values []float64) string {
 	return fmt.Sprintf("%.2f to %.2f", slices.Min(values), slices.Max(values))
 }
 
+// names are those of the proxies, tandem first.
+func names(results []result) []string {
+	seen := make(map[string]bool)
+	for _, r := range results {
+		for _, p := range r.Pairs {
+			for name := range p.Blocks {
+				seen[name] = true
+			}
+		}
+	}
+	all := slices.Sorted(maps.Keys(seen))
+	if i := slices.Index(all, "tandem"); i > 0 {
+		all[0], all[i] = all[i], all[0]
+	}
+	return all
+}
+
 // plot draws every block: CPU per call over the order of measurement.
 func plot(results []result) string {
 	const width, height, left, bottom = 720, 320, 60, 40
-	colours := map[string]string{"tandem": "#0b6e4f", "kamailio": "#b5562b"}
+	colours := map[string]string{"tandem": "#0b6e4f", "kamailio": "#b5562b", "variant": "#b5562b"}
 	most, blocks := 1.0, 0
 	for _, r := range results {
 		for _, p := range r.Pairs {
@@ -238,7 +264,7 @@ func plot(results []result) string {
 			column++
 		}
 	}
-	for i, name := range []string{"tandem", "kamailio"} {
+	for i, name := range names(results) {
 		say(&svg, `<circle cx="%d" cy="10" r="4" fill="%s"/><text x="%d" y="14">%s</text>`+"\n", width-220+i*100, colours[name], width-210+i*100, name)
 	}
 	svg.WriteString("</svg>\n")
