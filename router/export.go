@@ -51,7 +51,7 @@ func (r *Router) Counts(f func(Count)) {
 		f(Count{name, [2]string{label}, r.total(counter)})
 	}
 	for i := range len(tally{}.requests) {
-		if m := wire.Method(i); i == 0 || m.String() != "" {
+		if m := wire.Method(i); i == 0 || m.String() != wire.Other.String() {
 			name := m.String()
 			if i == 0 {
 				name = "other"
