@@ -58,10 +58,11 @@ system: tools
 soak: tools ## long runs: 10,000 SIPp calls at 500/s, dead connectors behind a veth beside a busy group
 	$(GO) test -tags soak -count 1 -run '^TestSoak' -v -timeout 20m $(SYSTEM)
 
+# By default Go spends up to a minute on each new input to make it shorter.
 fuzz: ## each fuzz target for FUZZTIME
 	@set -e; for package in $$($(GO) list ./...); do \
 		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; done; done
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x $$package; done; done
 
 bench: ## Go benchmarks with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./...
