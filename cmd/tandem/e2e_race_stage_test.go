@@ -59,6 +59,7 @@ type play struct {
 	ack      string                 // of the refusal
 	trying   time.Time              // the first response
 	rang     bool                   // it heard a 101-199
+	held     bool                   // CANCEL, until the first response
 	cancel   time.Time              // when it sent CANCEL
 	cancelOK int                    // status of the response to that
 	over     time.Time
@@ -220,8 +221,12 @@ func (p *play) fault(format string, args ...any) {
 	p.faults = append(p.faults, fmt.Sprintf(format, args...))
 }
 
-// hangUp sends CANCEL, whatever has come.
+// hangUp sends CANCEL, though there may be a final response already. Before any
+// response it waits for one (RFC 3261 9.1).
 func (p *play) hangUp() {
+	if p.held = p.trying.IsZero(); p.held {
+		return
+	}
 	p.cancel = time.Now()
 	p.repeat("CANCEL", p.caller, p.proxy, p.d.cancel(), timerT2)
 }
@@ -236,6 +241,9 @@ func (p *play) atCaller(_ *peer, m message) {
 		p.stop("INVITE")
 		if p.trying.IsZero() {
 			p.trying = m.at
+			if p.held {
+				p.hangUp()
+			}
 		}
 		p.rang = p.rang || status > 100
 		if status >= 200 {

@@ -5,6 +5,7 @@ package main_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -59,3 +60,7 @@ func TestSoak_ReloadUnderLoad(t *testing.T) {
 func TestSoak_DrainUnderLoad(t *testing.T) { drains(t, 500, 2500) }
 
 func TestSoak_RaceCancelAgainst200(t *testing.T) { cancelAgainst200(t, 100_000, 800) }
+
+func TestSoak_KilledUnderLoad(t *testing.T) {
+	killed(t, 500, 4*time.Second, 0, 0, 0, 0, 100*time.Millisecond, time.Second, 2*time.Second)
+}
