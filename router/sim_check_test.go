@@ -136,6 +136,7 @@ func (k *simChecker) provisional(st *simStep, v *simView, m *wire.Message, o sen
 	case m.Status == 100 && len(o.text) > 0 && v.invite() && st.in == nil:
 		w.fail(c, "17.2.1: a 100 answers a request", "")
 	case m.Status == 100:
+		st.trying++
 	case relay && st.relayed == 0:
 		w.fail(c, "16.7 step 9: what is relayed is not changed", "%d", m.Status)
 	case relay && st.attempt != v.latest():
@@ -163,6 +164,9 @@ func (k *simChecker) final(st *simStep, v *simView, m *wire.Message, o sent) {
 	if v.first != nil {
 		if !bytes.Equal(v.first, []byte(o.text)) {
 			k.w.fail(v.call, "16.7 step 5: one final response upstream, the same each time", "%d after %d", m.Status, v.firstStatus)
+		}
+		if st.in == nil && v.invite() {
+			k.repeated(v)
 		}
 		return
 	}
@@ -285,8 +289,11 @@ func (k *simChecker) attempted(st *simStep, c *simCall, m *wire.Message, o sent)
 		for _, b := range v.attempts {
 			b.left = true
 		}
-		v.attempts = append(v.attempts, &simAttempt{host: w.byAddr[o.to], branch: branch, raw: o.text, started: w.now})
+		v.attempts = append(v.attempts, &simAttempt{host: w.byAddr[o.to], branch: branch, raw: o.text, started: w.now, sends: 1})
 		return
+	}
+	if st.code != transport.TooBig { // that has it sent again besides (design D5)
+		a.sends++
 	}
 	switch {
 	case a.raw != o.text:

@@ -20,6 +20,10 @@ func (k *simChecker) end() {
 			if !v.node.dead && v.first == nil {
 				w.fail(c, "16.7: every request has a final response", "none after %v", time.Duration(w.now-v.began))
 			}
+			// T1 doubling to T2 until 64*T1 are over: 10 or 11 times.
+			if n := v.repeats; !v.node.dead && v.invite() && v.firstStatus >= 300 && !v.acked && (n < 9 || n > 11) {
+				w.fail(c, "17.2.1: Timer G", "%d repeated %d times, and not acknowledged", v.firstStatus, n)
+			}
 		}
 		if w.lossless() && w.single() && w.on&(simRate|simCrash) == 0 && c.good() {
 			k.heardOf(c)

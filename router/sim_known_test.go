@@ -19,6 +19,9 @@ const (
 	// The ACK of an answer of our own without state (503 for max_cps, 400 for what
 	// is cut) is forwarded when a retransmission was let in and answered meanwhile.
 	simAckOfOwn
+	// exhausted_code best, a non-INVITE: a 408 that came first keeps another 4xx
+	// from being the best response, and is then not relayed itself.
+	simBest408
 )
 
 // known reports whether to let a defect pass.

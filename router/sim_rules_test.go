@@ -66,6 +66,7 @@ func (k *simChecker) mayLeave(st *simStep, v *simView, a *simAttempt) {
 		a.icmp = true
 		return
 	}
+	k.asked(v, a)
 	switch {
 	case v.timedOut:
 		w.fail(c, "section 5: timer_c and max_ring end the call", "%s rang until then", w.name(a.host.addr))
@@ -93,7 +94,11 @@ func (k *simChecker) verdict(v *simView, m *wire.Message) {
 	if status < 300 {
 		return // of a non-INVITE: the first wins
 	}
+	k.outranks(v, status)
 	own := bytes.HasPrefix(m.Bytes(m.To.Tag), []byte("td"))
+	if a := v.latest(); a != nil && a.host.failover.Codes.Has(a.final) && (!v.ringing || a.host.failover.AfterRinging) {
+		k.exhausted(v)
+	}
 	if !own {
 		switch {
 		case !v.said(status):
@@ -123,6 +128,55 @@ func (k *simChecker) verdict(v *simView, m *wire.Message) {
 		w.fail(c, "16.5: 480 when nothing can be tried", "%d after %d attempts", status, len(v.attempts))
 	}
 	k.exhausted(v)
+}
+
+// outranks holds the final response against those that came and were not such
+// that the call moves on: the lowest class wins.
+func (k *simChecker) outranks(v *simView, status int) {
+	w := k.w
+	for _, a := range v.attempts {
+		moves := a.host.failover.Codes.Has(a.final) || a.final == 482
+		if !v.invite() && v.said(408) && k.known(simBest408) {
+			return
+		}
+		if a.final == 0 || a.provoked || moves || a.final/100 >= status/100 || status >= 600 {
+			continue
+		}
+		if v.invite() || a.final != 408 {
+			w.fail(v.call, "16.7 step 6: the lowest class wins", "%d although %s said %d", status, w.name(a.host.addr), a.final)
+		}
+	}
+}
+
+// asked holds how often the request was sent to a host that was silent against
+// Timers A and E.
+func (k *simChecker) asked(v *simView, a *simAttempt) {
+	if a.heard {
+		return
+	}
+	least, most := v.sends(k.w.now-a.started-k.slack()), v.sends(k.w.now-a.started)
+	if a.sends < least || a.sends > most {
+		k.w.fail(v.call, "17.1.1.2: Timer A", "%d times to %s in %v", a.sends, k.w.name(a.host.addr), time.Duration(k.w.now-a.started))
+	}
+}
+
+// sends is how often a request is sent in that time without a response.
+func (v *simView) sends(in int64) (n int) {
+	interval := t1
+	for at := int64(0); at <= in; n++ {
+		at += interval
+		if interval *= 2; !v.invite() {
+			interval = min(interval, t2)
+		}
+	}
+	return max(n, 1)
+}
+
+// repeated is a final response that Timer G sends again.
+func (k *simChecker) repeated(v *simView) {
+	if v.repeats++; v.acked {
+		k.w.fail(v.call, "17.2.1: no retransmission after the ACK", "%d", v.firstStatus)
+	}
 }
 
 // exhausted holds the end of the search against the candidates that are left.
@@ -177,6 +231,8 @@ func (k *simChecker) after(st *simStep) {
 		if m.Status/100 == 2 && st.relayed != 1 {
 			w.fail(c, "16.7 step 5: every 2xx goes upstream", "from %s: %d times", w.name(st.source), st.relayed)
 		}
+	case st.own && m.Status > 100 && m.Status < 200 && v != nil && v.stopped == "" && st.attempt != nil && st.attempt == v.latest() && st.attempt.final == 0 && st.relayed != 1:
+		w.fail(c, "16.7 step 5: provisionals go upstream", "%d from %s", m.Status, w.name(st.source))
 	case !st.own && m.Method != wire.CANCEL && (st.sent != 1 || st.relayed != 1):
 		w.fail(c, "16.11: the response to a request of a dialog goes on", "%d from %s: %d messages", m.Status, w.name(st.source), st.sent)
 	}
@@ -196,6 +252,14 @@ func (k *simChecker) afterRequest(st *simStep) {
 	case m.CSeq == 1 && simMethod(m) == c.method:
 		if st.view == nil && st.sent != 1 {
 			w.fail(c, "16.3: a request that is not let in has one answer", "%d", st.sent)
+		}
+		if v := st.view; v != nil && v.invite() {
+			if !st.held && st.trying != 1 {
+				w.fail(c, "17.2.1: an INVITE has its 100 at once", "%d", st.trying)
+			}
+			if st.held && v.first == nil && st.sent != 1 {
+				w.fail(c, "17.2.1: a retransmission has the last response again", "%d messages", st.sent)
+			}
 		}
 	case m.Find(wire.HeaderRoute) < 0:
 	case c.overRate(w.now): // design D7: it may be refused, or dropped

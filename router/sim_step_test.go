@@ -28,6 +28,8 @@ type simStep struct {
 	acks    int        // that were sent for the response
 	relayed int        // copies of the response that went on
 	answers int        // to a CANCEL
+	trying  int        // 100s
+	held    bool       // the node had the call before
 	sent    int        // messages in all
 }
 
@@ -44,7 +46,11 @@ func (k *simChecker) begin(n *simNode, source netip.AddrPort, data []byte) *simS
 	st.in, st.call = m, c
 	k.w.trace.came(k.w, c, n, source, m)
 	st.view = c.view(n)
+	st.held = st.view != nil
 	if m.IsRequest {
+		if v := st.view; v != nil && m.Method == wire.ACK && v.first != nil && m.Find(wire.HeaderRoute) < 0 && m.CSeq == 1 {
+			v.acked = true
+		}
 		if v := st.view; v != nil && m.Method == wire.CANCEL && m.CSeq == 1 && v.first == nil && !v.cancelled {
 			v.cancelled = true
 			v.stop("CANCEL")
@@ -98,7 +104,7 @@ func (k *simChecker) heard(st *simStep) {
 	switch {
 	case a.final != 0:
 	case m.Status >= 300 && a.cancelAt != 0 && now > a.cancelAt+timerB-k.slack():
-		a.final = m.Status // 9.1: it was given up, and changes nothing
+		a.final, a.provoked = m.Status, true // 9.1: it was given up, and changes nothing
 	case m.Status < 200:
 		a.heard = true
 		// What rings once it was cancelled or left does not count any more.
@@ -110,7 +116,7 @@ func (k *simChecker) heard(st *simStep) {
 		}
 	default:
 		a.heard = true
-		a.final = m.Status
+		a.final, a.provoked = m.Status, a.cancelAt != 0 && !v.cancelled
 		switch {
 		case m.Status < 300:
 			v.stop("2xx")

@@ -32,6 +32,8 @@ type simView struct {
 	first       []byte // the first final response that was sent upstream
 	firstStatus int
 	firstAt     int64
+	repeats     int  // of it, by Timer G
+	acked       bool // the caller's ACK came
 	over        bool // the node has forgotten it
 }
 
@@ -42,12 +44,14 @@ type simAttempt struct {
 	raw     string // as it was sent
 	started int64
 
+	sends    int   // of the request
 	heard    bool  // any provisional came
 	rang     int64 // the first 101-199 did; 0: none
 	rangLast int64
 	final    int // a final came; the first
 	cancelAt int64
 	icmp     bool // an error that proves that it did not arrive
+	provoked bool // its final came when we had cancelled it: it does not compete
 	left     bool // the call went on without it
 }
 
