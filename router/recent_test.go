@@ -25,7 +25,7 @@ func TestRecentTellsTheStory(t *testing.T) {
 	g := newRig(t, threeHosts(), keeping(64))
 	all := g.from(caller, invite())
 	g.now += 10 * milli
-	all = g.from(all[1].to, respond(all[1], 503))
+	g.from(all[1].to, respond(all[1], 503))
 	all = g.pass(2 * time.Second)
 	third := all[len(all)-1]
 	g.now += 20 * milli
