@@ -22,6 +22,9 @@ const (
 	// exhausted_code best, a non-INVITE: a 408 that came first keeps another 4xx
 	// from being the best response, and is then not relayed itself.
 	simBest408
+	// A late response of an attempt makes the call live longer, and Timer G goes
+	// on with it: Timer H does not end it 64*T1 after the refusal.
+	simTimerH
 )
 
 // known reports whether to let a defect pass.

@@ -193,7 +193,7 @@ var simMutants = []simMutant{
 		return without(out, func(o sent) bool { return strings.HasPrefix(o.text, "SIP/2.0 100") })
 	}},
 	{name: "a 180 is swallowed", clause: "provisionals go upstream", without: simNoExcuse, change: func(st *simStep, out []sent) []sent {
-		if st.in == nil || st.in.IsRequest || st.in.Status != 180 || st.view == nil || st.view.stopped != "" {
+		if st.in == nil || st.in.IsRequest || st.in.Status != 180 || st.view == nil || st.view.stopped != "" || st.attempt == nil || st.attempt != st.view.latest() || st.attempt.cancelAt != 0 {
 			return nil
 		}
 		return without(out, func(o sent) bool { return o.to == st.call.from && strings.HasPrefix(o.text, "SIP/2.0 180") })

@@ -228,11 +228,13 @@ func (k *simChecker) after(st *simStep) {
 		if m.Status >= 300 && st.acks != 1 && !(answered && st.acks == 0) {
 			w.fail(c, "17.1.1.3: each refusal is acknowledged each time it comes", "%d from %s: %d ACKs", m.Status, w.name(st.source), st.acks)
 		}
+		heard := v != nil && v.stopped == "" && st.attempt != nil && st.attempt == v.latest() && st.attempt.final == 0 && st.attempt.cancelAt == 0
+		if m.Status/100 == 1 && m.Status > 100 && heard && st.relayed != 1 {
+			w.fail(c, "16.7 step 5: provisionals go upstream", "%d from %s", m.Status, w.name(st.source))
+		}
 		if m.Status/100 == 2 && st.relayed != 1 {
 			w.fail(c, "16.7 step 5: every 2xx goes upstream", "from %s: %d times", w.name(st.source), st.relayed)
 		}
-	case st.own && m.Status > 100 && m.Status < 200 && v != nil && v.stopped == "" && st.attempt != nil && st.attempt == v.latest() && st.attempt.final == 0 && st.relayed != 1:
-		w.fail(c, "16.7 step 5: provisionals go upstream", "%d from %s", m.Status, w.name(st.source))
 	case !st.own && m.Method != wire.CANCEL && (st.sent != 1 || st.relayed != 1):
 		w.fail(c, "16.11: the response to a request of a dialog goes on", "%d from %s: %d messages", m.Status, w.name(st.source), st.sent)
 	}
