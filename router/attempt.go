@@ -178,6 +178,9 @@ func (r *Router) appendRelayed(dst []byte, s *scratch, resp *wire.Message) []byt
 // keep lets a final response compete for the best (RFC 3261 16.7 step 6). The
 // challenges of all 401 and 407 go upstream together (step 7, RFC 8760).
 func (r *Router) keep(s *scratch, st *stripe, c *call, resp *wire.Message) {
+	if !c.invite() && resp.Status == 408 {
+		return // it is never relayed (RFC 4320 4.2), and must not stand for what could be
+	}
 	challenge := resp.Status == 401 || resp.Status == 407
 	if challenge && (c.bestStatus == 401 || c.bestStatus == 407) {
 		r.addChallenges(s, st, c, resp)

@@ -49,6 +49,7 @@ type call struct {
 	status    int // of the final response
 	started   int64
 	resendAt  int64 // Timer G: the final response again
+	resendEnd int64 // Timer H: not later than this
 	interval  int64
 	tryingAt  int64 // a 100 to a non-INVITE (RFC 4320)
 	endAt     int64

@@ -227,7 +227,8 @@ func (r *Router) orphan(s *scratch, b *branch, target netip.AddrPort) {
 		r.ackOrphan(s)
 	}
 	switch {
-	case m.Status == 100, m.Method == wire.CANCEL && m.Status >= 300:
+	case m.Status == 100, m.Method == wire.CANCEL && m.Status >= 300,
+		m.Status == 408 && m.Method != wire.INVITE: // RFC 4320 4.2
 		s.tally.drop(dropLate) // of the hosts that got a CANCEL, the one with the call says 200
 	case m.Status/100 == 2 && m.Method == wire.INVITE, fresh: // late ones of others: RFC 4320 4.2
 		r.relayStateless(s, b, target)

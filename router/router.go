@@ -103,6 +103,7 @@ type Router struct {
 		tallies []*tally // of all that were ever made
 	}
 	dialogRate     *rateWords
+	refusals       *refusals
 	untrustedWire  *rate.Limiter
 	untrustedLog   *rate.Limiter
 	records        chan record
@@ -168,6 +169,7 @@ func New(opts Options, p Policy) (*Router, error) {
 		started:       opts.Now,
 		wake:          make(chan struct{}, 1),
 		dialogRate:    new(rateWords),
+		refusals:      new(refusals),
 		untrustedWire: rate.NewLimiter(untrustedReplyRate, untrustedReplyRate),
 		untrustedLog:  rate.NewLimiter(1, 3),
 		records:       make(chan record, recordRoom),

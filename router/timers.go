@@ -96,7 +96,9 @@ func (r *Router) fire(s *scratch, st *stripe, c *call) {
 	if c.resendAt <= now { // Timer G
 		s.out.SendFrom(c.listener, c.local, c.replyTo, append(s.out.Buf(), c.answer...))
 		c.interval = min(2*c.interval, t2)
-		c.resendAt = now + c.interval
+		if c.resendAt = now + c.interval; c.resendAt > c.resendEnd {
+			c.resendAt = never
+		}
 	}
 	if c.tryingAt <= now {
 		c.tryingAt = never

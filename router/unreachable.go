@@ -47,7 +47,7 @@ func (r *Router) Unreachable(now int64, u transport.Unreachable, out *transport.
 	defer r.release(s)
 	s.text = s.text[:0]
 	if u.Code == transport.TooBig {
-		if a.phase == trying && !u.Local {
+		if a.phase == trying && !a.abandoned && !u.Local {
 			r.sendRequest(s, c, a, r.original(s, c)) // the path's size is known now
 		}
 		return

@@ -53,13 +53,20 @@ func (r *Router) admit(s *scratch, st *stripe, key uint64, set *routeSet) {
 		routed:     routed,
 		scheme:     set.target.Scheme,
 	})
-	if a == (admission{}) && s.trunk.admits(s.now) > 0 {
-		a = admission{status: 503, why: rejectRate}
-		s.trunk.stats.overRate.Add(1)
+	if a == (admission{}) {
+		if before := r.refusals.of(key, s.now); before.status != 0 {
+			r.reject(s, key, before)
+			return
+		}
+		if s.trunk.admits(s.now) > 0 {
+			a = admission{status: 503, why: rejectRate}
+			s.trunk.stats.overRate.Add(1)
+		}
 	}
 	if a != (admission{}) {
 		r.reject(s, key, a)
 		if a.why != notRejected && s.m.Method == wire.INVITE {
+			r.refusals.note(key, a, s.now)
 			r.keepRejected(s, st, a, rt)
 		}
 		return
@@ -131,6 +138,8 @@ func (r *Router) ack(s *scratch, st *stripe, c *call, key uint64) {
 		s.tally.drop(dropAckOwn)
 	case c == nil || !c.settled():
 		s.tally.drop(dropAck)
+	case c.answered && r.ownTag(s, key):
+		s.tally.drop(dropAckOwn) // of a refusal without state, before the call was let in
 	case c.answered:
 		r.forwardAck(s, c)
 	case !c.acked:
@@ -325,6 +334,7 @@ func (r *Router) refuse(s *scratch, st *stripe, c *call, status int, answer []by
 	if c.invite() {
 		c.interval = t1
 		c.resendAt = s.now + t1
+		c.resendEnd = s.now + timerB // Timer H
 	}
 	r.conclude(s, st, c, status, how)
 }
