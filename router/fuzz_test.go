@@ -7,7 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"tandem/config/catalog"
+	"tandem/health"
 	"tandem/router/transport"
 	"tandem/router/wire"
 )
@@ -66,7 +69,11 @@ type play struct {
 	trunk  int    // datagrams from trunks
 }
 
-func newPlay(t *testing.T, settings byte) *play {
+// stage keeps a router for each of the settings: to make one takes longer than
+// most scripts.
+type stage map[byte]*rig
+
+func (st stage) play(t *testing.T, settings byte) *play {
 	p := twoRegions()
 	if settings&setSilent != 0 {
 		p.Untrusted = Drop
@@ -81,14 +88,53 @@ func newPlay(t *testing.T, settings byte) *play {
 		p.Catalog.Connectors[0].Hosts = []catalog.Host{hostAt(addr("[2001:db8::11]:5060"))}
 	}
 	p.Trunks[0].Symmetric = settings&setSymmetric != 0
-	g := newRig(t, p, func(o *Options) {
-		o.RecordRoute = settings&setNoRecordRoute == 0
-		o.Listeners = append(o.Listeners, Listener{Addr: addr("[2001:db8::1]:5060")})
-	})
+	g := st[settings]
+	delete(st, settings) // done puts it back
+	if g == nil {
+		g = newRig(t, p, func(o *Options) {
+			o.RecordRoute = settings&setNoRecordRoute == 0
+			o.Listeners = append(o.Listeners, Listener{Addr: addr("[2001:db8::1]:5060")})
+		})
+	} else {
+		g.renew(t, p)
+	}
+	g.r.started = g.now
 	if settings&setLateStart != 0 {
-		longRunning(g)
+		g.r.started -= int64(catalog.DefaultFailover().TimerC) + 1
 	}
 	return &play{rig: g, t: t}
+}
+
+// renew makes a router forget everything but the time on its clock, and be back
+// at the time of day when it was made. It has no call.
+func (g *rig) renew(t *testing.T, p Policy) {
+	fresh := int64(time.Hour)
+	g.reg = health.NewRegistry(health.Options{Settings: catalog.DefaultHealth()})
+	g.r.health = g.reg
+	g.r.plan.Store(nil)
+	for i := range g.r.dialogRate {
+		if g.r.dialogRate[i].Load() != 0 {
+			g.r.dialogRate[i].Store(0)
+		}
+	}
+	g.r.untrustedWire = rate.NewLimiter(untrustedReplyRate, untrustedReplyRate)
+	g.r.untrustedLog = rate.NewLimiter(1, 3)
+	g.r.epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano() + fresh - g.now
+	if err := g.r.SetPolicy(g.now, p); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// done is the end of a script: the longest call rings to the end, then its
+// transaction lives on, and nothing is left.
+func (st stage) done(p *play, settings byte) {
+	if p.r.Live() > 0 {
+		p.sleep(10 * time.Minute)
+	}
+	if u := p.r.Usage(); u.Calls != 0 || u.Setups != 0 {
+		p.t.Fatalf("%+v is left behind", u)
+	}
+	st[settings] = p.rig
 }
 
 // scene plays one and returns what was sent.
@@ -165,6 +211,9 @@ func (p *play) receive(source netip.AddrPort, data []byte) {
 		p.t.Fatalf("%d bytes in %d datagrams to %v for %q", size, datagrams, source, data)
 	}
 	p.sent(sound)
+	if live := p.r.Live(); live > p.trunk {
+		p.t.Fatalf("%d calls of %d datagrams from trunks", live, p.trunk)
+	}
 }
 
 // sleep lets time pass. What is sent then goes to trunks and hosts alone.
@@ -220,9 +269,6 @@ func (p *play) sent(sound bool) {
 		}
 	}
 	p.out.Reset()
-	if live := p.r.Live(); live > p.trunk {
-		p.t.Fatalf("%d calls of %d datagrams from trunks", live, p.trunk)
-	}
 }
 
 // script writes scenes while a rig plays them.
@@ -295,24 +341,19 @@ func FuzzRouter(f *testing.F) {
 	for _, seed := range routerSeeds(f) {
 		f.Add([]byte(seed))
 	}
+	st := stage{}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if len(data) == 0 {
 			return
 		}
-		p := newPlay(t, data[0])
+		p := st.play(t, data[0])
 		for i, s := range bytes.Split(data[1:], []byte{sceneEnd}) {
 			if i == 32 {
 				break
 			}
 			p.scene(s)
 		}
-		// The longest call: it rings to the end, then its transaction lives on.
-		if p.r.Live() > 0 {
-			p.sleep(10 * time.Minute)
-		}
-		if u := p.r.Usage(); u.Calls != 0 || u.Setups != 0 {
-			p.t.Fatalf("%+v is left behind", u)
-		}
+		st.done(p, data[0])
 	})
 }
 
