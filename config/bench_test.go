@@ -15,7 +15,7 @@ func BenchmarkParseHundredThousand(b *testing.B) {
 	data := []byte(text.String())
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := parse("bench.yaml", data, testEnv, testAddrs); err != nil {
+		if _, err := parse("bench.yaml", data, testWorld); err != nil {
 			b.Fatal(err)
 		}
 	}

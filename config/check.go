@@ -15,9 +15,25 @@ func (d *decoder) checkCatalog(cfg *Config) {
 		if d.follows(p.Path) {
 			continue
 		}
+		if p.More > 0 {
+			d.numbersFile(p.Path).more += p.More
+			continue
+		}
 		text := p.Text
-		if p.Other != "" {
+		switch {
+		case p.Other == "":
+		case p.OtherAt.File == p.At.File && p.OtherAt.File != "":
+			text += fmt.Sprintf(" (see line %d)", p.OtherAt.Line)
+		case p.OtherAt.File != "":
+			text += fmt.Sprintf(" (see %s:%d)", p.OtherAt.File, p.OtherAt.Line)
+		case p.At.File != "":
+			text += fmt.Sprintf(" (see %s:%d)", d.file, d.root.find(p.Other).line())
+		default:
 			text += fmt.Sprintf(" (see line %d)", d.root.find(p.Other).line())
+		}
+		if p.At.File != "" {
+			d.numbersFile(p.Path).add(p.At.Line, text)
+			continue
 		}
 		line := d.root.find(p.Path).line()
 		if p.Warning {
@@ -26,6 +42,16 @@ func (d *decoder) checkCatalog(cfg *Config) {
 		}
 		d.errs = append(d.errs, Error{File: d.file, Line: line, Field: p.Path, Text: oneLine(text)})
 	}
+}
+
+// numbersFile returns the numbers file that the value at a path names.
+func (d *decoder) numbersFile(path string) *numbersFile {
+	for _, f := range d.files {
+		if f.by.path == path {
+			return f
+		}
+	}
+	return new(numbersFile) // none: the catalog was not read here
 }
 
 // follows reports whether a path, or what it is part of, has an error already.

@@ -5,13 +5,14 @@
 //
 // All mistakes of a file are reported together, each with its line and what to
 // do about it. The package opens no socket, asks no DNS server and looks at
-// nothing but the file, the environment and this machine's addresses: whether
-// a host answers or an address can be bound is for others to find out. It
-// writes no file.
+// nothing but the file, the numbers files that it names, the environment and
+// this machine's addresses: whether a host answers or an address can be bound
+// is for others to find out. It writes no file.
 package config
 
 import (
 	"crypto/sha256"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -49,7 +50,7 @@ type Config struct {
 	Health       catalog.Health
 	HealthSet    catalog.HealthField // what of Health the file says
 	Quotas       Quotas
-	Sum          [sha256.Size]byte // of the file's contents
+	Sum          [sha256.Size]byte // of the file's contents and those of its numbers files
 	Warnings     []Error           // what can be served but is worth a look
 }
 
@@ -108,30 +109,66 @@ type Quotas struct {
 	ConnectorsPerGroup int
 }
 
-// Load reads a file and the environment. The error is Errors.
-func Load(path string) (*Config, error) {
+// Options is how a file is loaded.
+type Options struct {
+	// Progress is told, at most every second, how many numbers of a numbers file
+	// have been read; nil tells nobody.
+	Progress func(file string, numbers int)
+}
+
+// progressEvery is how often Progress is told.
+const progressEvery = time.Second
+
+// Load reads a file, its numbers files and the environment. The error is Errors.
+func Load(path string) (*Config, error) { return LoadWith(path, Options{}) }
+
+// LoadWith is Load with options.
+func LoadWith(path string, opts Options) (*Config, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, Errors{{File: path, Text: "cannot be read: " + reason(err)}}
 	}
-	return Parse(path, data, os.LookupEnv)
+	w := world{env: os.LookupEnv, addrs: machineAddrs, open: openNumbers, progress: opts.Progress}
+	return parse(path, data, w)
 }
 
 // Parse reads data as the contents of a file; env looks up the variables that
-// it names. The error is Errors.
+// it names. Numbers files are read from the file's directory. The error is
+// Errors.
 func Parse(file string, data []byte, env func(string) (string, bool)) (*Config, error) {
-	return parse(file, data, env, machineAddrs)
+	return parse(file, data, world{env: env, addrs: machineAddrs, open: openNumbers})
 }
 
-// parse is Parse on a machine with the addresses that addrs returns.
-func parse(file string, data []byte, env func(string) (string, bool), addrs func() []netip.Addr) (*Config, error) {
-	d := &decoder{file: file, env: env, addrs: addrs, failed: make(map[string]bool), warned: make(map[string]bool)}
+// world is what a file is read in.
+type world struct {
+	env      func(string) (string, bool)
+	addrs    func() []netip.Addr                             // of this machine
+	open     func(path string) (io.ReadCloser, int64, error) // a numbers file, with its size in bytes
+	progress func(file string, numbers int)                  // may be nil
+}
+
+func parse(file string, data []byte, w world) (*Config, error) {
+	d := &decoder{world: w, file: file, told: time.Now(), failed: make(map[string]bool), warned: make(map[string]bool)}
 	cfg := d.config(data)
-	if len(d.errs) > 0 {
-		return nil, d.errs.sorted()
+	errs := d.errs.sorted()
+	for _, f := range d.files {
+		errs = append(errs, f.mistakes()...)
+	}
+	if len(errs) > 0 {
+		return nil, errs
+	}
+	for i := range cfg.Catalog.Connectors {
+		cfg.Catalog.Connectors[i].FileNumbers.Seal()
+	}
+	for i := range cfg.Catalog.Groups {
+		cfg.Catalog.Groups[i].FileNumbers.Seal()
 	}
 	cfg.Warnings = d.warnings.sorted()
-	cfg.Sum = sha256.Sum256(data)
+	sums := make([][sha256.Size]byte, len(d.files))
+	for i, f := range d.files {
+		sums[i] = f.sum
+	}
+	cfg.Sum = sumOf(sha256.Sum256(data), sums)
 	return cfg, nil
 }
 
@@ -228,12 +265,12 @@ func (d *decoder) checkReach(cfg *Config) {
 		d.warnAt(d.root.find("trunks").line(), "trunks", "no call is accepted: each of them is untrusted; list who may call in too")
 	}
 	for _, c := range cfg.Catalog.Connectors {
-		if len(c.Numbers) > 0 {
+		if c.HasNumbers() {
 			return
 		}
 	}
 	for _, g := range cfg.Catalog.Groups {
-		if len(g.Numbers) > 0 {
+		if g.HasNumbers() {
 			return
 		}
 	}

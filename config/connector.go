@@ -6,7 +6,7 @@ import (
 
 var (
 	connectorKeys = keys{
-		known: []string{"name", "region", "hosts", "numbers", "request_uri", "number", "strip", "prepend", "state",
+		known: []string{"name", "region", "hosts", "numbers", "numbers_file", "request_uri", "number", "strip", "prepend", "state",
 			"listener", "failover", "health"},
 		later: []string{"max_cps", "max_calls", "probe", "symmetric", "tls"},
 	}
@@ -15,7 +15,7 @@ var (
 		later: []string{"max_cps", "max_calls", "tls"},
 	}
 	groupKeys = keys{
-		known: []string{"name", "connectors", "numbers", "failover", "health"},
+		known: []string{"name", "connectors", "numbers", "numbers_file", "failover", "health"},
 		later: []string{"max_cps", "max_calls", "when_all_down"},
 	}
 	memberKeys = keys{known: []string{"connector", "priority"}, later: []string{"weight", "failover", "max_cps", "max_calls"}}
@@ -34,17 +34,18 @@ func (d *decoder) connectors(n node) []catalog.Connector {
 	for _, item := range items {
 		f := d.fields(item, connectorKeys)
 		c := catalog.Connector{
-			Name:       d.text(f["name"], ""),
-			Region:     d.text(f["region"], ""),
-			Numbers:    d.numbers(f["numbers"]),
-			RequestURI: catalog.RequestURI(d.choice(f["request_uri"], requestURIs...)),
-			Number:     catalog.NumberForm(d.choice(f["number"], numberForms...)),
-			Strip:      d.stripped(f["strip"]),
-			Prepend:    d.prepended(f["prepend"]),
-			Listener:   d.text(f["listener"], ""),
-			Failover:   d.failover(f["failover"]),
-			Health:     d.health(f["health"]),
-			State:      catalog.State(d.choice(f["state"], states...)),
+			Name:        d.text(f["name"], ""),
+			Region:      d.text(f["region"], ""),
+			Numbers:     d.numbers(f["numbers"]),
+			FileNumbers: d.numbersFiles(f["numbers_file"]),
+			RequestURI:  catalog.RequestURI(d.choice(f["request_uri"], requestURIs...)),
+			Number:      catalog.NumberForm(d.choice(f["number"], numberForms...)),
+			Strip:       d.stripped(f["strip"]),
+			Prepend:     d.prepended(f["prepend"]),
+			Listener:    d.text(f["listener"], ""),
+			Failover:    d.failover(f["failover"]),
+			Health:      d.health(f["health"]),
+			State:       catalog.State(d.choice(f["state"], states...)),
 		}
 		for _, host := range d.list(f["hosts"]) {
 			c.Hosts = append(c.Hosts, d.host(host))
@@ -105,10 +106,11 @@ func (d *decoder) groups(n node) []catalog.Group {
 	for _, item := range items {
 		f := d.fields(item, groupKeys)
 		g := catalog.Group{
-			Name:     d.text(f["name"], ""),
-			Numbers:  d.numbers(f["numbers"]),
-			Failover: d.failover(f["failover"]),
-			Health:   d.health(f["health"]),
+			Name:        d.text(f["name"], ""),
+			Numbers:     d.numbers(f["numbers"]),
+			FileNumbers: d.numbersFiles(f["numbers_file"]),
+			Failover:    d.failover(f["failover"]),
+			Health:      d.health(f["health"]),
 		}
 		for _, member := range d.list(f["connectors"]) {
 			g.Connectors = append(g.Connectors, d.member(member))

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"math"
-	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -15,14 +14,17 @@ import (
 // readers return the default for a missing node, and after an error, so that
 // one mistake does not hide the next.
 type decoder struct {
+	world
 	file     string
-	env      func(string) (string, bool)
-	addrs    func() []netip.Addr // of this machine
 	root     node
 	errs     Errors
 	warnings Errors
 	failed   map[string]bool // paths with an error: what follows from it is not reported
 	warned   map[string]bool // paths that a rule has warned of
+
+	files       []*numbersFile // in the order read
+	numbersRead int            // of all of them
+	told        time.Time      // when progress was told of
 }
 
 // keys is what a mapping may hold. later are keys of the design that this

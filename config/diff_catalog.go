@@ -1,7 +1,6 @@
 package config
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -23,15 +22,15 @@ func (d *differ) connectors(was, is []catalog.Connector) {
 			if b.Region != "" {
 				text = "region " + b.Region + ", " + text
 			}
-			if len(b.Numbers) > 0 {
-				text += ", numbers " + listed(b.Numbers, catalog.Numbers.String)
+			if b.HasNumbers() {
+				text += ", numbers " + allNumbers(b.Numbers, b.FileNumbers)
 			}
 			d.say(o, "", "added (%s)", text)
 			a = plain(b) // what else it says follows
 		}
 		d.value(o, "region", orNone(a.Region), orNone(b.Region))
 		d.hosts(o, a.Hosts, b.Hosts)
-		d.numbers(o, a.Numbers, b.Numbers)
+		d.numbers(o, catalog.Side{List: a.Numbers, Files: a.FileNumbers}, catalog.Side{List: b.Numbers, Files: b.FileNumbers})
 		d.value(o, "request_uri", requestURIs[a.RequestURI], requestURIs[b.RequestURI])
 		d.value(o, "number", numberForms[a.Number], numberForms[b.Number])
 		d.value(o, "strip", quoted(a.Strip), quoted(b.Strip))
@@ -73,7 +72,7 @@ func (d *differ) hosts(o owner, was, is []catalog.Host) {
 
 // plain is a connector with the hosts and numbers of c and defaults else.
 func plain(c *catalog.Connector) *catalog.Connector {
-	p := &catalog.Connector{Name: c.Name, Region: c.Region, Numbers: c.Numbers}
+	p := &catalog.Connector{Name: c.Name, Region: c.Region, Numbers: c.Numbers, FileNumbers: c.FileNumbers}
 	for _, h := range c.Hosts {
 		h.Priority, h.Weight, h.State = 1, 1, catalog.Enabled
 		p.Hosts = append(p.Hosts, h)
@@ -91,11 +90,11 @@ func (d *differ) groups(was, is []catalog.Group) {
 		if a == nil {
 			d.say(o, "", "added (connectors %s, numbers %s)", listed(b.Connectors, func(m catalog.Member) string {
 				return fmt.Sprintf("%s priority %d", m.Connector, m.Priority)
-			}), listed(b.Numbers, catalog.Numbers.String))
-			a = &catalog.Group{Name: b.Name, Connectors: b.Connectors, Numbers: b.Numbers} // what else it says follows
+			}), allNumbers(b.Numbers, b.FileNumbers))
+			a = &catalog.Group{Name: b.Name, Connectors: b.Connectors, Numbers: b.Numbers, FileNumbers: b.FileNumbers} // what else it says follows
 		}
 		d.members(o, a.Connectors, b.Connectors)
-		d.numbers(o, a.Numbers, b.Numbers)
+		d.numbers(o, catalog.Side{List: a.Numbers, Files: a.FileNumbers}, catalog.Side{List: b.Numbers, Files: b.FileNumbers})
 		d.failover(o, &a.Failover, &b.Failover)
 		d.health(o, &a.Health, &b.Health)
 	})
@@ -117,13 +116,26 @@ func (d *differ) members(o owner, was, is []catalog.Member) {
 	})
 }
 
-// numbers compares the numbers of an owner, of which there may be millions.
-func (d *differ) numbers(o owner, was, is []catalog.Numbers) {
-	gone, come := apart(was, is, func(a, b catalog.Numbers) int {
-		return cmp.Or(cmp.Compare(a.First, b.First), cmp.Compare(a.Last, b.Last), cmp.Compare(a.Kind, b.Kind))
-	})
-	d.entries(o, "numbers", "number", listed(gone, catalog.Numbers.String), len(gone), "removed")
-	d.entries(o, "numbers", "number", listed(come, catalog.Numbers.String), len(come), "added")
+// numbers compares the numbers of an owner, of which there may be millions. It
+// does not matter whether they are listed or come from a file.
+func (d *differ) numbers(o owner, was, is catalog.Side) {
+	gone, come := catalog.Apart(was, is, mostListed)
+	d.entries(o, "numbers", "number", part(gone), gone.Count, "removed")
+	d.entries(o, "numbers", "number", part(come), come.Count, "added")
+}
+
+// allNumbers writes the first numbers of an owner.
+func allNumbers(list []catalog.Numbers, files *catalog.NumberSet) string {
+	_, all := catalog.Apart(catalog.Side{}, catalog.Side{List: list, Files: files}, mostListed)
+	return part(all)
+}
+
+func part(p catalog.Part) string {
+	text := joined(p.First, catalog.Entry.String)
+	if more := p.Count - len(p.First); more > 0 {
+		text += " and " + strconv.Itoa(more) + " more"
+	}
+	return text
 }
 
 // entries says that some entries of a list came or went; one is their word.
@@ -177,11 +189,13 @@ func apart[T any](was, is []T, compare func(a, b T) int) (gone, come []T) {
 
 const notSet = "not set"
 
-// listed writes at most five elements of a list.
+// mostListed is how many elements of a list are named.
+const mostListed = 5
+
+// listed writes the first elements of a list.
 func listed[T any](list []T, text func(T) string) string {
-	const most = 5
-	if more := len(list) - most; more > 0 {
-		return joined(list[:most], text) + " and " + strconv.Itoa(more) + " more"
+	if more := len(list) - mostListed; more > 0 {
+		return joined(list[:mostListed], text) + " and " + strconv.Itoa(more) + " more"
 	}
 	return joined(list, text)
 }

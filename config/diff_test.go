@@ -133,6 +133,21 @@ func TestDiffHidesSecrets(t *testing.T) {
 	}
 }
 
+// numberSet is a sealed set of some entries.
+func numberSet(entries ...string) *catalog.NumberSet {
+	set := new(catalog.NumberSet)
+	set.Begin("numbers.csv", 0)
+	for i, text := range entries {
+		e, err := catalog.ParseEntry([]byte(text))
+		if err != nil {
+			panic(err)
+		}
+		set.Add(e, i+1)
+	}
+	set.Seal()
+	return set
+}
+
 // full is a Config with something in every field that counts.
 func full() *Config {
 	failover := catalog.Failover{
@@ -144,6 +159,7 @@ func full() *Config {
 	hset := catalog.FieldDoubtHold<<1 - 1
 	hpart := catalog.HealthPart{Set: hset, Values: health}
 	numbers := func() []catalog.Numbers { return []catalog.Numbers{{Kind: catalog.Range, First: "100", Last: "199"}} }
+	files := func() *catalog.NumberSet { return numberSet("200", "+1555*") }
 	return &Config{
 		Listen:  []Listener{{Name: "public", Network: "udp", Addr: netip.MustParseAddrPort("192.0.2.10:5060"), Advertise: "203.0.113.10:5060"}},
 		Aliases: []string{"a"}, Admin: "a", Metrics: "m", StateDir: "s", Secrets: [][]byte{[]byte("0123456789abcdef")},
@@ -154,13 +170,14 @@ func full() *Config {
 		}},
 		Catalog: catalog.Catalog{
 			Connectors: []catalog.Connector{{
-				Name: "c", Region: "r", Numbers: numbers(), Strip: "0", Prepend: "1", Listener: "public", Failover: fpart, Health: hpart,
+				Name: "c", Region: "r", Numbers: numbers(), FileNumbers: files(), Strip: "0", Prepend: "1", Listener: "public", Failover: fpart, Health: hpart,
 				Hosts: []catalog.Host{{
 					URI: "sip:10.0.0.1", Addr: netip.MustParseAddrPort("10.0.0.1:5060"), HostPort: "10.0.0.1", Params: ";lr", Priority: 1, Weight: 1,
 				}},
 			}},
 			Groups: []catalog.Group{{
-				Name: "g", Connectors: []catalog.Member{{Connector: "c", Priority: 1}}, Numbers: numbers(), Failover: fpart, Health: hpart,
+				Name: "g", Connectors: []catalog.Member{{Connector: "c", Priority: 1}}, Numbers: numbers(), FileNumbers: files(),
+				Failover: fpart, Health: hpart,
 			}},
 		},
 		Failover: failover, FailoverSet: catalog.EveryField, Health: health, HealthSet: hset,
@@ -217,6 +234,12 @@ func mutate(t *testing.T, path string, v reflect.Value, see func(path string)) {
 	case netip.Prefix:
 		set(netip.PrefixFrom(x.Addr(), x.Bits()+1))
 		set(netip.PrefixFrom(x.Addr().Next(), x.Bits()))
+		return
+	case *catalog.NumberSet:
+		set((*catalog.NumberSet)(nil))
+		set(numberSet("201", "+1555*"))
+		set(numberSet("200", "+1556*"))
+		set(numberSet("200", "+1555*", "100-199"))
 		return
 	}
 	switch v.Kind() {

@@ -161,7 +161,7 @@ func (d *decoder) checkFailover(cfg *Config) {
 	}
 	for i := range cfg.Catalog.Connectors {
 		c := &cfg.Catalog.Connectors[i]
-		if len(c.Numbers) > 0 {
+		if c.HasNumbers() {
 			continue
 		}
 		for _, field := range catalog.FailoverFields {

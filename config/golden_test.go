@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"flag"
+	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -48,7 +49,7 @@ func cutWant(text []byte) (body []byte, want string) {
 
 // verdict is what is said about a file, as comments.
 func verdict(file string, data []byte) string {
-	cfg, err := parse(file, data, testEnv, testAddrs)
+	cfg, err := parse(file, data, testWorld)
 	var b strings.Builder
 	if err != nil {
 		for _, e := range err.(Errors) {
@@ -73,6 +74,11 @@ func testEnv(name string) (string, bool) {
 	}[name]
 	return value, ok
 }
+
+// testWorld is what test data is read in; its numbers files are beside it.
+var testWorld = world{env: testEnv, addrs: testAddrs, open: func(path string) (io.ReadCloser, int64, error) {
+	return openNumbers(filepath.Join("testdata", path))
+}}
 
 // testAddrs is a machine for tests.
 func testAddrs() []netip.Addr {

@@ -99,7 +99,7 @@ func (d *decoder) checkOrder(l *levels, low, high catalog.FailoverField, r rule)
 			g := &l.cfg.Catalog.Groups[j]
 			attempt(at(rankGroup, element("groups", j), "group "+quote(g.Name), g.Failover), c)
 		}
-		if len(groups) == 0 && len(cc.Numbers) > 0 {
+		if len(groups) == 0 && cc.HasNumbers() {
 			attempt(said{}, c)
 		}
 	}

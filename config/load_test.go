@@ -1,6 +1,8 @@
 package config
 
 import (
+	"crypto/sha256"
+	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -15,7 +17,7 @@ import (
 
 func load(t *testing.T, text string) *Config {
 	t.Helper()
-	cfg, err := parse("test.yaml", []byte(text), testEnv, testAddrs)
+	cfg, err := parse("test.yaml", []byte(text), testWorld)
 	require.NoError(t, err)
 	return cfg
 }
@@ -27,7 +29,7 @@ func TestExamples(t *testing.T) {
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		require.NoError(t, err)
-		cfg, err := parse(file, data, testEnv, testAddrs)
+		cfg, err := parse(file, data, world{env: testEnv, addrs: testAddrs, open: openNumbers})
 		require.NoError(t, err)
 		require.Empty(t, cfg.Warnings, file)
 		require.NotEmpty(t, cfg.Catalog.Groups, file)
@@ -213,7 +215,7 @@ func TestWildcardAdvertises(t *testing.T) {
 func TestAnchors(t *testing.T) {
 	cfg := load(t, "failover: {codes: &bad [500, 503]}\nhealth: {down_codes: *bad}\n")
 	require.Equal(t, []int{500, 503}, cfg.Health.DownCodes.List())
-	_, err := parse("test.yaml", []byte("failover: &a {codes: *a}\n"), testEnv, testAddrs)
+	_, err := parse("test.yaml", []byte("failover: &a {codes: *a}\n"), testWorld)
 	require.ErrorContains(t, err, `test.yaml:1: failover.codes: must be a list`)
 }
 
@@ -258,14 +260,14 @@ func TestLoad(t *testing.T) {
 
 // A secret never shows in an error.
 func TestErrorsHideSecrets(t *testing.T) {
-	_, err := parse("test.yaml", []byte("secrets: [hunter2, [hunter2], {hunter2: hunter2}]"), testEnv, testAddrs)
+	_, err := parse("test.yaml", []byte("secrets: [hunter2, [hunter2], {hunter2: hunter2}]"), testWorld)
 	require.Error(t, err)
 	require.NotContains(t, err.Error(), "hunter2")
 }
 
 func TestNotText(t *testing.T) {
 	for _, text := range []string{"untrusted: drop\nstate_dir: '\xff'\n", "untrusted: drop\nstate_dir: \x00\n", "\n\x1b"} {
-		_, err := parse("test.yaml", []byte(text), testEnv, testAddrs)
+		_, err := parse("test.yaml", []byte(text), testWorld)
 		require.ErrorContains(t, err, "test.yaml:2: is not text")
 	}
 }
@@ -290,21 +292,29 @@ func FuzzParse(f *testing.F) {
 			f.Add(data)
 		}
 	}
+	fuzzWorld := world{env: testEnv, addrs: testAddrs, open: func(path string) (io.ReadCloser, int64, error) {
+		text := "+1555\n" + path // no file is read, whatever its name
+		return io.NopCloser(strings.NewReader(text)), int64(len(text)), nil
+	}}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		cfg, err := parse("fuzz.yaml", data, testEnv, testAddrs)
+		cfg, err := parse("fuzz.yaml", data, fuzzWorld)
 		if err == nil {
 			require.NotEmpty(t, cfg.Listen)
 			for _, p := range cfg.Catalog.Check() {
 				require.True(t, p.Warning)
 			}
 			require.Empty(t, Diff(cfg, cfg))
+			root, problem := parseYAML(data)
+			require.Nil(t, problem)
+			sums := make([][32]byte, len(numbersPaths(root, "fuzz.yaml", testEnv)))
+			require.Equal(t, len(sums) == 0, cfg.Sum == sha256.Sum256(data))
 			return
 		}
 		lines := strings.Count(yamlBreaks.Replace(string(data)), "\n") + 1
 		errs := err.(Errors)
 		require.NotEmpty(t, errs)
 		for _, e := range errs {
-			require.True(t, e.Line >= 1 && e.Line <= lines, e.Error())
+			require.True(t, e.File != "fuzz.yaml" || e.Line >= 1 && e.Line <= lines, e.Error())
 			require.NotContains(t, e.Error(), "\n")
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,15 +18,20 @@ import (
 // How long a change has to be over before it is told, and how long it may go
 // on: one save is many events.
 const (
-	watchQuiet = 250 * time.Millisecond
-	watchMost  = 2 * time.Second
+	watchQuiet   = 250 * time.Millisecond
+	watchMost    = 2 * time.Second
+	watchNumbers = time.Second // of a numbers file: it is long, and half of it can be read too
 )
 
-// Watch calls changed each time that the file at path has other contents than
-// before; sum is that of the contents that were read last, Config.Sum. It leaves
-// it to others to understand the file. A file that is gone or empty is not a
-// change until it is there again: it is about to be written. changed is called
-// by Watch itself, one call at a time.
+// Watch calls changed each time that the file at path, or a numbers file that it
+// names, has other contents than before; sum is that of the contents that were
+// read last, Config.Sum. Of the file it understands no more than those names. A
+// file that is gone or empty is not a change until it is there again: it is
+// about to be written. changed is called by Watch itself, one call at a time.
+//
+// A numbers file that is written for long in one go is told of when that is
+// over, but a writer that pauses for more than a second is taken to be done:
+// another name first and a rename at the end is the sure way.
 //
 // It watches the directory and not the file, since editors, git and Kubernetes
 // put a new file or link in its place; and so for each link on the way. It
@@ -42,13 +48,14 @@ func Watch(ctx context.Context, path string, sum [sha256.Size]byte, changed func
 	return nil
 }
 
-// watch is one file that is watched.
+// watch is one config that is watched.
 type watch struct {
-	path   string // absolute
-	events *fsnotify.Watcher
-	dirs   map[string]bool   // that are watched
-	names  map[string]bool   // in them, that matter
-	last   [sha256.Size]byte // of the contents
+	seen    seen
+	events  *fsnotify.Watcher
+	dirs    map[string]bool   // that are watched
+	names   map[string]bool   // in them, on the way to the config
+	numbers map[string]bool   // in them, on the way to its numbers files
+	last    [sha256.Size]byte // of the contents
 }
 
 func newWatch(path string, sum [sha256.Size]byte) (*watch, error) {
@@ -60,7 +67,8 @@ func newWatch(path string, sum [sha256.Size]byte) (*watch, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &watch{path: path, events: events, dirs: make(map[string]bool), last: sum}
+	w := &watch{seen: seen{path: path}, events: events, dirs: make(map[string]bool), last: sum}
+	_, _ = w.seen.look() // for the names of numbers files; what changed is found when it runs
 	if err := w.follow(); err != nil {
 		events.Close()
 		return nil, err
@@ -76,7 +84,9 @@ func (w *watch) run(ctx context.Context, changed func()) error {
 	defer most.Stop()
 	quiet.Reset(watchQuiet) // it may have changed since it was read
 	most.Reset(watchMost)
+	after := watchQuiet // how long it has to be quiet
 	for pending := true; ; {
+		config := true
 		select {
 		case <-ctx.Done():
 			return nil
@@ -84,7 +94,10 @@ func (w *watch) run(ctx context.Context, changed func()) error {
 			if !ok {
 				return errors.New("the system ended it")
 			}
-			if !w.concerns(event) {
+			var numbers bool
+			if config, numbers = w.concerns(event); numbers {
+				after = watchNumbers
+			} else if !config {
 				continue
 			}
 		case err, ok := <-w.events.Errors:
@@ -96,66 +109,68 @@ func (w *watch) run(ctx context.Context, changed func()) error {
 			}
 		case <-quiet.C:
 			most.Stop()
-			pending = false
+			pending, after = false, watchQuiet
 			if err := w.settle(changed); err != nil {
 				return err
 			}
 			continue
 		case <-most.C:
 			quiet.Stop()
-			pending = false
+			pending, after = false, watchQuiet
 			if err := w.settle(changed); err != nil {
 				return err
 			}
 			continue
 		}
-		quiet.Reset(watchQuiet)
-		if !pending {
+		quiet.Reset(after)
+		if config && !pending {
 			pending = true
 			most.Reset(watchMost)
 		}
 	}
 }
 
-// concerns reports whether an event may be about the file.
-func (w *watch) concerns(event fsnotify.Event) bool {
+// concerns reports whether an event may be about the config, or about one of
+// its numbers files.
+func (w *watch) concerns(event fsnotify.Event) (config, numbers bool) {
 	if w.dirs[event.Name] && event.Has(fsnotify.Remove|fsnotify.Rename) {
 		_ = w.events.Remove(event.Name) // it may be gone by itself
 		delete(w.dirs, event.Name)
-		return true
+		return true, false
 	}
-	return w.names[event.Name]
+	return w.names[event.Name], w.numbers[event.Name]
 }
 
-// settle looks at the file when a change is over.
+// settle looks at the files when a change is over.
 func (w *watch) settle(changed func()) error {
 	if err := w.follow(); err != nil {
 		return err
 	}
-	if now, err := look(w.path); err == nil && now != w.last {
-		w.last = now
-		changed()
+	now, err := w.seen.look()
+	if err != nil || now == w.last {
+		return nil
 	}
+	w.last = now
+	if err := w.follow(); err != nil { // it may name other numbers files
+		return err
+	}
+	changed()
 	return nil
-}
-
-// look reads what is in the file now.
-func look(path string) (sum [sha256.Size]byte, err error) {
-	data, err := os.ReadFile(path)
-	if err == nil && len(data) == 0 {
-		err = errors.New("empty")
-	}
-	return sha256.Sum256(data), err
 }
 
 // follow watches the directories that matter now, and no others.
 func (w *watch) follow() error {
-	dir := filepath.Dir(w.path)
+	dir := filepath.Dir(w.seen.path)
 	if _, err := os.Stat(dir); err != nil {
 		return fmt.Errorf("its directory %s: %s", dir, reason(err))
 	}
-	dirs, names := way(w.path)
-	w.names = names
+	dirs, names := way(w.seen.path)
+	w.names, w.numbers = names, make(map[string]bool)
+	for _, path := range w.seen.numbers {
+		more, names := way(path)
+		maps.Copy(dirs, more)
+		maps.Copy(w.numbers, names)
+	}
 	for dir := range w.dirs {
 		if !dirs[dir] {
 			_ = w.events.Remove(dir) // it may be gone by itself

@@ -27,7 +27,7 @@ type watched struct {
 func startWatch(t *testing.T, path string) *watched {
 	w := &watched{t: t, changed: make(chan struct{}, 100), ended: make(chan error, 1)}
 	// The two steps of Watch, so that the test goes on when it watches.
-	before, _ := look(path) // a file that is not there yet may come
+	before, _ := (&seen{path: path}).look() // a file that is not there yet may come
 	state, err := newWatch(path, before)
 	require.NoError(t, err)
 	var ctx context.Context

@@ -22,8 +22,10 @@ type Connector struct {
 	Name   string
 	Region string
 	Hosts  []Host
-	// Numbers that lead to this connector first, then to the rest of its group.
-	Numbers []Numbers
+	// Numbers that lead to this connector first, then to the rest of its group:
+	// those that are listed and those of files.
+	Numbers     []Numbers
+	FileNumbers *NumberSet
 
 	RequestURI RequestURI // what becomes of the request-URI's host part
 	Number     NumberForm // how the user part is presented to the hosts
@@ -53,9 +55,10 @@ type Host struct {
 
 // Group owns numbers and ranks connectors.
 type Group struct {
-	Name       string
-	Connectors []Member
-	Numbers    []Numbers
+	Name        string
+	Connectors  []Member
+	Numbers     []Numbers  // that are listed
+	FileNumbers *NumberSet // that come from files; nil for none
 
 	Failover FailoverPart // of calls to this group's numbers
 	Health   HealthPart   // of the hosts of its connectors

@@ -20,6 +20,13 @@ type Problem struct {
 	Other   string // the path of the other place concerned, or ""
 	Text    string // what is wrong; what to do
 	Warning bool   // the catalog can be used all the same
+
+	// Where in a file of numbers it is, and the other place; zero for what
+	// stands in the catalog itself.
+	At, OtherAt Place
+	// More is how many further problems a file of numbers has that are not
+	// named one by one; Path alone is set beside it.
+	More int
 }
 
 // Check returns all problems of a catalog, those of connectors first, then
@@ -40,6 +47,7 @@ type checker struct {
 	connectors map[string]int   // index of each connector by name
 	groupsOf   map[string][]int // groups that list a connector, by its name
 	said       map[string]bool  // paths of groups' health that are reported already
+	files      []unnamed        // files of numbers that have problems
 	problems   []Problem
 }
 
@@ -112,7 +120,7 @@ func (k *checker) checkGroups() {
 				"%s is the name of another group; give each its own", quote(g.Name))
 		}
 		k.checkMembers(i, g)
-		if len(g.Connectors) == 0 && len(g.Numbers) > 0 {
+		if len(g.Connectors) == 0 && g.HasNumbers() {
 			k.warn(path, "", "group %s has numbers but no connectors: calls to them fail; add a connector", quote(g.Name))
 		}
 	}
@@ -171,11 +179,15 @@ func (k *checker) checkMembership() {
 		groups := k.groupsOf[c.Name]
 		k.checkGroupsHealth(c, groups)
 		switch {
-		case len(groups) > 1 && len(c.Numbers) > 0:
-			k.fail(at("connectors", i)+".numbers",
+		case len(groups) > 1 && c.HasNumbers():
+			field := ".numbers"
+			if len(c.Numbers) == 0 {
+				field = ".numbers_file"
+			}
+			k.fail(at("connectors", i)+field,
 				"a connector with numbers of its own falls back on its group, but %s is in %d groups (%s and %s); move the numbers to one of them",
 				quote(c.Name), len(groups), quote(k.catalog.Groups[groups[0]].Name), quote(k.catalog.Groups[groups[1]].Name))
-		case len(groups) == 0 && len(c.Numbers) == 0:
+		case len(groups) == 0 && !c.HasNumbers():
 			k.warn(at("connectors", i), "", "no call reaches connector %s: it is in no group and has no numbers", quote(c.Name))
 		}
 	}

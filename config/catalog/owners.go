@@ -4,8 +4,11 @@ import (
 	"cmp"
 	"slices"
 	"sort"
-	"strings"
 )
+
+// MaxNamed is how many problems of one file of numbers are named; the others
+// are counted.
+const MaxNamed = 20
 
 // checkOwners finds numbers with two owners. The most specific entry wins, so
 // an exact number inside a range or prefix, a range inside a prefix and a
@@ -13,218 +16,189 @@ import (
 // twice, the same prefix twice, ranges that overlap, and a range that is only
 // partly inside a prefix, or wider than it: neither is the more specific.
 func (k *checker) checkOwners() {
-	s := k.spans()
-	k.checkTwice(s, s.exact, "number")
-	k.checkTwice(s, s.prefixes, "prefix")
-	k.checkRanges(s)
-	k.checkPrefixes(s)
+	o := k.owners()
+	k.checkExact(o)
+	ranges, prefixes := o.spans(Range), o.spans(Prefix)
+	found := twice(prefixes)
+	found = append(found, overlaps(ranges)...)
+	found = append(found, across(prefixes, ranges)...)
+	slices.SortStableFunc(found, func(a, b clash) int { return cmp.Compare(a.entry, b.entry) })
+	for _, c := range found {
+		k.conflict(o, c)
+	}
+	k.countUnnamed()
 }
 
-// span is one entry by its keys, so that entries are compared as integers.
+// clash is two entries that cannot both be; across is a prefix at whose edge a
+// range lies.
+type clash struct {
+	entry, earlier int
+	across         bool
+}
+
+// span is one range or prefix by its keys, so that entries are compared as
+// integers.
 type span struct {
-	first, last uint64
+	first, last Key
 	entry       int // its place among all entries of the catalog
 }
 
-// spans is all entries of a catalog by kind, each kind sorted.
-type spans struct {
-	catalog                 *Catalog
-	exact, ranges, prefixes []span
-	start                   []int // the place of each owner's first entry: connectors, then groups
-}
-
-func (k *checker) spans() *spans {
-	c := k.catalog
-	s := &spans{catalog: c}
-	var place int
-	add := func(path string, list []Numbers) {
-		s.start = append(s.start, place)
-		for i, n := range list {
-			if err := n.check(); err != nil {
-				k.fail(at(path+".numbers", i), "%v", err)
-				continue
-			}
-			sp := span{first: key(n.First), entry: place + i}
-			switch n.Kind {
-			case Range:
-				sp.last = key(n.Last)
-				s.ranges = append(s.ranges, sp)
-			case Prefix:
-				s.prefixes = append(s.prefixes, sp)
-			default:
-				s.exact = append(s.exact, sp)
-			}
+// checkExact reports all but the first entry of each number. Of millions of
+// numbers it keeps the keys, and of those that occur twice their first place.
+func (k *checker) checkExact(o *owners) {
+	keys := make([]Key, 0, o.count(Exact))
+	o.each(Exact, func(_ int, e Entry) { keys = append(keys, e.First) })
+	sortKeys(keys)
+	var again []Key // each that is there more than once
+	for i := 1; i < len(keys); i++ {
+		if keys[i] == keys[i-1] && (len(again) == 0 || again[len(again)-1] != keys[i]) {
+			again = append(again, keys[i])
 		}
-		place += len(list)
 	}
-	for i := range c.Connectors {
-		add(at("connectors", i), c.Connectors[i].Numbers)
+	if len(again) == 0 {
+		return
 	}
-	for i := range c.Groups {
-		add(at("groups", i), c.Groups[i].Numbers)
+	first := make([]int, len(again))
+	for i := range first {
+		first[i] = -1
 	}
-	for _, list := range [][]span{s.exact, s.ranges, s.prefixes} {
-		slices.SortFunc(list, func(a, b span) int {
-			return cmp.Or(cmp.Compare(a.first, b.first), cmp.Compare(a.entry, b.entry))
-		})
-	}
-	return s
+	o.each(Exact, func(entry int, e Entry) {
+		switch i, found := slices.BinarySearch(again, e.First); {
+		case !found:
+		case first[i] < 0:
+			first[i] = entry
+		default:
+			k.conflict(o, clash{entry: entry, earlier: first[i]})
+		}
+	})
 }
 
-// checkTwice reports all but the first entry of each number or prefix.
-func (k *checker) checkTwice(s *spans, list []span, what string) {
+// twice finds all but the first entry of each prefix.
+func twice(list []span) (found []clash) {
 	first := 0
 	for i := 1; i < len(list); i++ {
 		if list[i].first != list[first].first {
 			first = i
 			continue
 		}
-		k.conflict(s, list[i].entry, list[first].entry, what)
+		found = append(found, clash{entry: list[i].entry, earlier: list[first].entry})
 	}
+	return found
 }
 
-// checkRanges reports each range that begins inside an earlier one.
-func (k *checker) checkRanges(s *spans) {
+// overlaps finds each range that begins inside an earlier one.
+func overlaps(ranges []span) (found []clash) {
 	reach := 0 // the range that reaches farthest so far
-	for i := 1; i < len(s.ranges); i++ {
-		if s.ranges[i].first <= s.ranges[reach].last {
-			a, b := s.ranges[i].entry, s.ranges[reach].entry
-			k.conflict(s, max(a, b), min(a, b), "range")
+	for i := 1; i < len(ranges); i++ {
+		if ranges[i].first <= ranges[reach].last {
+			a, b := ranges[i].entry, ranges[reach].entry
+			found = append(found, clash{entry: max(a, b), earlier: min(a, b)})
 		}
-		if s.ranges[i].last > s.ranges[reach].last {
+		if ranges[i].last > ranges[reach].last {
 			reach = i
 		}
 	}
+	return found
 }
 
-// checkPrefixes reports each prefix at whose edge a range lies across.
-func (k *checker) checkPrefixes(s *spans) {
-	if len(s.ranges) == 0 {
-		return
+// across finds each prefix at whose edge a range lies across.
+func across(prefixes, ranges []span) (found []clash) {
+	if len(ranges) == 0 {
+		return nil
 	}
-	reach := make([]int, len(s.ranges)) // of the ranges up to here, the one that reaches farthest
-	lengths := []uint64{s.ranges[0].first >> digitsShift}
-	for i := 1; i < len(s.ranges); i++ {
+	reach := make([]int, len(ranges)) // of the ranges up to here, the one that reaches farthest
+	lengths := []Key{ranges[0].first >> digitsShift}
+	for i := 1; i < len(ranges); i++ {
 		reach[i] = reach[i-1]
-		if s.ranges[i].last > s.ranges[reach[i]].last {
+		if ranges[i].last > ranges[reach[i]].last {
 			reach[i] = i
 		}
-		if length := s.ranges[i].first >> digitsShift; length != lengths[len(lengths)-1] {
+		if length := ranges[i].first >> digitsShift; length != lengths[len(lengths)-1] {
 			lengths = append(lengths, length)
 		}
 	}
 	// before returns, of the ranges that begin before x, the one that reaches farthest.
-	before := func(x uint64) (span, bool) {
-		n := sort.Search(len(s.ranges), func(i int) bool { return s.ranges[i].first >= x })
+	before := func(x Key) (span, bool) {
+		n := sort.Search(len(ranges), func(i int) bool { return ranges[i].first >= x })
 		if n == 0 {
 			return span{}, false
 		}
-		return s.ranges[reach[n-1]], true
+		return ranges[reach[n-1]], true
 	}
-	for _, p := range s.prefixes {
+	for _, p := range prefixes {
 		for _, length := range lengths {
 			first, last, ok := expand(p.first, length)
 			if !ok {
 				continue
 			}
-			r, found := before(first)
-			found = found && r.last >= first
-			if !found {
-				r, found = before(last + 1)
-				found = found && r.last > last
+			r, cut := before(first)
+			cut = cut && r.last >= first
+			if !cut {
+				r, cut = before(last + 1)
+				cut = cut && r.last > last
 			}
-			if found {
-				k.failWith(s.path(p.entry), s.path(r.entry),
-					"prefix %s of %s overlaps range %s of %s; put the range wholly inside the prefix or wholly outside",
-					s.numbers(p.entry), s.owner(p.entry), s.numbers(r.entry), s.owner(r.entry))
+			if cut {
+				found = append(found, clash{entry: p.entry, earlier: r.entry, across: true})
 				break
 			}
 		}
 	}
+	return found
 }
 
-func (k *checker) conflict(s *spans, entry, earlier int, what string) {
-	path, other := s.path(entry), s.path(earlier)
-	owner, _ := s.find(entry)
-	first, _ := s.find(earlier)
+// conflict reports a clash at the place of its entry.
+func (k *checker) conflict(o *owners, c clash) {
+	at, other := o.place(c.entry), o.place(c.earlier)
+	if at.file && !k.names(at.path) {
+		return
+	}
+	entry, earlier := o.entry(c.entry), o.entry(c.earlier)
+	text, args := "%s %s belongs to %s already; a number has one owner, so remove it from one of them",
+		[]any{word[entry.Kind], entry, o.name(other.owner)}
 	switch {
-	case what == "range":
-		k.failWith(path, other, "range %s overlaps %s of %s; a number has one owner, so let them not overlap",
-			s.numbers(entry), s.numbers(earlier), s.owner(earlier))
-	case owner == first:
-		k.failWith(path, other, "%s %s is listed twice; remove one", what, s.numbers(entry))
-	default:
-		k.failWith(path, other, "%s %s belongs to %s already; a number has one owner, so remove it from one of them",
-			what, s.numbers(entry), s.owner(earlier))
+	case c.across:
+		text, args = "prefix %s of %s overlaps range %s of %s; put the range wholly inside the prefix or wholly outside",
+			[]any{entry, o.name(at.owner), earlier, o.name(other.owner)}
+	case entry.Kind == Range:
+		text, args = "range %s overlaps %s of %s; a number has one owner, so let them not overlap",
+			[]any{entry, earlier, o.name(other.owner)}
+	case at.owner == other.owner:
+		text, args = "%s %s is listed twice; remove one", []any{word[entry.Kind], entry}
 	}
+	k.failWith(at.path, other.path, text, args...)
+	p := &k.problems[len(k.problems)-1]
+	p.At, p.OtherAt = at.Place, other.Place
 }
 
-// find returns the owner of an entry, connectors first, and its index there.
-func (s *spans) find(entry int) (owner, i int) {
-	owner = sort.SearchInts(s.start, entry+1) - 1
-	return owner, entry - s.start[owner]
+// word is what an entry of a kind is called.
+var word = [kinds]string{Exact: "number", Range: "range", Prefix: "prefix"}
+
+// unnamed is the problems of one file of numbers beyond those that are named.
+type unnamed struct {
+	path  string
+	named int
+	more  int
 }
 
-func (s *spans) path(entry int) string {
-	owner, i := s.find(entry)
-	if n := len(s.catalog.Connectors); owner >= n {
-		return at(at("groups", owner-n)+".numbers", i)
+// names reports whether one more problem of a file is to be named.
+func (k *checker) names(path string) bool {
+	for i := range k.files {
+		if f := &k.files[i]; f.path == path {
+			if f.named++; f.named > MaxNamed {
+				f.more++
+			}
+			return f.named <= MaxNamed
+		}
 	}
-	return at(at("connectors", owner)+".numbers", i)
+	k.files = append(k.files, unnamed{path: path, named: 1})
+	return true
 }
 
-func (s *spans) owner(entry int) string {
-	owner, _ := s.find(entry)
-	if n := len(s.catalog.Connectors); owner >= n {
-		return "group " + quote(s.catalog.Groups[owner-n].Name)
+// countUnnamed adds how many problems of each file are not named.
+func (k *checker) countUnnamed() {
+	for _, f := range k.files {
+		if f.more > 0 {
+			k.problems = append(k.problems, Problem{Path: f.path, More: f.more})
+		}
 	}
-	return "connector " + quote(s.catalog.Connectors[owner].Name)
-}
-
-func (s *spans) numbers(entry int) Numbers {
-	owner, i := s.find(entry)
-	if n := len(s.catalog.Connectors); owner >= n {
-		return s.catalog.Groups[owner-n].Numbers[i]
-	}
-	return s.catalog.Connectors[owner].Numbers[i]
-}
-
-// A key is a number as an integer: whether it has a "+", how many digits, and
-// their value (15 digits take 50 bits), so that keys of numbers with the same
-// form and length are in the order of the numbers.
-const (
-	digitsShift = 50
-	plusBit     = 1 << 54
-	valueMask   = 1<<digitsShift - 1
-)
-
-// key returns the key of a number that checkNumber accepts.
-func key(number string) uint64 {
-	var k uint64
-	digits, plus := strings.CutPrefix(number, "+")
-	if plus {
-		k = plusBit
-	}
-	var value uint64
-	for i := range len(digits) {
-		value = value*10 + uint64(digits[i]-'0')
-	}
-	return k | uint64(len(digits))<<digitsShift | value
-}
-
-// expand returns the keys of the first and last number of a length (a key's
-// bits from digitsShift) that begin with a prefix; ok is false when the prefix
-// is longer or has another form.
-func expand(prefix, length uint64) (first, last uint64, ok bool) {
-	const plus = plusBit >> digitsShift
-	own := prefix >> digitsShift
-	if own&plus != length&plus || own > length {
-		return 0, 0, false
-	}
-	size := uint64(1)
-	for range length - own {
-		size *= 10
-	}
-	first = length<<digitsShift | prefix&valueMask*size
-	return first, first + size - 1, true
 }
