@@ -30,6 +30,7 @@ type stage struct {
 	t      testing.TB
 	proxy  netip.AddrPort
 	caller *peer // only its socket and what renders requests
+	copies int   // of every message that is sent, beyond the first
 
 	mu    sync.Mutex
 	plays map[string]*play // by Call-ID
@@ -40,6 +41,7 @@ type stage struct {
 // script is what a call's connectors and its caller do beyond what they must.
 type script struct {
 	invited  func(*leg)    // a connector got an INVITE; what it answers
+	lost     int           // ACKs of a 2xx, or of a refusal, that the caller sends in vain
 	hold     time.Duration // from the 2xx to the caller's BYE
 	patience time.Duration // the longest that the call may take; 0 is patience
 }
@@ -71,6 +73,8 @@ type heard struct {
 	tag    string
 	at     time.Time
 }
+
+func (h heard) String() string { return fmt.Sprintf("%d (%s)", h.status, h.tag) }
 
 // confirmed is a dialog that a 2xx made, on the caller's side.
 type confirmed struct {
@@ -135,7 +139,7 @@ func (s *stage) open(at netip.AddrPort, take func(*play, *peer, message)) *peer 
 
 func (s *stage) deal(p *peer, m message, take func(*play, *peer, message)) {
 	if m.what() == "OPTIONS" {
-		tell(p, m.from, m.reply(200, "OK"))
+		s.tell(p, m.from, m.reply(200, "OK"))
 		return
 	}
 	s.mu.Lock()
@@ -153,8 +157,10 @@ func (s *stage) deal(p *peer, m message, take func(*play, *peer, message)) {
 }
 
 // tell sends a message, which may get lost: what matters is sent again.
-func tell(from *peer, to netip.AddrPort, msg string) {
-	_, _ = from.conn.WriteToUDPAddrPort([]byte(msg), to)
+func (s *stage) tell(from *peer, to netip.AddrPort, msg string) {
+	for range s.copies + 1 {
+		_, _ = from.conn.WriteToUDPAddrPort([]byte(msg), to)
+	}
 }
 
 // call begins a call to number.
@@ -185,7 +191,7 @@ const never = time.Duration(1 << 62)
 
 // repeat sends a message until stop, at T1, 2·T1, 4·T1, at most every most.
 func (p *play) repeat(name string, from *peer, to netip.AddrPort, msg string, most time.Duration) {
-	tell(from, to, msg)
+	p.tell(from, to, msg)
 	interval, began := timerT1, time.Now()
 	var t *time.Timer
 	t = time.AfterFunc(interval, func() {
@@ -194,7 +200,7 @@ func (p *play) repeat(name string, from *peer, to netip.AddrPort, msg string, mo
 		if p.again[name] != t || time.Since(began) > timerB {
 			return
 		}
-		tell(from, to, msg)
+		p.tell(from, to, msg)
 		interval = min(2*interval, most)
 		t.Reset(interval)
 	})
@@ -245,6 +251,9 @@ func (p *play) atCaller(_ *peer, m message) {
 				p.hangUp()
 			}
 		}
+		if to := tag(m.header("To")); 100 < status && status < 200 && p.dialogs[to] != nil {
+			p.fault("the caller got a provisional after the 2xx")
+		}
 		p.rang = p.rang || status > 100
 		if status >= 200 {
 			p.final(m, status)
@@ -277,11 +286,15 @@ func (p *play) final(m message, status int) {
 		if p.ack == "" {
 			p.ack = strings.Replace(p.d.request("ACK", p.d.branch), "To: "+p.d.to, "To: "+m.header("To"), 1)
 		}
-		tell(p.caller, p.proxy, p.ack)
+		if p.lost--; p.lost < 0 {
+			p.tell(p.caller, p.proxy, p.ack)
+		}
 		return
 	}
 	if c := p.dialogs[to]; c != nil {
-		tell(p.caller, c.next(), c.ack)
+		if p.lost--; p.lost < 0 {
+			p.tell(p.caller, c.next(), c.ack)
+		}
 		return
 	}
 	own := *p.d
@@ -298,7 +311,9 @@ func (p *play) final(m message, status int) {
 		wait = 0 // one answer is enough: RFC 3261 13.2.2.4
 	}
 	p.dialogs[to] = c
-	tell(p.caller, c.next(), c.ack)
+	if p.lost--; p.lost < 0 {
+		p.tell(p.caller, c.next(), c.ack)
+	}
 	p.after(wait, func() {
 		c.cseq++
 		c.bye = true
@@ -334,7 +349,7 @@ func (p *play) atConnector(host *peer, m message) {
 		for _, g := range p.legs {
 			if g.host == host && g.invite.branch() == m.branch() {
 				if g.last != "" {
-					tell(host, m.from, g.last)
+					p.tell(host, m.from, g.last)
 				}
 				return
 			}
@@ -359,7 +374,7 @@ func (p *play) atConnector(host *peer, m message) {
 	case "CANCEL":
 		g := p.legOf(host, m)
 		if g == nil {
-			tell(host, m.from, m.reply(481, "Call/Transaction Does Not Exist"))
+			p.tell(host, m.from, m.reply(481, "Call/Transaction Does Not Exist"))
 			return
 		}
 		if g.cancelled.IsZero() {
@@ -368,21 +383,21 @@ func (p *play) atConnector(host *peer, m message) {
 		if !g.began && g.status == 0 {
 			p.fault("%v got a CANCEL and had said nothing (RFC 3261 9.1)", host.addr)
 		}
-		tell(host, m.from, m.reply(200, "OK"))
+		p.tell(host, m.from, m.reply(200, "OK"))
 		if !g.deaf {
 			g.respond(487)
 		}
 	case "BYE":
 		g := p.legOf(host, m)
 		if g == nil || g.status/100 != 2 {
-			tell(host, m.from, m.reply(481, "Call/Transaction Does Not Exist"))
+			p.tell(host, m.from, m.reply(481, "Call/Transaction Does Not Exist"))
 			p.fault("%v got a BYE of nothing:\n%s", host.addr, m.raw)
 			return
 		}
 		if g.ended.IsZero() {
 			g.ended = m.at
 		}
-		tell(host, m.from, m.reply(200, "OK"))
+		p.tell(host, m.from, m.reply(200, "OK"))
 	default:
 		p.fault("%v got:\n%s", host.addr, m.raw)
 	}
@@ -418,7 +433,7 @@ func (g *leg) respond(code int) {
 	g.last = g.invite.reply(code, reason, extra...)
 	if code < 200 {
 		g.began = true
-		tell(g.host, g.invite.from, g.last)
+		g.tell(g.host, g.invite.from, g.last)
 		return
 	}
 	g.status, g.answered = code, time.Now()
@@ -541,7 +556,10 @@ func (s *stage) judge(also func(*play) []string) (wrong int) {
 	s.t.Helper()
 	for _, p := range s.all() {
 		w := p.check()
-		if also != nil {
+		switch {
+		case len(p.legs) == 0:
+			w = append(w, "no connector got an INVITE")
+		case len(p.finals) > 0:
 			w = append(w, also(p)...)
 		}
 		if len(w) == 0 {

@@ -89,8 +89,9 @@ func cancelAgainst200(t *testing.T, calls, rate int) {
 	require.Zero(t, wrong)
 	require.Zero(t, both)
 	require.Equal(t, calls, answered+refused)
-	require.Greater(t, answered, calls/4)
-	require.Greater(t, refused, calls/10)
+	require.Positive(t, answered)
+	require.Positive(t, refused)
+	require.Positive(t, crossed)
 	require.Zero(t, n.metric(`^tandem_late_2xx_total`))
 	require.Zero(t, n.metric(dropMetric+`.*forged`))
 }

