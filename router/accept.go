@@ -131,12 +131,18 @@ func (r *Router) accept(s *scratch, f facts) admission {
 }
 
 // rejectDefective answers a request that is not correct SIP, as far as its
-// source may know.
+// source may know. One that was damaged on its way while its first copy is
+// handled already is dropped: an answer to it would end a call that goes well.
 func (r *Router) rejectDefective(s *scratch) {
+	key := s.callKey(&r.keys[0], &s.m)
+	if r.has(key) {
+		s.tally.drop(dropDefective)
+		return
+	}
 	a := r.accept(s, facts{})
-	r.reject(s, 0, a)
+	r.reject(s, key, a)
 	if s.trunk != nil && s.m.Method == wire.INVITE {
-		st := r.stripeOf(s.callKey(&r.keys[0], &s.m))
+		st := r.stripeOf(key)
 		s.number = s.number[:0]
 		st.mu.Lock()
 		r.keepRejected(s, st, a, nil)

@@ -31,8 +31,7 @@ func (k *simChecker) dialog(st *simStep, c *simCall, m *wire.Message, o sent) {
 // call was answered by then: to it, this is the ACK of a 2xx with the INVITE's
 // branch. Design D3 lets the nodes of one call answer it apart.
 func (k *simChecker) strayAck(st *simStep, c *simCall, o sent) bool {
-	own := bytes.HasPrefix(st.in.Bytes(st.in.To.Tag), []byte("td"))
-	if k.w.single() && !(own && k.known(simAckOfOwn)) {
+	if k.w.single() {
 		return false
 	}
 	return st.view != nil && st.view.firstStatus/100 == 2 && st.view.attempt(o.to) != nil &&

@@ -136,9 +136,6 @@ func (k *simChecker) outranks(v *simView, status int) {
 	w := k.w
 	for _, a := range v.attempts {
 		moves := a.host.failover.Codes.Has(a.final) || a.final == 482
-		if !v.invite() && v.said(408) && k.known(simBest408) {
-			return
-		}
 		if a.final == 0 || a.provoked || moves || a.final/100 >= status/100 || status >= 600 {
 			continue
 		}

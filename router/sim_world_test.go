@@ -56,7 +56,7 @@ func newSimWorld(s *simSettings, trace *simTrace) *simWorld {
 		simSettings: s, now: simStart, trace: trace,
 		byAddr: map[netip.AddrPort]*simHost{}, byID: map[string]*simCall{},
 	}
-	w.net.w, w.check.w, w.check.strict = w, w, simStrict()
+	w.net.w, w.check.w = w, w
 	for _, c := range []*catalog.Catalog{s.catalog, s.second} {
 		for i := range c.Connectors {
 			for _, h := range c.Connectors[i].Hosts {

@@ -12,44 +12,48 @@ import (
 const maxConflicts = 10
 
 // Builder collects entries for a Table. Its zero value is ready for use; it
-// is not safe for concurrent use.
+// is not safe for concurrent use. A number takes no more room in it than in
+// the Table.
 type Builder struct {
-	exact    []entry
+	exact    draft
 	ranges   []span
-	prefixes []entry
-}
+	prefixes draft
 
-type entry struct {
-	key   key
-	route uint32
+	ofExact, ofPrefixes conflicts
 }
 
 // Add leads one number, an optional "+" and 1 to 15 digits, to route.
 func (b *Builder) Add(number string, route uint32) error {
+	return b.addNumber(number, owner(route))
+}
+
+// Exclude makes one number an exception: it leads nowhere, whatever ranges and
+// prefixes hold it.
+func (b *Builder) Exclude(number string) error {
+	return b.addNumber(number, excluded)
+}
+
+func (b *Builder) addNumber(number string, o owner) error {
 	k, err := numberKey(number)
 	if err != nil {
 		return err
 	}
-	b.exact = append(b.exact, entry{k, route})
+	switch had := b.exact.add(k, o); {
+	case had == o:
+	case had == excluded || o == excluded:
+		b.ofExact.add("number %s is excluded and has a route, %d", k, min(had, o))
+	default:
+		b.ofExact.add("number %s has two routes, %d and %d", k, had, o)
+	}
 	return nil
 }
 
 // AddRange leads the numbers from first to last, both included, to route. Both
 // must have the same count of digits, and both a "+" or none.
 func (b *Builder) AddRange(first, last string, route uint32) error {
-	from, err := numberKey(first)
+	from, to, err := numberKeys(first, last)
 	if err != nil {
 		return err
-	}
-	to, err := numberKey(last)
-	if err != nil {
-		return err
-	}
-	if from.class() != to.class() {
-		return fmt.Errorf("range %s-%s: the ends differ in length or in their +", first, last)
-	}
-	if from > to {
-		return fmt.Errorf("range %s-%s: the end is before the start", first, last)
 	}
 	b.ranges = append(b.ranges, span{from, to, route})
 	return nil
@@ -62,7 +66,9 @@ func (b *Builder) AddPrefix(prefix string, route uint32) error {
 	if !ok {
 		return fmt.Errorf("prefix %q: want an optional + and at most %d digits", prefix, MaxDigits)
 	}
-	b.prefixes = append(b.prefixes, entry{k, route})
+	if had := b.prefixes.add(k, owner(route)); had != owner(route) {
+		b.ofPrefixes.add("prefix %s* has two routes, %d and %d", k, had, route)
+	}
 	return nil
 }
 
@@ -74,40 +80,54 @@ func numberKey(number string) (key, error) {
 	return k, nil
 }
 
+func numberKeys(first, last string) (from, to key, err error) {
+	if from, err = numberKey(first); err != nil {
+		return 0, 0, err
+	}
+	if to, err = numberKey(last); err != nil {
+		return 0, 0, err
+	}
+	if from.class() != to.class() {
+		return 0, 0, fmt.Errorf("range %s-%s: the ends differ in length or in their +", first, last)
+	}
+	if from > to {
+		return 0, 0, fmt.Errorf("range %s-%s: the end is before the start", first, last)
+	}
+	return from, to, nil
+}
+
 // Build returns the table of all entries. An entry that was added twice with
 // one route is one entry. Two routes for one number or one prefix, and ranges
 // of different routes that overlap, are errors; ranges of one route that
 // overlap become one.
 func (b *Builder) Build() (*Table, error) {
-	var c conflicts
-	t := &Table{
-		exact:    newSlots(len(b.exact)),
-		prefixes: newSlots(len(b.prefixes)),
-	}
-	for _, e := range b.exact {
-		if had := t.exact.put(e.key, e.route); had != e.route {
-			c.add("number %s has two routes, %d and %d", e.key, had, e.route)
-		}
-	}
-	for _, e := range b.prefixes {
-		if had := t.prefixes.put(e.key, e.route); had != e.route {
-			c.add("prefix %s* has two routes, %d and %d", e.key, had, e.route)
-		}
-		plus := 0
-		if e.key.plus() {
-			plus = 1
-		}
-		t.lengths[plus] |= 1 << e.key.digits()
-	}
-	t.entries = t.exact.used + t.prefixes.used + b.layRanges(t, &c)
+	c := b.ofExact.clone()
+	c.join(b.ofPrefixes)
+	t := &Table{patterns: b.layPatterns(&c)}
 	if err := c.err(); err != nil {
 		return nil, err
 	}
+	t.exact.words.Store(b.exact.clone())
+	t.exact.used = b.exact.used
 	return t, nil
 }
 
-// layRanges sorts the ranges into t and returns how many there are.
-func (b *Builder) layRanges(t *Table, c *conflicts) int {
+func (b *Builder) layPatterns(c *conflicts) patterns {
+	p := patterns{prefixes: b.prefixes.clone(), entries: b.prefixes.used}
+	p.prefixes.each(0, uint(len(p.prefixes.groups)), func(_ uint, _ int, k key, _ owner) bool {
+		plus := 0
+		if k.plus() {
+			plus = 1
+		}
+		p.lengths[plus] |= 1 << k.digits()
+		return true
+	})
+	p.entries += b.layRanges(&p, c)
+	return p
+}
+
+// layRanges sorts the ranges into p and returns how many there are.
+func (b *Builder) layRanges(p *patterns, c *conflicts) int {
 	sorted := slices.Clone(b.ranges)
 	slices.SortFunc(sorted, func(x, y span) int {
 		if x.first != y.first {
@@ -118,7 +138,7 @@ func (b *Builder) layRanges(t *Table, c *conflicts) int {
 	count := 0
 	for _, s := range sorted {
 		class := s.first.class()
-		spans := t.ranges[class]
+		spans := p.ranges[class]
 		if n := len(spans); n > 0 && s.first <= spans[n-1].last {
 			before := &spans[n-1]
 			if before.route != s.route {
@@ -128,7 +148,7 @@ func (b *Builder) layRanges(t *Table, c *conflicts) int {
 			before.last = max(before.last, s.last)
 			continue
 		}
-		t.ranges[class] = append(spans, s)
+		p.ranges[class] = append(spans, s)
 		count++
 	}
 	return count
@@ -146,6 +166,14 @@ func (c *conflicts) add(format string, args ...any) {
 		return
 	}
 	c.more++
+}
+
+func (c *conflicts) clone() conflicts { return conflicts{slices.Clone(c.named), c.more} }
+
+func (c *conflicts) join(other conflicts) {
+	take := min(maxConflicts-len(c.named), len(other.named))
+	c.named = append(c.named, other.named[:take]...)
+	c.more += other.more + len(other.named) - take
 }
 
 func (c *conflicts) err() error {

@@ -6,7 +6,6 @@ const MaxDigits = 15
 // A key is a number or a prefix in one word. Leading zeros and the "+" matter,
 // so the digits' value alone would not tell 0110 from 110 or from +110:
 //
-//	bit  63     set, so that no key is 0 and 0 can mean an empty slot
 //	bit  54     the number starts with "+"
 //	bits 50-53  count of digits, 0 to 15 (0 only in a prefix)
 //	bits 0-49   value of the digits; 10^15 is less than 2^50
@@ -15,14 +14,13 @@ const MaxDigits = 15
 type key uint64
 
 const (
-	keyUsed   key = 1 << 63
 	keyPlus   key = 1 << 54
 	digitsBit     = 50
 	valueMask     = 1<<digitsBit - 1
 )
 
 func makeKey(plus bool, digits int, value uint64) key {
-	k := keyUsed | key(digits)<<digitsBit | key(value)
+	k := key(digits)<<digitsBit | key(value)
 	if plus {
 		k |= keyPlus
 	}
@@ -58,6 +56,43 @@ func (k key) String() string {
 		b[at] = '+'
 	}
 	return string(b[at:])
+}
+
+// An ordinal is the key's place among all numbers and prefixes: those without
+// "+" by length and value, then those with it. There are 2 × 1,111,111,111,111,111
+// of them, which is 51 bits; the key's own 55 would cost the array four bits.
+const (
+	ordinalBits = 51
+	ordinalMask = 1<<ordinalBits - 1
+)
+
+// firstOrdinal is the ordinal of the lowest key of each class.
+var firstOrdinal = func() (first [classes]uint64) {
+	next := uint64(0)
+	for class := range first {
+		first[class] = next
+		next += power(class % (MaxDigits + 1))
+	}
+	return first
+}()
+
+func power(digits int) uint64 {
+	p := uint64(1)
+	for range digits {
+		p *= 10
+	}
+	return p
+}
+
+func (k key) ordinal() uint64 { return k.value() + firstOrdinal[k.class()] }
+
+// keyAt is the key with an ordinal.
+func keyAt(ordinal uint64) key {
+	class := classes - 1
+	for firstOrdinal[class] > ordinal {
+		class--
+	}
+	return makeKey(class > MaxDigits, class%(MaxDigits+1), ordinal-firstOrdinal[class])
 }
 
 // parseKey reads an optional "+" and at most 15 digits. It reports false for

@@ -10,13 +10,11 @@
 // It does not know what a route is, normalises nothing (the number must come as
 // it is stored: no visual separators, no escapes), and holds no health.
 //
-// A Table does not change after Build: a reload builds another one and swaps a
-// pointer. Updating exact numbers in place belongs into slots, whose arrays
-// only get and put touch: readers see a Table through Lookup alone, so slots
-// can become atomic, with one writer, without a change to any caller.
+// Numbers change in place while calls look others up: Set, Delete, Exclude and
+// Move are seen by every lookup that begins after they return, and make none
+// wait. Ranges and prefixes are what Build has made of them: for others, build
+// another Table and swap a pointer.
 package table
-
-import "sort"
 
 // Kind is the way in which a number was found.
 type Kind uint8
@@ -26,6 +24,7 @@ const (
 	Exact Kind = iota
 	Range
 	Prefix
+	Excluded // an exact number, of no route
 )
 
 // String returns the word for k.
@@ -37,6 +36,8 @@ func (k Kind) String() string {
 		return "range"
 	case Prefix:
 		return "prefix"
+	case Excluded:
+		return "excluded"
 	}
 	return "unknown"
 }
@@ -61,76 +62,31 @@ func (m Match) Entry() string {
 }
 
 // Table is a set of numbers, ranges and prefixes, each with a route. It is safe
-// for use by any number of goroutines.
+// for use by any number of goroutines. It must not be copied.
 type Table struct {
-	exact    slots
-	ranges   [classes][]span // by length and "+", ascending, without overlaps
-	prefixes slots
-	lengths  [2]uint16 // which prefix lengths exist, one bit each; without "+" and with
-	entries  int
+	patterns patterns
+	exact    exact
 }
 
-// span is a range of numbers of one class, both ends included.
-type span struct {
-	first, last key
-	route       uint32
-}
-
-// Len is the count of different entries: a range or a prefix is one.
-func (t *Table) Len() int { return t.entries }
+// Len is the count of different entries: a range or a prefix is one, and so is
+// a number that is excluded.
+func (t *Table) Len() int { return t.patterns.entries + t.exact.len() }
 
 // Lookup finds the entry for number: an optional "+" and 1 to 15 digits. The
 // number itself comes first, then a range that holds it, then the longest
-// prefix. It takes no lock and allocates nothing.
+// prefix. When the number is excluded it reports false, and the Match says so.
+// It takes no lock, waits for nobody and allocates nothing.
 func (t *Table) Lookup(number []byte) (Match, bool) {
 	k, ok := parseKey(number)
 	if !ok || k.digits() == 0 {
 		return Match{}, false
 	}
-	if route, ok := t.exact.get(k); ok {
-		return Match{Route: route, Kind: Exact, first: k, last: k}, true
+	o, ok := t.exact.words.Load().get(k)
+	if !ok {
+		return t.patterns.lookup(k)
 	}
-	if s, ok := findSpan(t.ranges[k.class()], k); ok {
-		return Match{Route: s.route, Kind: Range, first: s.first, last: s.last}, true
+	if o == excluded {
+		return Match{Kind: Excluded, first: k, last: k}, false
 	}
-	return t.longestPrefix(k)
-}
-
-// findSpan searches for the span that holds k.
-func findSpan(spans []span, k key) (span, bool) {
-	if len(spans) == 0 {
-		return span{}, false
-	}
-	after := sort.Search(len(spans), func(i int) bool { return spans[i].first > k })
-	if after == 0 || spans[after-1].last < k {
-		return span{}, false
-	}
-	return spans[after-1], true
-}
-
-// longestPrefix cuts k digit by digit and looks at the lengths that exist.
-func (t *Table) longestPrefix(k key) (Match, bool) {
-	lengths := t.lengths[0]
-	if k.plus() {
-		lengths = t.lengths[1]
-	}
-	if lengths != 0 {
-		for p := k; ; p = p.shorten() {
-			if lengths>>p.digits()&1 != 0 {
-				if route, ok := t.prefixes.get(p); ok {
-					return Match{Route: route, Kind: Prefix, first: p, last: p}, true
-				}
-			}
-			if p.digits() == 0 {
-				break
-			}
-		}
-	}
-	// The empty prefix holds every number, those with "+" too.
-	if k.plus() && t.lengths[0]&1 != 0 {
-		p := makeKey(false, 0, 0)
-		route, ok := t.prefixes.get(p)
-		return Match{Route: route, Kind: Prefix, first: p, last: p}, ok
-	}
-	return Match{}, false
+	return Match{Route: uint32(o), Kind: Exact, first: k, last: k}, true
 }

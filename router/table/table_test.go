@@ -230,20 +230,6 @@ func build(t testing.TB, n int) *Table {
 	return table
 }
 
-func TestSlots_SpreadDenseNumbers(t *testing.T) {
-	table := build(t, 100_000)
-	longest, run := 0, 0
-	for _, k := range table.exact.keys {
-		run++
-		if k == 0 {
-			run = 0
-		}
-		longest = max(longest, run)
-	}
-	// Of a random function one expects under 100 at a load of three quarters.
-	require.Less(t, longest, 300)
-}
-
 func BenchmarkLookup(b *testing.B) {
 	for _, n := range []int{10_000, 1_000_000} {
 		table := build(b, n)

@@ -1,0 +1,77 @@
+package table
+
+import (
+	"maps"
+	"slices"
+	"sync/atomic"
+)
+
+// An owner is what a number has: the id of a route, or, as an exception to the
+// ranges and prefixes that hold the number, none.
+type owner uint64
+
+const excluded owner = 1 << 32
+
+// A word has 7+g bits for the owner, 11 in the smallest table and 29 at ten
+// million numbers. A lower half of what they can say is ids of routes. All ones
+// are excluded. The rest of the upper half are indices into distant, for ids that are larger.
+func (a *words) decode(w uint64) owner {
+	code := w & (a.passed() - 1)
+	if code < a.step>>2 {
+		return owner(code)
+	}
+	if code == a.passed()-1 {
+		return excluded
+	}
+	return owner((*a.distant.routes.Load())[code-a.step>>2])
+}
+
+// encode is for the writer. It reports false when too many large ids have been
+// in use since the words were made.
+func (a *words) encode(o owner) (uint64, bool) {
+	if o == excluded {
+		return a.passed() - 1, true
+	}
+	if uint64(o) < a.step>>2 {
+		return uint64(o), true
+	}
+	index, ok := a.distant.add(uint32(o), uint32(min(a.step>>2-1, 1<<31)))
+	return a.step>>2 + uint64(index), ok
+}
+
+// distant is a list of route ids that grows only: an index stays what it was
+// as long as someone may search the words it belongs to.
+type distant struct {
+	routes atomic.Pointer[[]uint32]
+	index  map[uint32]uint32 // the writer's
+}
+
+func (d *distant) add(route, limit uint32) (uint32, bool) {
+	if i, ok := d.index[route]; ok {
+		return i, true
+	}
+	var routes []uint32
+	if had := d.routes.Load(); had != nil {
+		routes = *had
+	}
+	if uint32(len(routes)) >= limit {
+		return 0, false
+	}
+	if d.index == nil {
+		d.index = make(map[uint32]uint32)
+	}
+	i := uint32(len(routes))
+	d.index[route] = i
+	routes = append(routes, route) // behind what readers know of
+	d.routes.Store(&routes)
+	return i, true
+}
+
+func (d *distant) clone() *distant {
+	c := &distant{index: maps.Clone(d.index)}
+	if had := d.routes.Load(); had != nil {
+		routes := slices.Clone(*had)
+		c.routes.Store(&routes)
+	}
+	return c
+}

@@ -1,0 +1,224 @@
+package table
+
+import (
+	"math/bits"
+	"sync/atomic"
+)
+
+// words is a hash table from key to value, one 64-bit word an entry, in groups
+// of four: half a cache line. The home group of a key is the upper bits of its
+// mixed ordinal, so the word needs to hold only the lower ones, the rest:
+//
+//	rest (51-g bits) | distance (5) | passed (1) | owner (7+g), g = log2(groups)
+//
+// The distance is how many groups from home the entry is, plus one, so that no
+// entry is 0 and 0 is an empty word. It is bounded: who searches sees at most
+// furthest groups. The passed bit, of a group's first word only, says that
+// entries stand further on which found this group full; where it is not set, a
+// search ends.
+//
+// One goroutine may change words at a time, while any number search. A word is
+// loaded and stored whole, so a search sees a key with its own owner or not at
+// all. An entry never changes its place while it is there: a search that misses
+// a key it began with has met a moment at which the key was not there. So a
+// deleted entry just becomes 0, for any key to use, and the passed bits behind
+// it are cleared when nothing needs them: there are no tombstones, and the cost
+// of a search depends on what is in the table alone.
+type words struct {
+	groups  []group
+	home    uint8  // the shift from a mixed ordinal, at the top, to its home
+	rest    uint8  // the shift from a mixed ordinal to the rest, at the top
+	step    uint64 // one of distance
+	mixer   mixer
+	distant *distant
+}
+
+type group [4]atomic.Uint64
+
+const (
+	distanceBits = 5
+	furthest     = 1<<distanceBits - 1
+	leastBits    = 4 // a table has at least 2^4 groups
+	mostBits     = 30
+)
+
+// newWords returns a table of 2^groupBits groups.
+func newWords(groupBits int, m mixer) *words {
+	rest := ordinalBits - groupBits
+	return &words{
+		groups:  make([]group, 1<<groupBits),
+		home:    uint8(64 - groupBits),
+		rest:    uint8(64 - rest),
+		step:    1 << (64 - rest - distanceBits),
+		mixer:   m,
+		distant: new(distant),
+	}
+}
+
+// bitsFor is the size of a table that n entries fill to less than the fraction
+// that it grows at.
+func bitsFor(n int) int {
+	b := leastBits
+	for b < mostBits && fullAt(b) <= n {
+		b++
+	}
+	return b
+}
+
+// fullAt is how many entries make a table of 2^groupBits groups grow: three
+// quarters of its words. Some 1 % of the entries are then 4 groups from home or more.
+func fullAt(groupBits int) int { return 3 << groupBits }
+
+func (a *words) groupBits() int { return bits.Len(uint(len(a.groups) - 1)) }
+func (a *words) passed() uint64 { return a.step >> 1 }
+
+// start is where the search for k begins: its home, and the part of a word that
+// an entry of k at home has, everything above the passed bit.
+func (a *words) start(k key) (at uint, want uint64) {
+	mixed := a.mixer.mix(k.ordinal())
+	return uint(mixed << (64 - ordinalBits) >> (a.home & 63)), mixed<<(a.rest&63) + a.step
+}
+
+// last reports whether want is as far from home as can be.
+func (a *words) last(want uint64) bool { return ^want&(furthest*a.step) == 0 }
+
+// get searches for k. The four words of a group are compared without a branch:
+// which of them it is cannot be foretold, and a branch that waits for memory
+// keeps the next lookup's from being fetched meanwhile.
+func (a *words) get(k key) (owner, bool) {
+	at, want := a.start(k)
+	groups, step := a.groups, a.step
+	for {
+		g := &groups[at&uint(len(groups)-1)]
+		first := g[0].Load()
+		// Above the passed bit all is 0 in the one that is equal.
+		found := min(first^want, g[1].Load()^want, g[2].Load()^want, g[3].Load()^want)
+		if found < step {
+			return a.decode(found), true
+		}
+		if first&(step>>1) == 0 || a.last(want) {
+			return 0, false
+		}
+		at++
+		want += step
+	}
+}
+
+// find is get for the writer: where the word of k is.
+func (a *words) find(k key) (at uint, slot int, ok bool) {
+	at, want := a.start(k)
+	for {
+		at &= uint(len(a.groups) - 1)
+		g := &a.groups[at]
+		for slot := range g {
+			if g[slot].Load()^want < a.step {
+				return at, slot, true
+			}
+		}
+		if g[0].Load()&a.passed() == 0 || a.last(want) {
+			return 0, 0, false
+		}
+		at++
+		want += a.step
+	}
+}
+
+// change gives the entry that find has found another owner.
+func (a *words) change(at uint, slot int, code uint64) {
+	w := &a.groups[at][slot]
+	w.Store(w.Load()&^(a.passed()-1) | code)
+}
+
+// insert adds k, which must not be there, and returns its group. It reports
+// false when all groups that k may be in are full. The groups that it passes
+// are marked before the entry is there, so that who sees the entry needed sees
+// the mark.
+func (a *words) insert(k key, code uint64) (uint, bool) {
+	at, want := a.start(k)
+	for first := at; ; at++ {
+		at &= uint(len(a.groups) - 1)
+		g := &a.groups[at]
+		for slot := range g {
+			if w := g[slot].Load(); w&^a.passed() == 0 {
+				for ; first != at; first = (first + 1) & uint(len(a.groups)-1) {
+					head := &a.groups[first][0]
+					head.Store(head.Load() | a.passed())
+				}
+				g[slot].Store(want | w | code)
+				return at, true
+			}
+		}
+		if a.last(want) || want/a.step%(furthest+1) == uint64(len(a.groups)) {
+			return 0, false
+		}
+		want += a.step
+	}
+}
+
+// remove deletes the entry that find has found.
+func (a *words) remove(at uint, slot int) {
+	w := &a.groups[at][slot]
+	distance := a.distance(w.Load())
+	w.Store(w.Load() & a.passed())
+	for ; distance > 1; distance-- {
+		at = (at - 1) & uint(len(a.groups)-1)
+		if head := &a.groups[at][0]; !a.needed(at) {
+			head.Store(head.Load() &^ a.passed())
+		}
+	}
+}
+
+// needed reports whether an entry further on has passed the group at.
+func (a *words) needed(at uint) bool {
+	for away := uint64(1); away < furthest; away++ {
+		g := &a.groups[(at+uint(away))&uint(len(a.groups)-1)]
+		for slot := range g {
+			if a.distance(g[slot].Load()) > away {
+				return true
+			}
+		}
+		if g[0].Load()&a.passed() == 0 {
+			return false // who has passed at has passed this one too
+		}
+	}
+	return false
+}
+
+// distance is 0 of an empty word.
+func (a *words) distance(w uint64) uint64 { return w / a.step & furthest }
+
+// each calls f with the entries of groups from up to, not including, to, until
+// f returns false.
+func (a *words) each(from, to uint, f func(at uint, slot int, k key, o owner) bool) bool {
+	for at := from; at < to; at++ {
+		for slot := range a.groups[at] {
+			w := a.groups[at][slot].Load()
+			if w&^a.passed() == 0 {
+				continue
+			}
+			if !f(at, slot, a.key(at, w), a.decode(w)) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// key is the key of the word w that stands in group at.
+func (a *words) key(at uint, w uint64) key {
+	home := (at - uint(a.distance(w)) + 1) & uint(len(a.groups)-1)
+	rest := 64 - a.rest
+	return keyAt(a.mixer.unmix(uint64(home)<<rest | w>>a.rest))
+}
+
+// clone returns a copy of words that nobody changes.
+func (a *words) clone() *words {
+	c := newWords(a.groupBits(), a.mixer)
+	for at := range a.groups {
+		for slot := range a.groups[at] {
+			c.groups[at][slot].Store(a.groups[at][slot].Load())
+		}
+	}
+	c.distant = a.distant.clone()
+	return c
+}
