@@ -8,15 +8,17 @@
 //  3. A response goes to its call by the key in our branch (response.go). A
 //     request with a valid route token is in-dialog (dialog.go). CANCEL, ACK
 //     and retransmissions are matched by key (upstream.go). Everything else
-//     must pass accept (accept.go), or is answered without state.
+//     must pass accept (accept.go) and the allowance of its trunk (trunk.go),
+//     or is answered without state, and the same way again (refusals.go). What
+//     goes to a name that is not known yet waits for it (park.go).
 //  4. A new call (begin, upstream.go) answers 100, looks its number up
 //     (number.go, router/table) and tries its first candidate (candidates.go).
 //  5. Each attempt is rendered from the original request (render.go).
 //  6. Each event of an attempt, be it a response, a timer (timers.go) or an
 //     ICMP error (unreachable.go), goes through decide (decide.go), and its
 //     verdict is carried out by apply (attempt.go).
-//  7. One final response goes upstream, and every 2xx. The call's record stays
-//     until its RFC timers end.
+//  7. One final response goes upstream, and every 2xx. The call is kept to be
+//     looked at (recent.go), and stays in memory until its RFC timers end.
 //
 // The package opens no socket, reads no clock and does not import sipgo. It
 // speaks SIP only as a proxy: what is an endpoint's (OPTIONS probes, requests
