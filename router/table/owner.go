@@ -12,9 +12,9 @@ type owner uint64
 
 const excluded owner = 1 << 32
 
-// A word has 7+g bits for the owner, 11 in the smallest table and 29 at ten
-// million numbers. A lower half of what they can say is ids of routes. All ones
-// are excluded. The rest of the upper half are indices into distant, for ids that are larger.
+// A word has 4+g bits for the owner: 8 in the smallest table, 26 at ten million
+// numbers. The lower half of what they can say is ids of routes, all ones are
+// excluded, and what is left are indices into distant, for larger ids.
 func (a *words) decode(w uint64) owner {
 	code := w & (a.passed() - 1)
 	if code < a.step>>2 {

@@ -23,8 +23,9 @@ func (e *exact) resize(old *words, groupBits int, done chan struct{}) {
 		groupBits++ // it was too small after all, or its mixer a bad one
 		next = newWords(groupBits, newMixer())
 	}
-	e.mu.Lock()
+	e.lock()
 	e.resized = nil
+	e.resizeIfFull() // it may have changed much meanwhile
 	e.mu.Unlock()
 }
 

@@ -1,0 +1,298 @@
+package table
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestUpdate(t *testing.T) {
+	var b Builder
+	require.NoError(t, b.Add("+1555", 1))
+	require.NoError(t, b.Exclude("+15550000150"))
+	require.NoError(t, b.AddRange("+15550000100", "+15550000199", 2))
+	require.NoError(t, b.AddPrefix("+1555", 3))
+	table, err := b.Build()
+	require.NoError(t, err)
+	require.Equal(t, 4, table.Len())
+	leads := func(number string, kind Kind, route uint32) {
+		t.Helper()
+		m, ok := table.Lookup([]byte(number))
+		require.Equal(t, kind != Excluded, ok)
+		require.Equal(t, Match{Route: route, Kind: kind}, Match{Route: m.Route, Kind: m.Kind})
+		if kind == Exact || kind == Excluded {
+			require.Equal(t, number, m.Entry())
+		}
+	}
+
+	leads("+15550000150", Excluded, 0)
+	leads("+15550000151", Range, 2)
+	require.NoError(t, table.Set("+15550000151", 4_000_000_000))
+	leads("+15550000151", Exact, 4_000_000_000)
+	require.NoError(t, table.Set("+15550000150", 5))
+	leads("+15550000150", Exact, 5)
+	require.NoError(t, table.Exclude("+15550000151"))
+	leads("+15550000151", Excluded, 0)
+	require.Equal(t, 5, table.Len())
+
+	for _, number := range []string{"+15550000150", "+15550000151"} {
+		had, err := table.Delete(number)
+		require.NoError(t, err)
+		require.True(t, had)
+		leads(number, Range, 2)
+		had, err = table.Delete(number)
+		require.NoError(t, err)
+		require.False(t, had)
+	}
+	require.Equal(t, 3, table.Len())
+
+	require.NoError(t, table.Set("0110", 6))
+	leads("0110", Exact, 6)
+	_, ok := table.Lookup([]byte("110"))
+	require.False(t, ok)
+
+	for _, s := range []string{"", "+", "a", "1234567890123456"} {
+		require.Error(t, table.Set(s, 1))
+		require.Error(t, table.Exclude(s))
+		_, err := table.Delete(s)
+		require.Error(t, err)
+		_, err = table.Move(s, "1", 1, 2)
+		require.Error(t, err)
+		_, err = table.Move("1", s, 1, 2)
+		require.Error(t, err)
+		_, err = table.MoveNumber(s, 1, 2)
+		require.Error(t, err)
+	}
+}
+
+// TestUpdate_LeavesTheBuilderAlone: tables of one Builder are of their own.
+func TestUpdate_LeavesTheBuilderAlone(t *testing.T) {
+	var b Builder
+	require.NoError(t, b.Add("1", 1))
+	require.NoError(t, b.Add("2", 4_000_000_000))
+	first, err := b.Build()
+	require.NoError(t, err)
+	require.NoError(t, first.Set("1", 3_000_000_000))
+	require.NoError(t, b.Add("3", 2_000_000_000))
+	second, err := b.Build()
+	require.NoError(t, err)
+	for number, want := range map[string][2]uint32{"1": {3_000_000_000, 1}, "2": {4_000_000_000, 4_000_000_000}, "3": {0, 2_000_000_000}} {
+		m, _ := first.Lookup([]byte(number))
+		require.Equal(t, want[0], m.Route, number)
+		m, _ = second.Lookup([]byte(number))
+		require.Equal(t, want[1], m.Route, number)
+	}
+}
+
+func TestMove(t *testing.T) {
+	for _, others := range []int{0, 100_000} { // the block is larger than the table, or smaller
+		var b Builder
+		for i := range others {
+			require.NoError(t, b.Add(fmt.Sprintf("+4930%06d", i), 1))
+		}
+		for i := range 1000 {
+			require.NoError(t, b.Add(fmt.Sprintf("+1555%04d", i), uint32(i%2)))
+		}
+		table, err := b.Build()
+		require.NoError(t, err)
+		moved, err := table.Move("+15550100", "+15550899", 1, 7)
+		require.NoError(t, err)
+		require.Equal(t, 400, moved)
+		for i := range 1000 {
+			want := uint32(i % 2)
+			if want == 1 && 100 <= i && i < 900 {
+				want = 7
+			}
+			m, ok := table.Lookup(fmt.Appendf(nil, "+1555%04d", i))
+			require.True(t, ok)
+			require.Equal(t, want, m.Route)
+		}
+		moved, err = table.Move("+15550000", "+15559999", 9, 1)
+		require.NoError(t, err)
+		require.Zero(t, moved)
+		done, err := table.MoveNumber("+15550101", 7, 8)
+		require.NoError(t, err)
+		require.True(t, done)
+		done, err = table.MoveNumber("+15550101", 7, 8)
+		require.NoError(t, err)
+		require.False(t, done)
+		_, err = table.Move("+15550100", "+1555089", 1, 7)
+		require.Error(t, err)
+	}
+}
+
+func TestBuild_ExcludedConflicts(t *testing.T) {
+	var b Builder
+	require.NoError(t, b.Exclude("1"))
+	require.NoError(t, b.Exclude("1"))
+	require.NoError(t, b.Add("1", 7))
+	require.NoError(t, b.Add("2", 8))
+	require.NoError(t, b.Exclude("2"))
+	_, err := b.Build()
+	require.EqualError(t, err, "number 1 is excluded and has a route, 7\nnumber 2 is excluded and has a route, 8")
+}
+
+// TestResize grows and shrinks a table by its numbers, and by ids of routes
+// that are too large for its words.
+func TestResize(t *testing.T) {
+	table, err := new(Builder).Build()
+	require.NoError(t, err)
+	want := make(map[key]owner)
+	number := func(i int) string { return fmt.Sprintf("+1555%06d", i) }
+	set := func(i int, route uint32) {
+		require.NoError(t, table.Set(number(i), route))
+		want[makeKey(true, 10, uint64(1555000000+i))] = owner(route)
+	}
+	verify := func() {
+		table.Settle()
+		check(t, table.exact.words.Load(), want)
+		require.Equal(t, len(want), table.Len())
+	}
+	for i := range 50_000 {
+		set(i, uint32(i))
+	}
+	verify()
+	require.Equal(t, bitsFor(50_000), table.exact.words.Load().groupBits())
+	for i := range 49_900 {
+		had, err := table.Delete(number(i))
+		require.NoError(t, err)
+		require.True(t, had)
+		delete(want, makeKey(true, 10, uint64(1555000000+i)))
+	}
+	verify()
+	require.LessOrEqual(t, table.exact.words.Load().groupBits(), leastBits+3)
+	for i := range 100_000 {
+		set(49_900+i%100, 1<<31+uint32(i))
+	}
+	verify()
+	require.LessOrEqual(t, table.exact.words.Load().groupBits(), leastBits+3, "ids of routes that are no more cost nothing")
+}
+
+// TestResize_BadMixer: numbers that all meet in one group are mixed anew.
+func TestResize_BadMixer(t *testing.T) {
+	var b Builder
+	b.exact.words = newWords(14, mixerOf(1, 1))
+	want := make(map[key]owner)
+	add := func(i int, add func(string, uint32) error) {
+		require.NoError(t, add(fmt.Sprintf("+1555%06d", i), uint32(i)))
+		want[makeKey(true, 10, uint64(1555000000+i))] = owner(i)
+	}
+	for i := range 1000 {
+		add(i, b.Add)
+	}
+	table, err := b.Build()
+	require.NoError(t, err)
+	require.NotZero(t, b.exact.words.groupBits())
+	check(t, b.exact.words, want)
+
+	words := newWords(14, mixerOf(1, 1))
+	table.exact.words.Store(words)
+	table.exact.used = 0
+	clear(want)
+	for i := range 5000 {
+		add(i, table.Set)
+	}
+	table.Settle()
+	require.NotSame(t, words, table.exact.words.Load())
+	check(t, table.exact.words.Load(), want)
+}
+
+// FuzzTable holds a table, built and then changed, against comparing text.
+func FuzzTable(f *testing.F) {
+	f.Add(uint64(1), []byte("0123456789"))
+	f.Add(uint64(2), []byte{0, 0, 0, 64, 0, 0, 64, 0, 1, 128, 0, 0, 192, 3, 0})
+	f.Fuzz(func(t *testing.T, seed uint64, steps []byte) { changeAtRandom(t, seed, steps) })
+}
+
+func TestUpdate_AgainstNaive(t *testing.T) {
+	for seed := range uint64(100) {
+		rnd := rand.New(rand.NewPCG(seed, 3))
+		steps := make([]byte, rnd.IntN(6000))
+		for i := range steps {
+			steps[i] = byte(rnd.Uint32())
+		}
+		changeAtRandom(t, seed, steps)
+	}
+}
+
+// changeAtRandom takes a change and a number out of three bytes.
+func changeAtRandom(t *testing.T, seed uint64, steps []byte) {
+	number := func(x, y byte) string {
+		n := int(x)<<8 | int(y)
+		return fmt.Sprintf([]string{"%d", "+%d", "%03d", "+1%02d"}[n&3], n>>2%400)
+	}
+	var b Builder
+	n := naive{exact: map[string]uint32{}, prefixes: map[string]uint32{"+1": 1, "0": 2, "1": 3},
+		ranges: [][2]string{{"+100", "+220"}, {"10", "55"}}, routes: []uint32{4, 5}}
+	for i, r := range n.ranges {
+		require.NoError(t, b.AddRange(r[0], r[1], n.routes[i]))
+	}
+	for p, route := range n.prefixes {
+		require.NoError(t, b.AddPrefix(p, route))
+	}
+	table, err := b.Build()
+	require.NoError(t, err)
+	gone := make(map[string]bool) // excluded
+	rnd := rand.New(rand.NewPCG(seed, 4))
+	for i := 0; i+2 < len(steps); i += 3 {
+		s := number(steps[i+1], steps[i+2])
+		route := uint32(steps[i])
+		if seed&1 == 0 && steps[i]&1 == 0 {
+			route = rnd.Uint32()
+		}
+		switch op := steps[i] >> 5; op {
+		case 0:
+			require.NoError(t, table.Exclude(s))
+			delete(n.exact, s)
+			gone[s] = true
+		case 1, 2:
+			had, err := table.Delete(s)
+			require.NoError(t, err)
+			_, exact := n.exact[s]
+			require.Equal(t, exact || gone[s], had)
+			delete(n.exact, s)
+			delete(gone, s)
+		case 3:
+			from := n.exact[s]
+			last := []byte(s)
+			last[len(last)-1] = '9'
+			moved, err := table.Move(s, string(last), from, route)
+			require.NoError(t, err)
+			want := 0
+			for c := []byte(s); c[len(c)-1] <= '9'; c[len(c)-1]++ {
+				if had, ok := n.exact[string(c)]; ok && had == from {
+					n.exact[string(c)] = route
+					want++
+				}
+			}
+			require.Equal(t, want, moved)
+		default:
+			require.NoError(t, table.Set(s, route))
+			n.exact[s] = route
+			delete(gone, s)
+		}
+		for _, s := range []string{s, number(steps[i], steps[i+1])} {
+			m, ok := table.Lookup([]byte(s))
+			route, kind, want := n.lookup(s)
+			if gone[s] {
+				route, kind, want = 0, Excluded, false
+			}
+			require.Equal(t, want, ok, s)
+			require.Equal(t, Match{Route: route, Kind: kind}, Match{Route: m.Route, Kind: m.Kind}, s)
+		}
+	}
+	table.Settle()
+	want := make(map[key]owner)
+	for s, route := range n.exact {
+		k, _ := parseKey(s)
+		want[k] = owner(route)
+	}
+	for s := range gone {
+		k, _ := parseKey(s)
+		want[k] = excluded
+	}
+	check(t, table.exact.words.Load(), want)
+	require.Equal(t, len(want)+5, table.Len())
+}
