@@ -37,7 +37,8 @@ func offset(i, n int, reach time.Duration) time.Duration {
 func cancelAgainst200(t *testing.T, calls, rate int) {
 	const reach, lead = 50 * time.Millisecond, 80 * time.Millisecond
 	l := newLab(t)
-	n := l.serve(twoConnectors)
+	// A machine that stands still for seconds must not look like a connector that does.
+	n := l.serve(twoConnectors + "health: {probe: false}\nfailover: {first_response: 25s, progress: 30s}\n")
 	s := l.stage("127.0.0.2", n.addr)
 	s.connector(l.addr("127.0.0.11"))
 	second := s.connector(l.addr("127.0.0.12"))
@@ -45,7 +46,8 @@ func cancelAgainst200(t *testing.T, calls, rate int) {
 	pace(calls, rate, func(i int) {
 		shift, opening := offset(i, calls, reach), openings[i/2%len(openings)]
 		s.call("+15550000001", script{
-			hold: 150 * time.Millisecond, // the BYE comes after every CANCEL
+			hold:     150 * time.Millisecond, // the BYE comes after every CANCEL
+			patience: 30 * time.Second,
 			invited: func(g *leg) {
 				g.deaf = opening.deaf
 				if opening.status != 0 {
