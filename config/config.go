@@ -145,6 +145,7 @@ type world struct {
 	addrs    func() []netip.Addr                             // of this machine
 	open     func(path string) (io.ReadCloser, int64, error) // a numbers file, with its size in bytes
 	progress func(file string, numbers int)                  // may be nil
+	most     int                                             // numbers of all numbers files; 0 is mostNumbers
 }
 
 func parse(file string, data []byte, w world) (*Config, error) {

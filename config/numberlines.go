@@ -51,7 +51,7 @@ func newNumberLines(in io.Reader) (*numberLines, error) {
 func (l *numberLines) next() (e catalog.Entry, wrong, err error) {
 	for {
 		text, err := l.in.ReadSlice('\n')
-		if len(text) > 0 {
+		if len(text) > 0 || !errors.Is(err, io.EOF) {
 			l.line++
 		}
 		switch {

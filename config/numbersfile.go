@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"hash"
@@ -24,7 +25,8 @@ type numbersFile struct {
 	by   node   // that names it
 	sum  [sha256.Size]byte
 	errs Errors
-	more int // mistakes that are not in errs
+	more int    // mistakes that are not in errs
+	end  Errors // why it was not read to its end
 }
 
 // fail notes a line that cannot be read. Some are named, the others counted.
@@ -37,7 +39,11 @@ func (f *numbersFile) fail(line int, text string) {
 }
 
 func (f *numbersFile) add(line int, text string) {
-	f.errs = append(f.errs, Error{File: f.path, Line: line, Field: f.by.path, Text: oneLine(text)})
+	f.errs = append(f.errs, f.mistake(line, text))
+}
+
+func (f *numbersFile) mistake(line int, text string) Error {
+	return Error{File: f.path, Line: line, Field: f.by.path, Text: oneLine(text)}
 }
 
 // mistakes returns the first mistakes of a file, and how many more there are.
@@ -47,9 +53,9 @@ func (f *numbersFile) mistakes() Errors {
 		errs, f.more = errs[:catalog.MaxNamed], f.more+n
 	}
 	if f.more > 0 {
-		errs = append(errs, Error{File: f.path, Field: f.by.path, Text: "and " + count(f.more) + " more like these"})
+		errs = append(errs, f.mistake(0, "and "+count(f.more)+" more like these"))
 	}
-	return errs
+	return append(errs, f.end...)
 }
 
 // numbersFiles reads the numbers files of an owner, one path or a list of them.
@@ -115,16 +121,20 @@ func (d *decoder) readNumbers(f *numbersFile, set *catalog.NumberSet) {
 	in := &countedReader{in: file, sum: sha256.New()}
 	lines, err := newNumberLines(in)
 	if err != nil {
-		f.fail(0, "cannot be read: "+readReason(err))
+		f.end = Errors{f.mistake(0, "cannot be read: "+readReason(err))}
 		return
 	}
-	read := 0
+	const (
+		tellAt = 1 << 14 // numbers after which it is time to look up
+		sample = 1 << 18 // numbers by which the rest is guessed
+	)
+	read, most := 0, cmp.Or(d.most, mostNumbers)
 	for {
 		e, wrong, err := lines.next()
 		if err == io.EOF {
 			break
 		} else if err != nil {
-			f.fail(lines.line+1, "cannot be read: "+readReason(err))
+			f.end = Errors{f.mistake(lines.line, "cannot be read: "+readReason(err))}
 			return
 		}
 		if wrong != nil {
@@ -133,14 +143,14 @@ func (d *decoder) readNumbers(f *numbersFile, set *catalog.NumberSet) {
 		}
 		set.Add(e, lines.line)
 		d.numbersRead++
-		if read++; read&(1<<14-1) != 0 {
+		if read++; read%tellAt != 0 {
 			continue
 		}
-		if read == 1<<14 && in.read < size { // room for the rest, by the lines so far
-			set.Grow(min(int(float64(read)*float64(size)/float64(in.read)*1.01)-read, mostNumbers))
+		if read == sample && in.read < size {
+			set.Grow(min(int(1.02*sample*float64(size)/float64(in.read))-read, most))
 		}
-		if d.numbersRead > mostNumbers {
-			f.fail(lines.line, "is where more than "+count(mostNumbers)+" numbers come together; write ranges and prefixes")
+		if d.numbersRead > most {
+			f.end = Errors{f.mistake(lines.line, "more than "+count(most)+" numbers in files are too many for a node; write ranges and prefixes, or divide them among nodes")}
 			return
 		}
 		d.tell(f.path, read)

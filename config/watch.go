@@ -56,6 +56,7 @@ type watch struct {
 	names   map[string]bool   // in them, on the way to the config
 	numbers map[string]bool   // in them, on the way to its numbers files
 	last    [sha256.Size]byte // of the contents
+	patient time.Duration     // how long a numbers file has to be quiet
 }
 
 func newWatch(path string, sum [sha256.Size]byte) (*watch, error) {
@@ -67,7 +68,7 @@ func newWatch(path string, sum [sha256.Size]byte) (*watch, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &watch{seen: seen{path: path}, events: events, dirs: make(map[string]bool), last: sum}
+	w := &watch{seen: seen{path: path}, events: events, dirs: make(map[string]bool), last: sum, patient: watchNumbers}
 	_, _ = w.seen.look() // for the names of numbers files; what changed is found when it runs
 	if err := w.follow(); err != nil {
 		events.Close()
@@ -76,16 +77,15 @@ func newWatch(path string, sum [sha256.Size]byte) (*watch, error) {
 	return w, nil
 }
 
-// run waits for events until they have been quiet for a while, but not longer
-// than watchMost.
+// run waits for events until they have been quiet for a while, but for those
+// of the config not longer than watchMost.
 func (w *watch) run(ctx context.Context, changed func()) error {
 	quiet, most := stoppedTimer(), stoppedTimer()
 	defer quiet.Stop()
 	defer most.Stop()
 	quiet.Reset(watchQuiet) // it may have changed since it was read
-	most.Reset(watchMost)
-	after := watchQuiet // how long it has to be quiet
-	for pending := true; ; {
+	after := watchQuiet     // how long it has to be quiet
+	for pending := false; ; {
 		config := true
 		select {
 		case <-ctx.Done():
@@ -96,7 +96,7 @@ func (w *watch) run(ctx context.Context, changed func()) error {
 			}
 			var numbers bool
 			if config, numbers = w.concerns(event); numbers {
-				after = watchNumbers
+				after = w.patient
 			} else if !config {
 				continue
 			}

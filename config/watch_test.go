@@ -25,11 +25,17 @@ type watched struct {
 }
 
 func startWatch(t *testing.T, path string) *watched {
+	return startPatient(t, path, watchNumbers)
+}
+
+// startPatient waits for numbers files to be quiet for a time.
+func startPatient(t *testing.T, path string, patient time.Duration) *watched {
 	w := &watched{t: t, changed: make(chan struct{}, 100), ended: make(chan error, 1)}
 	// The two steps of Watch, so that the test goes on when it watches.
 	before, _ := (&seen{path: path}).look() // a file that is not there yet may come
 	state, err := newWatch(path, before)
 	require.NoError(t, err)
+	state.patient = patient
 	var ctx context.Context
 	ctx, w.cancel = context.WithCancel(context.Background())
 	go func() {

@@ -33,7 +33,7 @@ type Problem struct {
 // those of groups, then those between numbers. It takes O(n log n) for n
 // numbers.
 func (c *Catalog) Check() []Problem {
-	k := checker{catalog: c, connectors: make(map[string]int, len(c.Connectors)), groupsOf: make(map[string][]int), said: make(map[string]bool)}
+	k := checker{catalog: c, connectors: make(map[string]int, len(c.Connectors)), groupsOf: make(map[string][]int), said: make(map[string]bool), found: make(map[ownersFile]int)}
 	k.checkConnectors()
 	k.checkGroups()
 	k.checkMembership()
@@ -44,10 +44,10 @@ func (c *Catalog) Check() []Problem {
 // checker gathers the problems of one catalog.
 type checker struct {
 	catalog    *Catalog
-	connectors map[string]int   // index of each connector by name
-	groupsOf   map[string][]int // groups that list a connector, by its name
-	said       map[string]bool  // paths of groups' health that are reported already
-	files      []unnamed        // files of numbers that have problems
+	connectors map[string]int     // index of each connector by name
+	groupsOf   map[string][]int   // groups that list a connector, by its name
+	said       map[string]bool    // paths of groups' health that are reported already
+	found      map[ownersFile]int // problems of each file of numbers
 	problems   []Problem
 }
 

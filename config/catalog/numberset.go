@@ -142,13 +142,44 @@ func (s *NumberSet) find(kind Kind, i int) (found Entry) {
 // place returns where an entry was read, and the file's place among those of
 // the owner.
 func (s *NumberSet) place(kind Kind, i int) (at Place, index int) {
-	runs := s.read[kind].runs
-	if len(runs) == 0 {
+	r := s.read[kind].run(i)
+	if r == nil {
 		return Place{}, 0 // sealed: forgotten
 	}
-	r := runs[sort.Search(len(runs), func(j int) bool { return runs[j].entry > i })-1]
 	file := s.files[r.file]
 	return Place{File: file.name, Line: int(r.line) + i - r.entry}, file.index
+}
+
+// run returns the run that an entry is in, or nil.
+func (c *column) run(i int) *run {
+	if len(c.runs) == 0 {
+		return nil
+	}
+	return &c.runs[sort.Search(len(c.runs), func(j int) bool { return c.runs[j].entry > i })-1]
+}
+
+// fileOf returns which of the files an entry was read from; of a sealed set
+// there is one.
+func (s *NumberSet) fileOf(kind Kind, i int) int {
+	if r := s.read[kind].run(i); r != nil {
+		return int(r.file)
+	}
+	return 0
+}
+
+func (s *NumberSet) fileCount() int {
+	if s == nil {
+		return 0
+	}
+	return max(1, len(s.files))
+}
+
+// fileIndex returns the place of a file among those of the owner.
+func (s *NumberSet) fileIndex(file int) int {
+	if s.files == nil {
+		return 0
+	}
+	return s.files[file].index
 }
 
 // HasNumbers reports whether the connector has numbers of its own.

@@ -26,7 +26,7 @@ func (k *checker) checkOwners() {
 	for _, c := range found {
 		k.conflict(o, c)
 	}
-	k.countUnnamed()
+	k.countUnnamed(o)
 }
 
 // clash is two entries that cannot both be; across is a prefix at whose edge a
@@ -148,10 +148,10 @@ func across(prefixes, ranges []span) (found []clash) {
 
 // conflict reports a clash at the place of its entry.
 func (k *checker) conflict(o *owners, c clash) {
-	at, other := o.place(c.entry), o.place(c.earlier)
-	if at.file && !k.names(at.path) {
+	if file, ok := o.file(c.entry); ok && !k.names(file) {
 		return
 	}
+	at, other := o.place(c.entry), o.place(c.earlier)
 	entry, earlier := o.entry(c.entry), o.entry(c.earlier)
 	text, args := "%s %s belongs to %s already; a number has one owner, so remove it from one of them",
 		[]any{word[entry.Kind], entry, o.name(other.owner)}
@@ -173,32 +173,19 @@ func (k *checker) conflict(o *owners, c clash) {
 // word is what an entry of a kind is called.
 var word = [kinds]string{Exact: "number", Range: "range", Prefix: "prefix"}
 
-// unnamed is the problems of one file of numbers beyond those that are named.
-type unnamed struct {
-	path  string
-	named int
-	more  int
-}
-
 // names reports whether one more problem of a file is to be named.
-func (k *checker) names(path string) bool {
-	for i := range k.files {
-		if f := &k.files[i]; f.path == path {
-			if f.named++; f.named > MaxNamed {
-				f.more++
-			}
-			return f.named <= MaxNamed
-		}
-	}
-	k.files = append(k.files, unnamed{path: path, named: 1})
-	return true
+func (k *checker) names(file ownersFile) bool {
+	k.found[file]++
+	return k.found[file] <= MaxNamed
 }
 
 // countUnnamed adds how many problems of each file are not named.
-func (k *checker) countUnnamed() {
-	for _, f := range k.files {
-		if f.more > 0 {
-			k.problems = append(k.problems, Problem{Path: f.path, More: f.more})
+func (k *checker) countUnnamed(o *owners) {
+	for i := range o.lists {
+		for j := range o.lists[i].set.fileCount() {
+			if more := k.found[ownersFile{i, j}] - MaxNamed; more > 0 {
+				k.problems = append(k.problems, Problem{Path: o.filePath(ownersFile{i, j}), More: more})
+			}
 		}
 	}
 }

@@ -16,6 +16,7 @@ type owners struct {
 
 // entries is a list of numbers or the files of one owner.
 type entries struct {
+	index int // among the lists of all
 	owner int // connectors, then groups
 	start int // the place of the first entry
 	list  []Numbers
@@ -37,9 +38,9 @@ func (k *checker) owners() *owners {
 				wrong[i] = true
 			}
 		}
-		o.lists = append(o.lists, entries{owner: owner, start: o.total, list: list, wrong: wrong})
+		o.lists = append(o.lists, entries{index: len(o.lists), owner: owner, start: o.total, list: list, wrong: wrong})
 		o.total += len(list)
-		o.lists = append(o.lists, entries{owner: owner, start: o.total, set: set})
+		o.lists = append(o.lists, entries{index: len(o.lists), owner: owner, start: o.total, set: set})
 		o.total += set.Len()
 	}
 	for i := range k.catalog.Connectors {
@@ -118,26 +119,43 @@ type spot struct {
 	Place
 	owner int
 	path  string // "groups[0].numbers[3]", "groups[0].numbers_file[0]"
-	file  bool   // it stands in a file of numbers
 }
 
 func (o *owners) place(entry int) spot {
 	l, kind, i := o.find(entry)
-	s := spot{owner: l.owner, file: l.set != nil}
-	field := "connectors"
-	index := l.owner
-	if n := len(o.catalog.Connectors); index >= n {
-		field, index = "groups", index-n
-	}
-	s.path = at(field, index)
-	if !s.file {
-		s.path = at(s.path+".numbers", i)
+	s := spot{owner: l.owner}
+	if l.set == nil {
+		s.path = at(o.path(l.owner)+".numbers", i)
 		return s
 	}
 	var file int
 	s.Place, file = l.set.place(kind, i)
-	s.path = at(s.path+".numbers_file", file)
+	s.path = at(o.path(l.owner)+".numbers_file", file)
 	return s
+}
+
+// ownersFile is one of the files of a list.
+type ownersFile struct{ list, file int }
+
+// file returns the file that an entry stands in, if it does.
+func (o *owners) file(entry int) (f ownersFile, ok bool) {
+	l, kind, i := o.find(entry)
+	if l.set == nil {
+		return f, false
+	}
+	return ownersFile{l.index, l.set.fileOf(kind, i)}, true
+}
+
+func (o *owners) filePath(f ownersFile) string {
+	l := &o.lists[f.list]
+	return at(o.path(l.owner)+".numbers_file", l.set.fileIndex(f.file))
+}
+
+func (o *owners) path(owner int) string {
+	if n := len(o.catalog.Connectors); owner >= n {
+		return at("groups", owner-n)
+	}
+	return at("connectors", owner)
 }
 
 func (o *owners) name(owner int) string {
