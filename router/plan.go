@@ -169,7 +169,7 @@ func (pl *plan) compileRoutes(r *Router, connectors map[string][]entry) error {
 			groupOf[m.Connector], routeOf[m.Connector] = g, &rt
 		}
 		pl.settle(&rt, g, nil)
-		if err := pl.addNumbers(b, g.Numbers, uint32(len(pl.routes))); err != nil {
+		if err := addNumbers(b, g.EachNumber, uint32(len(pl.routes))); err != nil {
 			return err
 		}
 		pl.routes = append(pl.routes, rt)
@@ -177,7 +177,7 @@ func (pl *plan) compileRoutes(r *Router, connectors map[string][]entry) error {
 	// A connector's own numbers: itself first, then the rest of its group.
 	for i := range pl.policy.Catalog.Connectors {
 		cc := &pl.policy.Catalog.Connectors[i]
-		if len(cc.Numbers) == 0 {
+		if !cc.HasNumbers() {
 			continue
 		}
 		rt := route{connector: cc.Name}
@@ -192,7 +192,7 @@ func (pl *plan) compileRoutes(r *Router, connectors map[string][]entry) error {
 		}
 		rt.stats = r.ledger.route(rt.name())
 		pl.settle(&rt, groupOf[cc.Name], cc)
-		if err := pl.addNumbers(b, cc.Numbers, uint32(len(pl.routes))); err != nil {
+		if err := addNumbers(b, cc.EachNumber, uint32(len(pl.routes))); err != nil {
 			return err
 		}
 		pl.routes = append(pl.routes, rt)
@@ -208,22 +208,17 @@ func (rt *route) add(entries []entry, rank int) {
 	}
 }
 
-func (pl *plan) addNumbers(b *table.Builder, numbers []catalog.Numbers, route uint32) error {
-	for _, n := range numbers {
-		var err error
-		switch n.Kind {
-		case catalog.Exact:
-			err = b.Add(n.First, route)
+// addNumbers leads all numbers that each goes through to a route.
+func addNumbers(b *table.Builder, each func(func(catalog.Entry) error) error, route uint32) error {
+	return each(func(e catalog.Entry) error {
+		switch e.Kind {
 		case catalog.Range:
-			err = b.AddRange(n.First, n.Last, route)
+			return b.AddRange(e.First.String(), e.Last.String(), route)
 		case catalog.Prefix:
-			err = b.AddPrefix(n.First, route)
+			return b.AddPrefix(e.First.String(), route)
 		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+		return b.Add(e.First.String(), route)
+	})
 }
 
 // settle finds the failover settings of the calls and attempts of rt: the most

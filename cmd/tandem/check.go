@@ -24,14 +24,17 @@ FILE: first what a reload (SIGHUP) takes, then what waits for a restart.
 
   tandem check new.yaml --diff /etc/tandem/tandem.yaml`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return check(cmd.OutOrStdout(), args[0], other) },
+		RunE: func(cmd *cobra.Command, args []string) error { return check(cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0], other) },
 	}
 	cmd.Flags().StringVar(&other, "diff", "", "the config that runs now")
 	return cmd
 }
 
-func check(out io.Writer, path, other string) error {
-	cfg, err := checked(path)
+func check(out, progress io.Writer, path, other string) error {
+	opts := config.Options{Progress: func(file string, numbers int) {
+		fmt.Fprintf(progress, "%s: %d numbers read\n", file, numbers)
+	}}
+	cfg, err := checked(path, opts)
 	if err != nil {
 		fmt.Fprintln(out, err)
 		return exitError{code: exitFailed}
@@ -40,7 +43,7 @@ func check(out io.Writer, path, other string) error {
 		fmt.Fprintln(out, "warning:", w.Error())
 	}
 	if other != "" {
-		running, err := config.Load(other)
+		running, err := config.LoadWith(other, opts)
 		if err != nil {
 			fmt.Fprintln(out, err)
 			return exitError{code: exitFailed}
@@ -53,8 +56,8 @@ func check(out io.Writer, path, other string) error {
 
 // checked loads a config and has a router compiled from it, which needs no
 // socket and may find more.
-func checked(path string) (*config.Config, error) {
-	cfg, err := config.Load(path)
+func checked(path string, opts config.Options) (*config.Config, error) {
+	cfg, err := config.LoadWith(path, opts)
 	if err != nil {
 		return nil, err
 	}

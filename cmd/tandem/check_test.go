@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -38,4 +40,19 @@ ok
 	out, _, code = command(t, "check", old, "--diff", "/nowhere.yaml")
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, out, "/nowhere.yaml: cannot be read")
+}
+
+// Numbers of a file lead where those of a list do, by the same lookup.
+func TestExplainOfANumbersFile(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "numbers.csv"), []byte("number,owner\n+15550000007,a\n+1555100*,b\n# none\n0100-0199,c\n"), 0o600))
+	path := filepath.Join(dir, "tandem.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(strings.Replace(running1, "  - name: support\n", "  - name: support\n    numbers_file: numbers.csv\n", 1)), 0o600))
+	for number, entry := range map[string]string{"+15550000007": "+15550000007 (exact)", "+15551005": "+1555100* (prefix)", "0150": "0100-0199 (range)", "+15550000001": "+15550000001 (exact)"} {
+		out, _, code := command(t, "explain", "--config", path, number)
+		require.Equal(t, 0, code, out)
+		require.Contains(t, out, "matches  "+entry)
+	}
+	_, _, code := command(t, "explain", "--config", path, "+15550000008")
+	require.Equal(t, exitFailed, code)
 }

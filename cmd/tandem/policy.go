@@ -34,11 +34,11 @@ func untrustedOf(u config.Untrusted) router.Untrusted {
 // numbersOf counts the entries that lead somewhere, a range or prefix as one.
 func numbersOf(cfg *config.Config) int {
 	n := 0
-	for _, g := range cfg.Catalog.Groups {
-		n += len(g.Numbers)
+	for i := range cfg.Catalog.Groups {
+		n += cfg.Catalog.Groups[i].NumberCount()
 	}
-	for _, c := range cfg.Catalog.Connectors {
-		n += len(c.Numbers)
+	for i := range cfg.Catalog.Connectors {
+		n += cfg.Catalog.Connectors[i].NumberCount()
 	}
 	return n
 }

@@ -114,7 +114,7 @@ func (r *reloader) setWatched(on bool) {
 func (r *reloader) take(why string) string {
 	began := time.Now()
 	old := r.config()
-	cfg, err := config.Load(old.File)
+	cfg, err := loadLogged(old.File, r.log)
 	if err != nil {
 		return r.fail(why, old.File, err)
 	}

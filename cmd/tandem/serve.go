@@ -41,11 +41,11 @@ func serve(ctx context.Context, path string, stderr io.Writer) error {
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)
 
-	cfg, err := config.Load(path)
+	log := slog.New(slog.NewJSONHandler(stderr, nil))
+	cfg, err := loadLogged(path, log)
 	if err != nil {
 		return exitError{exitConfig, err}
 	}
-	log := slog.New(slog.NewJSONHandler(stderr, nil))
 	for _, w := range cfg.Warnings {
 		log.Warn("config: "+w.Text, "file", w.File, "line", w.Line, "field", w.Field)
 	}
@@ -65,6 +65,13 @@ func serve(ctx context.Context, path string, stderr io.Writer) error {
 	close(done)
 	ear.Wait()
 	return err
+}
+
+// loadLogged loads a config; what takes long is logged.
+func loadLogged(path string, log *slog.Logger) (*config.Config, error) {
+	return config.LoadWith(path, config.Options{Progress: func(file string, numbers int) {
+		log.Info("reading numbers", "file", file, "numbers", numbers)
+	}})
 }
 
 // hear acts on signals until done is closed: the first one to stop drains, the
