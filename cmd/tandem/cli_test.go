@@ -145,6 +145,7 @@ left out
 		{"nothing but what is left out", "100", `number   100
 matches  100 (exact)
 route    connector alone, in no group
+but      there is no host to try: calls are answered 503
 left out
   -  alone  eu  sip:127.0.0.1:5085  connector is draining
 `, 0},
