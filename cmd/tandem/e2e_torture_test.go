@@ -451,9 +451,12 @@ func (p *peer) pingFrom(source, node netip.AddrPort, id string) string {
 // requestURI is what stands for the called number in a request line.
 var requestURI = regexp.MustCompile(`^(\S+\s+<?)(?:[A-Za-z][A-Za-z.]*:)?[^\s>]*@[^\s;>?]*`)
 
+var callID = regexp.MustCompile(`(?im)^(?:call-id|i)\s*:[^\r\n]*`)
+
 // routable is a message with our number in the request-URI, its parameters and
-// headers kept.
+// headers kept, and another Call-ID: it is no retransmission.
 func routable(raw string, n *node) string {
+	raw = callID.ReplaceAllString(raw, "${0}.ours")
 	at := len(raw) - len(strings.TrimLeft(raw, "\r\n"))
 	return raw[:at] + requestURI.ReplaceAllString(raw[at:], "${1}sip:"+tortureNumber+"@"+n.addr.String())
 }
