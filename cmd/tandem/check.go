@@ -24,7 +24,9 @@ FILE: first what a reload (SIGHUP) takes, then what waits for a restart.
 
   tandem check new.yaml --diff /etc/tandem/tandem.yaml`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return check(cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0], other) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return check(cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0], other)
+		},
 	}
 	cmd.Flags().StringVar(&other, "diff", "", "the config that runs now")
 	return cmd
