@@ -62,7 +62,7 @@ func (b *Builder) AddRange(first, last string, route uint32) error {
 // AddPrefix leads every number that starts with prefix to route, a number equal
 // to it included. "+" holds all numbers with a "+", "" holds all numbers.
 func (b *Builder) AddPrefix(prefix string, route uint32) error {
-	k, ok := parseKey(prefix)
+	k, ok := parseKey([]byte(prefix))
 	if !ok {
 		return fmt.Errorf("prefix %q: want an optional + and at most %d digits", prefix, MaxDigits)
 	}
@@ -73,7 +73,7 @@ func (b *Builder) AddPrefix(prefix string, route uint32) error {
 }
 
 func numberKey(number string) (key, error) {
-	k, ok := parseKey(number)
+	k, ok := parseKey([]byte(number))
 	if !ok || k.digits() == 0 {
 		return 0, fmt.Errorf("number %q: want an optional + and 1 to %d digits", number, MaxDigits)
 	}

@@ -20,6 +20,15 @@ func (a *words) decode(w uint64) owner {
 	if code < a.step>>2 {
 		return owner(code)
 	}
+	return a.decodeUpper(code)
+}
+
+// decodeUpper is not part of decode, and so of get, because the compiler puts
+// no conditional moves where the address of a load comes from: get would branch
+// on every word of a group.
+//
+//go:noinline
+func (a *words) decodeUpper(code uint64) owner {
 	if code == a.passed()-1 {
 		return excluded
 	}

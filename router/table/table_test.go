@@ -212,6 +212,20 @@ func TestLookup_AllocatesNothing(t *testing.T) {
 	}
 }
 
+func TestUpdate_AllocatesNothing(t *testing.T) {
+	table := build(t, 1000)
+	for name, change := range map[string]func(){
+		"elsewhere":      func() { _ = table.Set("+15550000500", 7) },
+		"remove and add": func() { _, _ = table.Delete("+15550000501"); _ = table.Set("+15550000501", 1) },
+		"exclude":        func() { _ = table.Exclude("+15550000502") },
+		"move one":       func() { _, _ = table.MoveNumber("+15550000503", 503, 503) },
+	} {
+		require.Zero(t, testing.AllocsPerRun(100, change), name)
+	}
+	// What a block costs does not depend on how many numbers it has.
+	require.Less(t, testing.AllocsPerRun(100, func() { _, _ = table.Move("+15550000000", "+15550000255", 0, 0) }), 10.0)
+}
+
 // build returns a table of n numbers in dense blocks, with some ranges and
 // prefixes.
 func build(t testing.TB, n int) *Table {
@@ -235,7 +249,8 @@ func BenchmarkLookup(b *testing.B) {
 		table := build(b, n)
 		rnd := rand.New(rand.NewPCG(1, 1))
 		numbers := make(map[string][][]byte)
-		for range 1 << 12 {
+		const drawn = 1 << 16
+		for range drawn {
 			numbers["exact"] = append(numbers["exact"], fmt.Appendf(nil, "+1555%07d", rnd.IntN(n)))
 			numbers["range"] = append(numbers["range"], fmt.Appendf(nil, "+1444%07d", rnd.IntN(1_000_000)))
 			numbers["prefix"] = append(numbers["prefix"], fmt.Appendf(nil, "+49%09d", rnd.IntN(1_000_000_000)))
@@ -246,11 +261,42 @@ func BenchmarkLookup(b *testing.B) {
 				b.ReportAllocs()
 				list := numbers[kind]
 				for i := 0; b.Loop(); i++ {
-					table.Lookup(list[i&(1<<12-1)])
+					table.Lookup(list[i%drawn])
 				}
 			})
 		}
 	}
+}
+
+func BenchmarkUpdate(b *testing.B) {
+	const n, drawn = 1_000_000, 1 << 16
+	table := build(b, n)
+	rnd := rand.New(rand.NewPCG(1, 1))
+	numbers, others := make([]string, drawn), make([]string, drawn)
+	for i := range drawn {
+		numbers[i], others[i] = fmt.Sprintf("+1555%07d", rnd.IntN(n)), fmt.Sprintf("+33%09d", rnd.IntN(n))
+	}
+	b.Run("elsewhere", func(b *testing.B) {
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			_ = table.Set(numbers[i%drawn], uint32(i))
+		}
+	})
+	b.Run("add and remove", func(b *testing.B) {
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			_ = table.Set(others[i%drawn], 1)
+			_, _ = table.Delete(others[i%drawn])
+		}
+	})
+	b.Run("block of 10000", func(b *testing.B) {
+		for i := range 10_000 {
+			_ = table.Set(fmt.Sprintf("+155501%05d", i), 0)
+		}
+		for i := 0; b.Loop(); i++ {
+			_, _ = table.Move("+15550100000", "+15550109999", uint32(i), uint32(i+1))
+		}
+	})
 }
 
 func BenchmarkBuild(b *testing.B) {

@@ -134,71 +134,6 @@ func TestBuild_ExcludedConflicts(t *testing.T) {
 	require.EqualError(t, err, "number 1 is excluded and has a route, 7\nnumber 2 is excluded and has a route, 8")
 }
 
-// TestResize grows and shrinks a table by its numbers, and by ids of routes
-// that are too large for its words.
-func TestResize(t *testing.T) {
-	table, err := new(Builder).Build()
-	require.NoError(t, err)
-	want := make(map[key]owner)
-	number := func(i int) string { return fmt.Sprintf("+1555%06d", i) }
-	set := func(i int, route uint32) {
-		require.NoError(t, table.Set(number(i), route))
-		want[makeKey(true, 10, uint64(1555000000+i))] = owner(route)
-	}
-	verify := func() {
-		table.Settle()
-		check(t, table.exact.words.Load(), want)
-		require.Equal(t, len(want), table.Len())
-	}
-	for i := range 50_000 {
-		set(i, uint32(i))
-	}
-	verify()
-	require.Equal(t, bitsFor(50_000), table.exact.words.Load().groupBits())
-	for i := range 49_900 {
-		had, err := table.Delete(number(i))
-		require.NoError(t, err)
-		require.True(t, had)
-		delete(want, makeKey(true, 10, uint64(1555000000+i)))
-	}
-	verify()
-	require.LessOrEqual(t, table.exact.words.Load().groupBits(), leastBits+3)
-	for i := range 100_000 {
-		set(49_900+i%100, 1<<31+uint32(i))
-	}
-	verify()
-	require.LessOrEqual(t, table.exact.words.Load().groupBits(), leastBits+3, "ids of routes that are no more cost nothing")
-}
-
-// TestResize_BadMixer: numbers that all meet in one group are mixed anew.
-func TestResize_BadMixer(t *testing.T) {
-	var b Builder
-	b.exact.words = newWords(14, mixerOf(1, 1))
-	want := make(map[key]owner)
-	add := func(i int, add func(string, uint32) error) {
-		require.NoError(t, add(fmt.Sprintf("+1555%06d", i), uint32(i)))
-		want[makeKey(true, 10, uint64(1555000000+i))] = owner(i)
-	}
-	for i := range 1000 {
-		add(i, b.Add)
-	}
-	table, err := b.Build()
-	require.NoError(t, err)
-	require.NotZero(t, b.exact.words.groupBits())
-	check(t, b.exact.words, want)
-
-	words := newWords(14, mixerOf(1, 1))
-	table.exact.words.Store(words)
-	table.exact.used = 0
-	clear(want)
-	for i := range 5000 {
-		add(i, table.Set)
-	}
-	table.Settle()
-	require.NotSame(t, words, table.exact.words.Load())
-	check(t, table.exact.words.Load(), want)
-}
-
 // FuzzTable holds a table, built and then changed, against comparing text.
 func FuzzTable(f *testing.F) {
 	f.Add(uint64(1), []byte("0123456789"))
@@ -286,11 +221,11 @@ func changeAtRandom(t *testing.T, seed uint64, steps []byte) {
 	table.Settle()
 	want := make(map[key]owner)
 	for s, route := range n.exact {
-		k, _ := parseKey(s)
+		k, _ := parseKey([]byte(s))
 		want[k] = owner(route)
 	}
 	for s := range gone {
-		k, _ := parseKey(s)
+		k, _ := parseKey([]byte(s))
 		want[k] = excluded
 	}
 	check(t, table.exact.words.Load(), want)

@@ -95,7 +95,10 @@ func (a *words) get(k key) (owner, bool) {
 		// Above the passed bit all is 0 in the one that is equal.
 		found := min(first^want, g[1].Load()^want, g[2].Load()^want, g[3].Load()^want)
 		if found < step {
-			return a.decode(found), true
+			if code := found & (step>>1 - 1); code < step>>2 {
+				return owner(code), true
+			}
+			return a.decodeUpper(found & (step>>1 - 1)), true
 		}
 		if first&(step>>1) == 0 || a.last(want) {
 			return 0, false
