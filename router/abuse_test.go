@@ -16,6 +16,7 @@ func TestAbuseAmplification(t *testing.T) {
 	stranger := addr("203.0.113.66:5060")
 	via := "Via: SIP/2.0/UDP v;branch=z9hG4bKx\r\n"
 	for name, text := range map[string]string{
+		"less than that":             "A SIP/2.0\nv:S/2/U h\n\n",
 		"the least that has a Via":   "A sip:a SIP/2.0\r\nv:SIP/2.0/UDP v\r\n\r\n",
 		"the least OPTIONS":          "OPTIONS sip:a SIP/2.0\r\nv:SIP/2.0/UDP v\r\nf:<sip:a>;tag=1\r\nt:<sip:a>\r\ni:1\r\nCSeq:1 OPTIONS\r\n\r\n",
 		"OPTIONS for us":             request("OPTIONS", "sip:198.51.100.1"),

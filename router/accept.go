@@ -18,6 +18,7 @@ type facts struct {
 	foreign    bool // its first Route is not ours
 	forOurself bool // the request-URI names us and no number
 	routed     bool // its number has a route
+	badURI     bool // the request-URI is none
 	scheme     wire.Scheme
 }
 
@@ -38,6 +39,7 @@ const (
 	notRejected rejection = iota
 	rejectUntrusted
 	rejectDefect
+	rejectURI
 	rejectScheme
 	rejectMaxForwards
 	rejectLoop
@@ -56,11 +58,12 @@ const (
 // rejectionNames are for metrics, rejectionTexts for people.
 var (
 	rejectionNames = [rejections]string{
-		"", "untrusted", "defective", "scheme", "max_forwards", "loop", "max_breadth", "proxy_require",
+		"", "untrusted", "defective", "request_uri", "scheme", "max_forwards", "loop", "max_breadth", "proxy_require",
 		"no_dialog", "foreign_route", "register", "draining", "full", "no_route", "max_cps",
 	}
 	rejectionTexts = [rejections]string{ // of what comes from trunks
 		rejectDefect:       "the request is not correct SIP",
+		rejectURI:          "its request-URI is no URI",
 		rejectScheme:       "the request-URI is neither sip: nor tel:",
 		rejectMaxForwards:  "its Max-Forwards is spent: it may be in a loop",
 		rejectLoop:         "it has been here before: it is in a loop",
@@ -90,6 +93,8 @@ func accept(m *wire.Message, f facts) admission {
 		return admission{status: status, drop: m.Method == wire.ACK, defect: true, why: rejectDefect}
 	}
 	switch {
+	case f.badURI:
+		return admission{status: 400, why: rejectURI}
 	case f.scheme != wire.SIP && f.scheme != wire.TEL:
 		return admission{status: 416, why: rejectScheme}
 	case m.Method == wire.OPTIONS && (f.forOurself || m.MaxForwards == 0 || !f.trusted):

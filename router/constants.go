@@ -36,6 +36,9 @@ const (
 	// 403s to untrusted sources in a second, all sources together.
 	untrustedReplyRate = 100
 
+	// Bytes that a stranger is answered for one of his at most.
+	mostAmplified = 3
+
 	maxListeners = 16 // one hexadecimal digit of a branch tells them apart
 
 	// Calls in memory at once, those included that only wait for their timers to

@@ -15,6 +15,7 @@ import (
 // routeSet is what the Route fields and the request-URI say (RFC 3261 16.4).
 type routeSet struct {
 	target  wire.URI // the request-URI, or what belongs in its place
+	badURI  bool     // the request-URI is none
 	dialog  bool     // a token of ours verifies
 	foreign bool     // there is a Route that is not ours
 	token   token
@@ -36,7 +37,9 @@ type routeSet struct {
 // when a token is there and is not good.
 func (r *Router) routeSet(s *scratch) (rt routeSet, status int) {
 	m := &s.m
-	rt.target, _ = wire.ParseURI(m.Data, m.RequestURI)
+	var good bool
+	rt.target, good = wire.ParseURI(m.Data, m.RequestURI)
+	rt.badURI = !good
 	rt.listener = s.listener
 	var user wire.Span
 	if _, own := r.ownURI(m, &rt.target); own && looksLikeToken(m.Bytes(rt.target.User)) {
@@ -128,6 +131,7 @@ func (r *Router) restore(m *wire.Message, rt *routeSet) bool {
 		return false
 	}
 	rt.target, ok = wire.ParseURI(m.Data, a.URI)
+	rt.badURI = !ok
 	if rt.hasHop && rt.hop == rt.restored {
 		rt.hasHop = false
 	}
@@ -255,7 +259,7 @@ func deleteRoutes(e *wire.Edits, m *wire.Message, rt *routeSet, strict bool) {
 // true when the next hop is a strict router.
 func (r *Router) nextHop(m *wire.Message, rt *routeSet) (hop wire.URI, strict, ok bool) {
 	if !rt.hasHop {
-		return rt.target, false, rt.target.Host.Len() > 0
+		return rt.target, false, !rt.badURI && rt.target.Host.Len() > 0
 	}
 	a, ok := wire.ParseAddress(m.Data, rt.hop.Span)
 	if !ok {
@@ -417,7 +421,7 @@ func (r *Router) cancelUnknown(s *scratch, key uint64, set *routeSet) {
 		return
 	}
 	match, routed := r.lookup(s, &set.target)
-	if !routed || s.now-r.started > int64(pl.longest) || m.MaxForwards == 0 {
+	if !routed || set.badURI || s.now-r.started > int64(pl.longest) || m.MaxForwards == 0 {
 		r.reply(s, key, reply{status: 481})
 		return
 	}

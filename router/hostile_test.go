@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"tandem/config/catalog"
 )
 
 // Hostile input: never a panic, never a datagram to somebody who is neither
@@ -243,4 +245,37 @@ func TestHostileFloodLeavesNothingBehind(t *testing.T) {
 	require.Equal(t, 2000, g.r.Live())
 	g.pass(time.Minute)
 	require.Zero(t, g.r.Live())
+}
+
+// A request-URI that is none: 400, with every way of making the connector's, and
+// of every method. (One with request_uri: keep once ended the process.)
+func TestHostileRequestURI(t *testing.T) {
+	for _, uri := range []string{"sip:+15550000001@'x", "sip:+15550000001@a@b", "sip:+15550000001@[::1", "sip:+15550000001@a:99999", "sip:+15550000001@", "sip:@a", "sip:", "tel:;x"} {
+		for _, keep := range []catalog.RequestURI{catalog.RewriteHost, catalog.KeepURI} {
+			p := twoRegions()
+			p.Catalog.Connectors[0].RequestURI = keep
+			p.Catalog.Connectors[0].Strip = "00"
+			g := newRig(t, p)
+			for _, method := range []string{"INVITE", "MESSAGE", "OPTIONS"} {
+				require.Equal(t, []string{"caller 400 " + method}, summary(g.from(caller, request(method, uri))), uri)
+			}
+			require.Empty(t, g.from(caller, request("ACK", uri, "Call-ID: other")))
+			require.Equal(t, []string{"caller 481 CANCEL"}, summary(g.from(caller, request("CANCEL", uri))), uri)
+			require.Zero(t, g.r.Live())
+		}
+	}
+}
+
+// What To says is not sent on in the ACK of a call that is not here, unless it
+// is a URI.
+func TestHostileToOfAnOrphan(t *testing.T) {
+	a, b := newRig(t, twoRegions()), newRig(t, twoRegions())
+	refusal := respond(a.call(), 503)
+	at := strings.Index(refusal, "To: ")
+	end := at + strings.Index(refusal[at:], "\r\n")
+	for _, to := range []string{"<sip\x03:x@y>;tag=1", "<sip:x@'y>;tag=1", "< >;tag=1"} {
+		for _, m := range b.from(east1, refusal[:at]+"To: "+to+refusal[end:]) {
+			require.False(t, strings.HasPrefix(m.text, "ACK"), m.text)
+		}
+	}
 }

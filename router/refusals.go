@@ -3,7 +3,7 @@ package router
 import "sync/atomic"
 
 // refusals remember which INVITEs were refused without state lately, in a fixed
-// table of words: 35 bits of the key, 5 of the reason, 24 of the second. What
+// table of words: 35 bits of a hash of the request, 5 of the reason, 24 of the second. What
 // was refused for a reason that has gone since (a rate, a number that came with
 // a reload) must not be let in by a retransmission: its caller has taken the
 // refusal, and the phone would ring for nobody. Of two keys that share a word
@@ -12,7 +12,7 @@ type refusals [8192]atomic.Uint64
 
 // refusalStatus is what each of these reasons is answered with.
 var refusalStatus = [rejections]int{
-	rejectScheme: 416, rejectMaxForwards: 483, rejectLoop: 482, rejectMaxBreadth: 440, rejectProxyRequire: 420,
+	rejectURI: 400, rejectScheme: 416, rejectMaxForwards: 483, rejectLoop: 482, rejectMaxBreadth: 440, rejectProxyRequire: 420,
 	rejectNoDialog: 481, rejectForeignRoute: 403, rejectDraining: 503, rejectFull: 503, rejectNoRoute: 404, rejectRate: 503,
 }
 

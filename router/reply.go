@@ -21,12 +21,16 @@ func (r *Router) reply(s *scratch, key uint64, p reply) {
 		s.tally.drop(dropDefective)
 		return
 	}
-	s.tally.replies[p.status/100].Add(1)
-	dest := r.replyDest(s)
 	s.tag = toTag(s.tag[:0], &r.keys[0], key)
-	s.out.SendFrom(s.listener, s.local, dest, wire.AppendResponse(s.out.Buf(), m, wire.Response{
+	msg := wire.AppendResponse(s.out.Buf(), m, wire.Response{
 		Status: p.status, Phrase: p.phrase, ToTag: s.tag, Source: s.source, Extra: p.extra,
-	}))
+	})
+	if s.trunk == nil && len(msg) > mostAmplified*len(m.Data) {
+		s.tally.drop(dropUntrusted) // whoever it pretends to be is not sent more than that
+		return
+	}
+	s.tally.replies[p.status/100].Add(1)
+	s.out.SendFrom(s.listener, s.local, r.replyDest(s), msg)
 }
 
 // replyDest is where responses to the request that came go.

@@ -242,6 +242,10 @@ func (r *Router) orphan(s *scratch, b *branch, target netip.AddrPort) {
 // To is what it was made from.
 func (r *Router) ackOrphan(s *scratch) {
 	m := &s.m
+	if _, ok := wire.ParseURI(m.Data, m.To.URI); !ok {
+		s.tally.drop(dropDefective)
+		return
+	}
 	s.out.Send(s.listener, s.source, wire.AppendHop(s.out.Buf(), m, wire.Hop{
 		Method:     wire.ACK,
 		RequestURI: m.Bytes(m.To.URI),

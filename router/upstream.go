@@ -52,9 +52,12 @@ func (r *Router) admit(s *scratch, st *stripe, key uint64, set *routeSet) {
 		forOurself: !routed && (own || set.target.User.Len() == 0),
 		routed:     routed,
 		scheme:     set.target.Scheme,
+		badURI:     set.badURI,
 	})
+	loop := s.loopHash(&r.keys[0], &s.m)
+	again := key ^ uint64(loop)<<32 // the same request, and not only its transaction
 	if a == (admission{}) {
-		if before := r.refusals.of(key, s.now); before.status != 0 {
+		if before := r.refusals.of(again, s.now); before.status != 0 {
 			r.reject(s, key, before)
 			return
 		}
@@ -66,12 +69,12 @@ func (r *Router) admit(s *scratch, st *stripe, key uint64, set *routeSet) {
 	if a != (admission{}) {
 		r.reject(s, key, a)
 		if a.why != notRejected && s.m.Method == wire.INVITE {
-			r.refusals.note(key, a, s.now)
+			r.refusals.note(again, a, s.now)
 			r.keepRejected(s, st, a, rt)
 		}
 		return
 	}
-	r.begin(s, st, key, rt)
+	r.begin(s, st, key, loop, rt)
 }
 
 // lookup finds the route of the number in the request-URI, after the trunk's
@@ -88,14 +91,14 @@ func (r *Router) lookup(s *scratch, target *wire.URI) (table.Match, bool) {
 }
 
 // begin makes the call, answers 100 and tries the first candidate: step 4.
-func (r *Router) begin(s *scratch, st *stripe, key uint64, rt *route) {
+func (r *Router) begin(s *scratch, st *stripe, key uint64, loop uint32, rt *route) {
 	m := &s.m
 	c := st.add(key)
 	c.route, c.trunk, c.failover = rt, s.trunk, rt.failover[s.trunk.class]
 	c.method = m.Method
 	c.listener, c.local, c.source = s.listener, s.local, s.source
 	c.replyTo = replyTarget(&m.TopVia, s.source, s.symmetric())
-	c.loop = s.loopHash(&r.keys[0], m)
+	c.loop = loop
 	c.numberLen = uint8(copy(c.number[:], s.number))
 	c.started = s.now
 	st.store(&c.raw, m.Data[:m.Body.End])

@@ -8,22 +8,6 @@ import (
 	"strings"
 )
 
-// notYet are verdicts that are not as they are written: what happens instead.
-// A request-URI that is no URI is routed by what looks like its number, and
-// RFC 3261 16.3 step 1 has a 400 for it. An answer to a Via with a port above
-// 65535 goes to the lower 16 bits of it.
-var notYet = map[string]int{
-	"4.2 no brackets as it is":              404,
-	"4.2 no brackets to a number of ours":   404,
-	"4.2 no brackets, with a user as it is": 404,
-	"a zone as it is":                       404,
-	"a host that is none":                   forward,
-	"two hosts":                             forward,
-	"an open reference":                     forward,
-	"a port that is none":                   forward,
-	"Via with a port of 99999":              drop,
-}
-
 // rfc4475 is a message of RFC 4475 with its verdicts: as it is, and with a
 // number of ours in its request-URI, after a change that makes it ours to carry.
 type rfc4475 struct {

@@ -137,7 +137,10 @@ func hostPort(data []byte, i, end int) (host Span, port uint16, next int, ok boo
 		i++
 	}
 	n, ok := Decimal(data, span(start, i))
-	return host, uint16(n), i, ok && n > 0 && n <= 65535
+	if !ok || n == 0 || n > 65535 {
+		return host, 0, i, false
+	}
+	return host, uint16(n), i, true
 }
 
 func isHex(c byte) bool {

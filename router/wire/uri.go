@@ -4,8 +4,16 @@ import "bytes"
 
 // ParseURI takes a URI apart; false when it is none: no scheme, for sip and
 // sips no host or a bad port, for tel no number. A URI of another scheme has
-// Whole and Scheme only. Nothing is unescaped.
-func ParseURI(data []byte, s Span) (u URI, ok bool) {
+// Whole and Scheme only, and so has what is none. Nothing is unescaped.
+func ParseURI(data []byte, s Span) (URI, bool) {
+	u, ok := parseURI(data, s)
+	if !ok {
+		u = URI{Whole: s, Scheme: u.Scheme}
+	}
+	return u, ok
+}
+
+func parseURI(data []byte, s Span) (u URI, ok bool) {
 	u.Whole = s
 	i, end := int(s.Start), int(s.End)
 	colon := bytes.IndexByte(data[i:end], ':')
