@@ -74,7 +74,7 @@ func (b *Builder) AddPrefix(prefix string, route uint32) error {
 
 func numberKey(number string) (key, error) {
 	k, ok := parseKey([]byte(number))
-	if !ok || k.digits() == 0 {
+	if !ok || number == "" || number == "+" {
 		return 0, fmt.Errorf("number %q: want an optional + and 1 to %d digits", number, MaxDigits)
 	}
 	return k, nil
@@ -115,11 +115,8 @@ func (b *Builder) Build() (*Table, error) {
 func (b *Builder) layPatterns(c *conflicts) patterns {
 	p := patterns{prefixes: b.prefixes.clone(), entries: b.prefixes.used}
 	p.prefixes.each(0, uint(len(p.prefixes.groups)), func(_ uint, _ int, k key, _ owner) bool {
-		plus := 0
-		if k.plus() {
-			plus = 1
-		}
-		p.lengths[plus] |= 1 << k.digits()
+		class := k.class()
+		p.lengths[class/lengths] |= 1 << (class % lengths)
 		return true
 	})
 	p.entries += b.layRanges(&p, c)

@@ -2,7 +2,7 @@ package table
 
 import "math/rand/v2"
 
-// A mixer permutes the ordinals of numbers: it spreads them like a hash, and
+// A mixer permutes the keys: it spreads them like a hash, and
 // can be undone, so that a place in an array can stand for a part of the
 // number. Its multipliers are random: who sends calls, or picks numbers, cannot
 // tell which of them meet. It keeps no secret from those who can read memory.
@@ -17,24 +17,25 @@ func mixerOf(first, second uint64) mixer {
 	return mixer{first, second, inverse(first), inverse(second)}
 }
 
-// mix returns the place of ordinal in its low ordinalBits bits; those above are
+// mix returns what k becomes in its low keyBits bits; those above are
 // of no meaning. Multiplying carries low bits up only, and numbers are dense
 // runs: between two products the upper half is folded onto the lower.
-func (m *mixer) mix(ordinal uint64) uint64 {
-	x := ordinal * m.first
-	x ^= x << (64 - ordinalBits) >> (64 - ordinalBits + foldBits)
+func (m *mixer) mix(k key) uint64 {
+	x := uint64(k) * m.first
+	x ^= x << (64 - keyBits) >> (64 - keyBits + foldBits)
 	return x * m.second
 }
 
 // unmix undoes mix. Folding is its own inverse: what is folded onto lies below
 // foldBits, so it is not folded on again.
-func (m *mixer) unmix(mixed uint64) uint64 {
-	x := mixed * m.unsecond & ordinalMask
+func (m *mixer) unmix(mixed uint64) key {
+	const mask = 1<<keyBits - 1
+	x := mixed * m.unsecond & mask
 	x ^= x >> foldBits
-	return x * m.unfirst & ordinalMask
+	return key(x * m.unfirst & mask)
 }
 
-const foldBits = (ordinalBits + 1) / 2
+const foldBits = (keyBits + 1) / 2
 
 // inverse is Newton's: each step doubles the bits that are right, 3 to 96.
 func inverse(odd uint64) uint64 {

@@ -16,36 +16,40 @@ const excluded owner = 1 << 32
 // numbers. The lower half of what they can say is ids of routes, all ones are
 // excluded, and what is left are indices into distant, for larger ids.
 func (a *words) decode(w uint64) owner {
-	code := w & (a.passed() - 1)
-	if code < a.step>>2 {
-		return owner(code)
+	w &= a.step - 1
+	if w < a.step>>1 {
+		return owner(w >> 1)
 	}
-	return a.decodeUpper(code)
+	return a.decodeUpper(w)
 }
 
-// decodeUpper is not part of decode, and so of get, because the compiler puts
-// no conditional moves where the address of a load comes from: get would branch
-// on every word of a group.
+// decodeUpper is not part of decode, and not inlined into get, because the
+// compiler puts no conditional moves where the address of a load comes from: get
+// would branch on every word of a group.
 //
 //go:noinline
-func (a *words) decodeUpper(code uint64) owner {
-	if code == a.passed()-1 {
+func (a *words) decodeUpper(w uint64) owner {
+	code := w >> 1
+	if code == a.excludedCode() {
 		return excluded
 	}
-	return owner((*a.distant.routes.Load())[code-a.step>>2])
+	return owner((*a.distant.routes.Load())[code-a.idCodes()])
 }
+
+func (a *words) idCodes() uint64      { return a.step >> 2 }
+func (a *words) excludedCode() uint64 { return a.step>>1 - 1 }
 
 // encode is for the writer. It reports false when too many large ids have been
 // in use since the words were made.
-func (a *words) encode(o owner) (uint64, bool) {
+func (a *words) encode(o owner) (code uint64, ok bool) {
 	if o == excluded {
-		return a.passed() - 1, true
+		return a.excludedCode(), true
 	}
-	if uint64(o) < a.step>>2 {
+	if uint64(o) < a.idCodes() {
 		return uint64(o), true
 	}
-	index, ok := a.distant.add(uint32(o), uint32(min(a.step>>2-1, 1<<31)))
-	return a.step>>2 + uint64(index), ok
+	index, ok := a.distant.add(uint32(o), uint32(min(a.idCodes()-1, 1<<31)))
+	return a.idCodes() + uint64(index), ok
 }
 
 // distant is a list of route ids that grows only: an index stays what it was

@@ -17,7 +17,11 @@ type span struct {
 }
 
 func (p *patterns) lookup(k key) (Match, bool) {
-	if s, ok := findSpan(p.ranges[k.class()], k); ok {
+	class := k.class()
+	if class%lengths == 0 { // no digits, so no number
+		return Match{}, false
+	}
+	if s, ok := findSpan(p.ranges[class], k); ok {
 		return Match{Route: s.route, Kind: Range, first: s.first, last: s.last}, true
 	}
 	return p.longestPrefix(k)
@@ -37,24 +41,21 @@ func findSpan(spans []span, k key) (span, bool) {
 
 // longestPrefix cuts k digit by digit and looks at the lengths that exist.
 func (p *patterns) longestPrefix(k key) (Match, bool) {
-	lengths := p.lengths[0]
-	if k.plus() {
-		lengths = p.lengths[1]
+	plus, digits, value := k.parts()
+	exist := p.lengths[0]
+	if plus {
+		exist = p.lengths[1]
 	}
-	if lengths != 0 {
-		for cut := k; ; cut = cut.shorten() {
-			if lengths>>cut.digits()&1 != 0 {
-				if m, ok := p.prefix(cut); ok {
-					return m, true
-				}
-			}
-			if cut.digits() == 0 {
-				break
+	for ; exist != 0 && digits >= 0; digits-- {
+		if exist>>digits&1 != 0 {
+			if m, ok := p.prefix(makeKey(plus, digits, value)); ok {
+				return m, true
 			}
 		}
+		value /= 10
 	}
 	// The empty prefix holds every number, those with "+" too.
-	if k.plus() && p.lengths[0]&1 != 0 {
+	if plus && p.lengths[0]&1 != 0 {
 		return p.prefix(makeKey(false, 0, 0))
 	}
 	return Match{}, false

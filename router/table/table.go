@@ -78,7 +78,7 @@ func (t *Table) Len() int { return t.patterns.entries + t.exact.len() }
 // It takes no lock, waits for nobody and allocates nothing.
 func (t *Table) Lookup(number []byte) (Match, bool) {
 	k, ok := parseKey(number)
-	if !ok || k.digits() == 0 {
+	if !ok {
 		return Match{}, false
 	}
 	o, ok := t.exact.words.Load().get(k)

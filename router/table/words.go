@@ -7,9 +7,9 @@ import (
 
 // words is a hash table from key to value, one 64-bit word an entry, in groups
 // of four: half a cache line. The home group of a key is the upper bits of its
-// mixed ordinal, so the word needs to hold only the lower ones, the rest:
+// mixed key, so the word needs to hold only the lower ones, the rest:
 //
-//	rest (51-g bits) | distance (8) | passed (1) | owner (4+g), g = log2(groups)
+//	rest (51-g bits) | distance (8) | owner (4+g) | passed (1), g = log2(groups)
 //
 // The distance is how many groups from home the entry is, plus one, so that no
 // entry is 0 and 0 is an empty word. It is bounded: who searches sees at most
@@ -26,9 +26,10 @@ import (
 // of a search depends on what is in the table alone.
 type words struct {
 	groups  []group
-	home    uint8  // the shift from a mixed ordinal, at the top, to its home
-	rest    uint8  // the shift from a mixed ordinal to the rest, at the top
-	step    uint64 // one of distance
+	home    uint8  // the shift from a mixed key, at the top, to its home
+	rest    uint8  // the shift from a mixed key to the rest, at the top
+	below   uint8  // bits below the distance
+	step    uint64 // one of distance: 1 << below
 	mixer   mixer
 	distant *distant
 }
@@ -40,15 +41,18 @@ const (
 	furthest     = 1<<distanceBits - 1
 	leastBits    = 4 // a table has at least 2^4 groups
 	mostBits     = 30
+
+	passed uint64 = 1
 )
 
 // newWords returns a table of 2^groupBits groups.
 func newWords(groupBits int, m mixer) *words {
-	rest := ordinalBits - groupBits
+	rest := keyBits - groupBits
 	return &words{
 		groups:  make([]group, 1<<groupBits),
 		home:    uint8(64 - groupBits),
 		rest:    uint8(64 - rest),
+		below:   uint8(64 - rest - distanceBits),
 		step:    1 << (64 - rest - distanceBits),
 		mixer:   m,
 		distant: new(distant),
@@ -71,13 +75,12 @@ func bitsFor(n int) int {
 func fullAt(groupBits int) int { return 3 << groupBits }
 
 func (a *words) groupBits() int { return bits.Len(uint(len(a.groups) - 1)) }
-func (a *words) passed() uint64 { return a.step >> 1 }
 
 // start is where the search for k begins: its home, and the part of a word that
-// an entry of k at home has, everything above the passed bit.
+// an entry of k at home has, everything above the owner.
 func (a *words) start(k key) (at uint, want uint64) {
-	mixed := a.mixer.mix(k.ordinal())
-	return uint(mixed << (64 - ordinalBits) >> (a.home & 63)), mixed<<(a.rest&63) + a.step
+	mixed := a.mixer.mix(k)
+	return uint(mixed << (64 - keyBits) >> (a.home & 63)), mixed<<(a.rest&63) + a.step
 }
 
 // last reports whether want is as far from home as can be.
@@ -89,22 +92,23 @@ func (a *words) last(want uint64) bool { return ^want&(furthest*a.step) == 0 }
 func (a *words) get(k key) (owner, bool) {
 	at, want := a.start(k)
 	groups, step := a.groups, a.step
+	g := &groups[at&uint(len(groups)-1)]
 	for {
-		g := &groups[at&uint(len(groups)-1)]
 		first := g[0].Load()
-		// Above the passed bit all is 0 in the one that is equal.
+		// Above the owner all is 0 in the one that is equal.
 		found := min(first^want, g[1].Load()^want, g[2].Load()^want, g[3].Load()^want)
 		if found < step {
-			if code := found & (step>>1 - 1); code < step>>2 {
-				return owner(code), true
+			if found < step>>1 {
+				return owner(found >> 1), true
 			}
-			return a.decodeUpper(found & (step>>1 - 1)), true
+			return a.decodeUpper(found), true
 		}
-		if first&(step>>1) == 0 || a.last(want) {
+		if first&passed == 0 || a.last(want) {
 			return 0, false
 		}
 		at++
 		want += step
+		g = &groups[at&uint(len(groups)-1)]
 	}
 }
 
@@ -119,7 +123,7 @@ func (a *words) find(k key) (at uint, slot int, ok bool) {
 				return at, slot, true
 			}
 		}
-		if g[0].Load()&a.passed() == 0 || a.last(want) {
+		if g[0].Load()&passed == 0 || a.last(want) {
 			return 0, 0, false
 		}
 		at++
@@ -130,7 +134,7 @@ func (a *words) find(k key) (at uint, slot int, ok bool) {
 // change gives the entry that find has found another owner.
 func (a *words) change(at uint, slot int, code uint64) {
 	w := &a.groups[at][slot]
-	w.Store(w.Load()&^(a.passed()-1) | code)
+	w.Store(w.Load()&^(a.step-1-passed) | code<<1)
 }
 
 // insert adds k, which must not be there, and returns its group. It reports
@@ -143,16 +147,16 @@ func (a *words) insert(k key, code uint64) (uint, bool) {
 		at &= uint(len(a.groups) - 1)
 		g := &a.groups[at]
 		for slot := range g {
-			if w := g[slot].Load(); w&^a.passed() == 0 {
+			if w := g[slot].Load(); w&^passed == 0 {
 				for ; first != at; first = (first + 1) & uint(len(a.groups)-1) {
 					head := &a.groups[first][0]
-					head.Store(head.Load() | a.passed())
+					head.Store(head.Load() | passed)
 				}
-				g[slot].Store(want | w | code)
+				g[slot].Store(want | w | code<<1)
 				return at, true
 			}
 		}
-		if a.last(want) || want/a.step%(furthest+1) == uint64(len(a.groups)) {
+		if a.last(want) || a.distance(want) == uint64(len(a.groups)) {
 			return 0, false
 		}
 		want += a.step
@@ -163,11 +167,11 @@ func (a *words) insert(k key, code uint64) (uint, bool) {
 func (a *words) remove(at uint, slot int) {
 	w := &a.groups[at][slot]
 	distance := a.distance(w.Load())
-	w.Store(w.Load() & a.passed())
+	w.Store(w.Load() & passed)
 	for ; distance > 1; distance-- {
 		at = (at - 1) & uint(len(a.groups)-1)
 		if head := &a.groups[at][0]; !a.needed(at) {
-			head.Store(head.Load() &^ a.passed())
+			head.Store(head.Load() &^ passed)
 		}
 	}
 }
@@ -181,7 +185,7 @@ func (a *words) needed(at uint) bool {
 				return true
 			}
 		}
-		if g[0].Load()&a.passed() == 0 {
+		if g[0].Load()&passed == 0 {
 			return false // who has passed at has passed this one too
 		}
 	}
@@ -189,7 +193,7 @@ func (a *words) needed(at uint) bool {
 }
 
 // distance is 0 of an empty word.
-func (a *words) distance(w uint64) uint64 { return w / a.step & furthest }
+func (a *words) distance(w uint64) uint64 { return w >> a.below & furthest }
 
 // each calls f with the entries of groups from up to, not including, to, until
 // f returns false.
@@ -197,7 +201,7 @@ func (a *words) each(from, to uint, f func(at uint, slot int, k key, o owner) bo
 	for at := from; at < to; at++ {
 		for slot := range a.groups[at] {
 			w := a.groups[at][slot].Load()
-			if w&^a.passed() == 0 {
+			if w&^passed == 0 {
 				continue
 			}
 			if !f(at, slot, a.key(at, w), a.decode(w)) {
@@ -212,7 +216,7 @@ func (a *words) each(from, to uint, f func(at uint, slot int, k key, o owner) bo
 func (a *words) key(at uint, w uint64) key {
 	home := (at - uint(a.distance(w)) + 1) & uint(len(a.groups)-1)
 	rest := 64 - a.rest
-	return keyAt(a.mixer.unmix(uint64(home)<<rest | w>>a.rest))
+	return a.mixer.unmix(uint64(home)<<rest | w>>a.rest)
 }
 
 // clone returns a copy of words that nobody changes.

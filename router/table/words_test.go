@@ -12,7 +12,7 @@ import (
 // passed when an entry further on has passed it, and only then.
 func check(t testing.TB, a *words, want map[key]owner) {
 	count := 0
-	passed := make([]bool, len(a.groups))
+	marked := make([]bool, len(a.groups))
 	a.each(0, uint(len(a.groups)), func(at uint, slot int, k key, o owner) bool {
 		count++
 		require.Equal(t, want[k], o, k)
@@ -25,13 +25,13 @@ func check(t testing.TB, a *words, want map[key]owner) {
 		require.Equal(t, slot, foundSlot, k)
 		for d := a.distance(a.groups[at][slot].Load()); d > 1; d-- {
 			at--
-			passed[at&uint(len(a.groups)-1)] = true
+			marked[at&uint(len(a.groups)-1)] = true
 		}
 		return true
 	})
 	require.Equal(t, len(want), count)
 	for at := range a.groups {
-		require.Equal(t, passed[at], a.groups[at][0].Load()&a.passed() != 0, "group %d", at)
+		require.Equal(t, marked[at], a.groups[at][0].Load()&passed != 0, "group %d", at)
 	}
 }
 
@@ -39,24 +39,28 @@ func TestMixer_IsUndone(t *testing.T) {
 	for range 100 {
 		m := newMixer()
 		for range 100 {
-			ordinal := rand.Uint64() & ordinalMask
-			require.Equal(t, ordinal, m.unmix(m.mix(ordinal)&ordinalMask))
+			k := key(rand.Uint64N(1 << keyBits))
+			require.Equal(t, k, m.unmix(m.mix(k)&(1<<keyBits-1)))
 		}
 	}
 }
 
-func TestOrdinal_IsDenseAndUndone(t *testing.T) {
-	next := uint64(0)
+func TestKey_IsDenseAndUndone(t *testing.T) {
+	next := key(0)
 	for _, plus := range []bool{false, true} {
 		for digits := range MaxDigits + 1 {
 			first, last := makeKey(plus, digits, 0), makeKey(plus, digits, power(digits)-1)
-			require.Equal(t, next, first.ordinal())
-			next = last.ordinal() + 1
-			require.Equal(t, first, keyAt(first.ordinal()))
-			require.Equal(t, last, keyAt(last.ordinal()))
+			require.Equal(t, next, first)
+			next = last + 1
+			for k, value := range map[key]uint64{first: 0, last: power(digits) - 1} {
+				gotPlus, gotDigits, gotValue := k.parts()
+				require.Equal(t, plus, gotPlus)
+				require.Equal(t, digits, gotDigits)
+				require.Equal(t, value, gotValue)
+			}
 		}
 	}
-	require.Less(t, next, uint64(1)<<ordinalBits)
+	require.Less(t, next, key(1)<<keyBits)
 }
 
 // TestWords_AgainstMap fills the smallest words to the last place and empties
