@@ -82,7 +82,8 @@ func (r *report) render(w io.Writer, image string) {
 	say(w, "\nThe machine was shared: other work took its cores and its memory bandwidth. A figure is the **median** of stretches of\n"+
 		"%d lookups, and after it, in brackets, the least; everything of one size was measured in turn, several times. Numbers\n"+
 		"are drawn at random, %d of them, so that a table that does not fit into the cache is not in it. Independent lookups\n"+
-		"may overlap in the processor, as those of a batch of calls do; a dependent one begins when the one before has ended.\n\n", stretch, drawn)
+		"may overlap in the processor, as those of a batch of calls do; a dependent one begins when the one before has ended. The\n"+
+		"numbers that are asked for are in the cache, as those of messages that have just come are.\n\n", stretch, drawn)
 	say(w, "![cost against size](%s)\n\n## Beside other maps\n\nFrom the number's text, as it is in a request, to its route: reading it is part of the cost.\n\n", image)
 	say(w, "| numbers | map | hit, ns | dependent hit, ns | miss, ns | allocations | bytes of heap a number | ns a number to build |\n|---|---|---|---|---|---|---|---|\n")
 	for _, f := range r.maps {
@@ -92,7 +93,7 @@ func (r *report) render(w io.Writer, image string) {
 	for _, c := range contestants {
 		say(w, "- %s: %s\n", c.name, c.note)
 	}
-	say(w, "\n## Layouts of the table\n\nSketches in bench/table, lookups of keys that have been read already. All are open addressing in atomic words, of one writer.\n\n")
+	say(w, "\n## Layouts of the table\n\nSketches in bench/table, lookups of keys, which have been read from text already. All are open addressing in atomic words, of one writer.\n\n")
 	say(w, "| numbers | layout | hit, ns | dependent hit, ns | miss, ns | bytes a number |\n|---|---|---|---|---|---|\n")
 	for _, f := range r.layouts {
 		say(w, "| %s | %s | %s | %s | %s | %.1f |\n", group3(f.count), f.name, f.hit, f.dependent, f.miss, f.bytes)
