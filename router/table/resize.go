@@ -47,7 +47,10 @@ func (e *exact) fill(old, next *words) (again bool) {
 			e.next = nil
 			return false
 		}
+		// Others go first: who waits for mu, and, where there are few processors,
+		// who has a call to look up; it would wait for the end of a time slice.
 		e.mu.Unlock()
+		runtime.Gosched()
 		for e.waiting.Load() > 0 {
 			runtime.Gosched()
 		}
