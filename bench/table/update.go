@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -86,44 +87,55 @@ func (u *updates) resize(n *numbers, hits []byte) error {
 			return err
 		}
 		full := fillUp(t)
-		u.still[kind] = append(u.still[kind], timed(t, hits, clock, func(i int) bool { return i < 1_000_000 })...)
-		var over atomic.Bool
-		done := make(chan time.Duration)
-		go func() { // one more makes it grow; others follow until it has
-			runtime.LockOSThread()
+		u.still[kind] = append(u.still[kind], timed(t, hits, clock, changing(t, full, nil), func() { time.Sleep(500 * time.Millisecond) })...)
+		var grew time.Duration
+		grow := func() { // one more number does it
 			start := time.Now()
 			_ = t.Set(extraNumber(full), 1)
-			go func() { t.Settle(); over.Store(true) }()
-			for i := full + 1; !over.Load(); i++ {
-				before := cpuClock()
-				_ = t.Set(extraNumber(full+i%1000), uint32(i))
-				if len(u.updating) < 5_000_000 {
-					u.updating = append(u.updating, float64(cpuClock()-before))
-				}
-				for wait := time.Now(); time.Since(wait) < 20*time.Microsecond; {
-					runtime.Gosched()
-				}
-			}
-			done <- time.Since(start)
-		}()
-		u.resizing[kind] = append(u.resizing[kind], timed(t, hits, clock, func(int) bool { return !over.Load() })...)
-		u.resizes = append(u.resizes, <-done)
+			t.Settle()
+			grew = time.Since(start)
+		}
+		u.resizing[kind] = append(u.resizing[kind], timed(t, hits, clock, changing(t, full, &u.updating), grow)...)
+		u.resizes = append(u.resizes, grew)
 	}
 	return nil
 }
 
-// timed times single lookups on a thread of its own.
-func timed(t *table.Table, hits []byte, clock func() int64, more func(i int) bool) (all latencies) {
+// changing changes a number of the table's now and then, and sleeps, so that it
+// is not one busy thread more; it keeps the CPU time that each change took.
+func changing(t *table.Table, added int, took *latencies) func(over *atomic.Bool) {
+	return func(over *atomic.Bool) {
+		runtime.LockOSThread()
+		for i := 0; !over.Load(); i++ {
+			before := cpuClock()
+			_ = t.Set(extraNumber(i%max(added, 1)), uint32(i))
+			if took != nil {
+				*took = append(*took, float64(cpuClock()-before))
+			}
+			time.Sleep(50 * time.Microsecond)
+		}
+	}
+}
+
+// timed times single lookups, on a thread of its own, until during has
+// returned; beside runs meanwhile.
+func timed(t *table.Table, hits []byte, clock func() int64, beside func(over *atomic.Bool), during func()) latencies {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	all = make(latencies, 0, 8_000_000) // what would grow would be timed too
-	for i := 0; more(i) && len(all) < cap(all); i++ {
+	var over atomic.Bool
+	var others sync.WaitGroup
+	others.Go(func() { beside(&over) })
+	others.Go(func() { during(); over.Store(true) })
+	all := make(latencies, 0, 8_000_000) // what would grow would be timed too
+	clear(all[:cap(all)])                // and so would its first use
+	for i := 0; !over.Load() && len(all) < cap(all); i++ {
 		at := i % drawn * length
 		before := clock()
 		m, _ := t.Lookup(hits[at : at+length])
 		all = append(all, float64(clock()-before))
 		runtime.KeepAlive(m)
 	}
+	others.Wait()
 	return all
 }
 
