@@ -1,5 +1,7 @@
 package catalog
 
+import "tandem/config/number"
+
 // Part is some entries: how many, and the first few of them.
 type Part struct {
 	Count int
@@ -45,7 +47,7 @@ func Apart(was, is Side, most int) (gone, come Part) {
 
 // packList packs a list.
 func packList(list []Numbers) sorted {
-	var first, last [kinds][]Key
+	var first, last [kinds][]number.Key
 	for _, n := range list {
 		e := n.entry()
 		first[e.Kind] = append(first[e.Kind], e.First)

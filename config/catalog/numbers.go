@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"tandem/config/number"
 )
 
 // Kind tells the three ways in which numbers are written apart.
@@ -23,9 +25,6 @@ type Numbers struct {
 	First string // the number, the range's first, or the prefix without its "*"
 	Last  string // the range's last; "" otherwise
 }
-
-// MaxDigits is the most digits that a number has (ITU-T E.164 6.1).
-const MaxDigits = 15
 
 // ParseNumbers reads one entry as an operator writes it: a number, a range
 // A-B with both ends written out, or a prefix X*.
@@ -103,7 +102,7 @@ func plusAfterHyphen(text string) int {
 func parseNumber(s string) (string, error) {
 	s = strings.TrimSpace(s)
 	plus := strings.HasPrefix(s, "+")
-	digits := make([]byte, 0, MaxDigits+1)
+	digits := make([]byte, 0, 1+number.MaxDigits)
 	if plus {
 		digits = append(digits, '+')
 	}
@@ -119,23 +118,23 @@ func parseNumber(s string) (string, error) {
 			return "", fmt.Errorf(`%s holds %q; write digits with or without a leading "+"`, quote(s), r)
 		}
 	}
-	number := string(digits)
-	return number, checkNumber(number)
+	text := string(digits)
+	return text, checkNumber(text)
 }
 
-// checkNumber accepts an optional "+" and 1 to MaxDigits digits.
-func checkNumber(number string) error {
-	digits := strings.TrimPrefix(number, "+")
+// checkNumber accepts an optional "+" and 1 to 15 digits.
+func checkNumber(text string) error {
+	digits := strings.TrimPrefix(text, "+")
 	if digits == "" {
 		return errors.New("has no digits; write a number, a range A-B or a prefix X* with at least one digit")
 	}
 	for i := range len(digits) {
 		if digits[i] < '0' || digits[i] > '9' {
-			return fmt.Errorf("%s is not a number: an optional \"+\" and digits", quote(number))
+			return fmt.Errorf("%s is not a number: an optional \"+\" and digits", quote(text))
 		}
 	}
-	if len(digits) > MaxDigits {
-		return fmt.Errorf("%s has more than %d digits, the longest that E.164 allows", quote(number), MaxDigits)
+	if len(digits) > number.MaxDigits {
+		return fmt.Errorf("%s has more than %d digits, the longest that E.164 allows", quote(text), number.MaxDigits)
 	}
 	return nil
 }

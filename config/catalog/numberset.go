@@ -3,6 +3,8 @@ package catalog
 import (
 	"slices"
 	"sort"
+
+	"tandem/config/number"
 )
 
 // NumberSet is the numbers that an owner has from files, which may be millions:
@@ -35,7 +37,7 @@ type Place struct {
 
 // column is entries of one kind in the order read.
 type column struct {
-	first, last []Key // last of ranges only
+	first, last []number.Key // last of ranges only
 	runs        []run
 }
 

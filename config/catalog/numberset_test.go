@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"tandem/config/number"
 )
 
 func parsed(t *testing.T, texts ...string) []Numbers {
@@ -93,10 +95,10 @@ func TestNumberSetIsSmall(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		most float64 // bytes a number
-		key  func(i int) Key
+		key  func(i int) number.Key
 	}{
-		{"a block", 1.01, func(i int) Key { return keyOf(fmt.Sprintf("+1555%07d", i)) }},
-		{"one in a thousand", 2.01, func(i int) Key { return keyOf(fmt.Sprintf("+1%09d", rnd.IntN(1e8))) }},
+		{"a block", 1.01, func(i int) number.Key { return keyOf(fmt.Sprintf("+1555%07d", i)) }},
+		{"one in a thousand", 2.01, func(i int) number.Key { return keyOf(fmt.Sprintf("+1%09d", rnd.IntN(1e8))) }},
 	} {
 		set := new(NumberSet)
 		set.Begin("numbers.csv", 0)

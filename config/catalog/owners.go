@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"sort"
+
+	"tandem/config/number"
 )
 
 // MaxNamed is how many problems of one file of numbers are named; the others
@@ -39,17 +41,17 @@ type clash struct {
 // span is one range or prefix by its keys, so that entries are compared as
 // integers.
 type span struct {
-	first, last Key
+	first, last number.Key
 	entry       int // its place among all entries of the catalog
 }
 
 // checkExact reports all but the first entry of each number. Of millions of
 // numbers it keeps the keys, and of those that occur twice their first place.
 func (k *checker) checkExact(o *owners) {
-	keys := make([]Key, 0, o.count(Exact))
+	keys := make([]number.Key, 0, o.count(Exact))
 	o.each(Exact, func(_ int, e Entry) { keys = append(keys, e.First) })
 	sortKeys(keys)
-	var again []Key // each that is there more than once
+	var again []number.Key // each that is there more than once
 	for i := 1; i < len(keys); i++ {
 		if keys[i] == keys[i-1] && (len(again) == 0 || again[len(again)-1] != keys[i]) {
 			again = append(again, keys[i])
@@ -107,18 +109,18 @@ func across(prefixes, ranges []span) (found []clash) {
 		return nil
 	}
 	reach := make([]int, len(ranges)) // of the ranges up to here, the one that reaches farthest
-	lengths := []Key{ranges[0].first >> digitsShift}
+	forms := []number.Form{ranges[0].first.Form()}
 	for i := 1; i < len(ranges); i++ {
 		reach[i] = reach[i-1]
 		if ranges[i].last > ranges[reach[i]].last {
 			reach[i] = i
 		}
-		if length := ranges[i].first >> digitsShift; length != lengths[len(lengths)-1] {
-			lengths = append(lengths, length)
+		if form := ranges[i].first.Form(); form != forms[len(forms)-1] {
+			forms = append(forms, form)
 		}
 	}
 	// before returns, of the ranges that begin before x, the one that reaches farthest.
-	before := func(x Key) (span, bool) {
+	before := func(x number.Key) (span, bool) {
 		n := sort.Search(len(ranges), func(i int) bool { return ranges[i].first >= x })
 		if n == 0 {
 			return span{}, false
@@ -126,8 +128,8 @@ func across(prefixes, ranges []span) (found []clash) {
 		return ranges[reach[n-1]], true
 	}
 	for _, p := range prefixes {
-		for _, length := range lengths {
-			first, last, ok := expand(p.first, length)
+		for _, form := range forms {
+			first, last, ok := p.first.Numbers(form)
 			if !ok {
 				continue
 			}

@@ -190,24 +190,6 @@ func randomNumbers(rnd *rand.Rand) *Catalog {
 	return c
 }
 
-// Keys are in the order of the numbers of one form and length.
-func TestKeyOrder(t *testing.T) {
-	for _, pair := range [][2]string{{"000000000000000", "000000000000001"}, {"+999999999999998", "+999999999999999"}, {"01", "10"}} {
-		require.Less(t, keyOf(pair[0]), keyOf(pair[1]))
-	}
-	require.NotEqual(t, keyOf("1"), keyOf("01"))
-	require.NotEqual(t, keyOf("1"), keyOf("+1"))
-
-	first, last, ok := expand(keyOf("+1555"), keyOf("+99999999999")>>digitsShift)
-	require.True(t, ok)
-	require.Equal(t, keyOf("+15550000000"), first)
-	require.Equal(t, keyOf("+15559999999"), last)
-	_, _, ok = expand(keyOf("+1555"), keyOf("999999")>>digitsShift)
-	require.False(t, ok)
-	_, _, ok = expand(keyOf("+1555"), keyOf("+155")>>digitsShift)
-	require.False(t, ok)
-}
-
 func BenchmarkCheckMillion(b *testing.B) {
 	numbers := make([]Numbers, 0, 1_000_000)
 	for i := range 900_000 {

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"encoding/binary"
 	"slices"
+
+	"tandem/config/number"
 )
 
 // packed is sorted entries of one kind, each as what it is more than the one
@@ -16,7 +18,7 @@ type packed struct {
 
 // pack sorts entries of one kind in place and returns them packed; last is nil
 // but for ranges.
-func pack(kind Kind, first, last []Key) packed {
+func pack(kind Kind, first, last []number.Key) packed {
 	if kind == Range {
 		sortRanges(first, last)
 	} else {
@@ -24,7 +26,7 @@ func pack(kind Kind, first, last []Key) packed {
 	}
 	var word [binary.MaxVarintLen64]byte
 	each := func(f func(uint64)) {
-		var before Key
+		var before number.Key
 		for i, k := range first {
 			f(uint64(k - before))
 			if before = k; kind == Range {
@@ -39,12 +41,12 @@ func pack(kind Kind, first, last []Key) packed {
 	return p
 }
 
-func sortRanges(first, last []Key) {
-	ranges := make([][2]Key, len(first))
+func sortRanges(first, last []number.Key) {
+	ranges := make([][2]number.Key, len(first))
 	for i := range first {
-		ranges[i] = [2]Key{first[i], last[i]}
+		ranges[i] = [2]number.Key{first[i], last[i]}
 	}
-	slices.SortFunc(ranges, func(a, b [2]Key) int { return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1])) })
+	slices.SortFunc(ranges, func(a, b [2]number.Key) int { return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1])) })
 	for i, r := range ranges {
 		first[i], last[i] = r[0], r[1]
 	}
@@ -73,8 +75,8 @@ func (c *cursor) next() {
 	}
 }
 
-func (c *cursor) word() Key {
+func (c *cursor) word() number.Key {
 	v, n := binary.Uvarint(c.data)
 	c.data = c.data[n:]
-	return Key(v)
+	return number.Key(v)
 }

@@ -3,12 +3,14 @@ package catalog
 import (
 	"math/bits"
 	"slices"
+
+	"tandem/config/number"
 )
 
 // sortKeys sorts keys in place. Millions of them are first dealt out to buckets
 // by their leading bits, which takes half the time of sorting them all by
 // comparing, and no memory.
-func sortKeys(keys []Key) {
+func sortKeys(keys []number.Key) {
 	const (
 		few     = 1 << 7 // keys that are sorted by comparing
 		buckets = 1 << 8
