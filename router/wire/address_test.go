@@ -38,6 +38,10 @@ func TestParseAddress(t *testing.T) {
 	for _, bad := range []string{
 		"", "  ", "<>", "<sip:a@h", `"open <sip:a@h>`, `"A"`, ";tag=1", "<sip:a@h> tag=1", "<sip:a@h>,<sip:b@h>",
 		"sip:a@h tag=1", "<sip:a@h>;tag", "<sip:a@h>;tag=", "<sip:a@h>;tag=a b", `<sip:a@h>;x="y;tag=1`, `<sip:a@h>;tag="1"`, "<sip:a@h>;tag=\v", "Alice Example",
+		// RFC 3261 25.1: a quote in a name or a token hides a tag from who takes it
+		// for the beginning of a quoted string.
+		`<sip:a@h>;x";tag=1;y"`, `<sip:a@h>;x=y";tag=1;z="`, `<sip:a@h>;"x"=y;tag=1`, `<sip:a@h>;tag=1;x="y""z"`, `sip:a@h;x";tag=1;y"`,
+		`a"<sip:b@h>" <sip:a@h>;tag=1`, `A "B" C <sip:a@h>;tag=1`, `"A" "B" <sip:a@h>;tag=1`, `"A"B" <sip:a@h>;tag=1`, `<sip:a"@h>;x=";tag=1`, `"A" sip:a@h`,
 	} {
 		_, ok := wire.ParseAddress([]byte(bad), spanOf(bad))
 		require.False(t, ok, "%q", bad)

@@ -8,9 +8,9 @@ const (
 	BadVersion              // SIP, but not SIP/2.0
 	BadRequestURI           // empty, or with a space, a control, a quote or angle brackets
 	MissingVia              // no Via field at all
-	BadVia                  // the top value has no transport, no host, or a bad port
+	BadVia                  // the top value has no transport, no host, a bad port, or a quote in a name or token
 	MissingFrom             // no From field
-	BadFrom                 // no address in it, an open quote or bracket, an empty tag
+	BadFrom                 // no address in it, an open bracket or quote, one in a name or token, an empty tag
 	MissingTo               // no To field
 	BadTo                   // as BadFrom
 	MissingCallID           // no Call-ID, or an empty one

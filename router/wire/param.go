@@ -26,14 +26,23 @@ type param struct {
 	raw         Span // from its ";" to the next one or the end
 	whole       Span // from its name to the end of its value
 	name, value Span
+	strayQuote  bool // it has a quote where none may be, and then raw only
 }
 
 // nextParam reads the parameter whose ";" is at i and returns the offset of
 // the next ";" or end. Between two ";;" is a parameter with an empty name.
+//
+// A quote begins a quoted string at the start of a value and nowhere else
+// (RFC 3261 25.1, gen-value): behind one in a name or a token, or one that is
+// not closed, nobody knows which ";" separate. Such a parameter takes all that
+// is left.
 func nextParam(data []byte, i, end int) (p param, next int) {
 	start := skipLWS(data, i+1, end)
 	j := start
 	for j < end && data[j] != ';' && data[j] != '=' {
+		if data[j] == '"' {
+			return param{raw: span(i, end), strayQuote: true}, end
+		}
 		j++
 	}
 	name := trimLWS(data, start, j)
@@ -45,12 +54,17 @@ func nextParam(data []byte, i, end int) (p param, next int) {
 		return p, j
 	}
 	value := skipLWS(data, j+1, end)
-	for j = value; j < end && data[j] != ';'; {
-		if data[j] != '"' {
-			j++
-		} else if j = skipQuoted(data, j, end); j < 0 {
-			j = end
+	j = value
+	if j < end && data[j] == '"' {
+		if j = skipQuoted(data, j, end); j < 0 {
+			return param{raw: span(i, end), strayQuote: true}, end
 		}
+	}
+	for j < end && data[j] != ';' {
+		if data[j] == '"' {
+			return param{raw: span(i, end), strayQuote: true}, end
+		}
+		j++
 	}
 	p.value = span(value, trimLWS(data, value, j))
 	p.whole = Span{p.name.Start, p.value.End}

@@ -1,7 +1,5 @@
 package wire
 
-import "bytes"
-
 // The smallest steps of the walk. They take offsets as int and never read at
 // or behind end.
 
@@ -37,19 +35,6 @@ func skipQuoted(data []byte, i, end int) int {
 		}
 	}
 	return -1
-}
-
-// quotesClosed holds when every quoted string from i on is closed. One that is
-// not would swallow what a proxy adds behind it.
-func quotesClosed(data []byte, i, end int) bool {
-	for i >= 0 {
-		quote := bytes.IndexByte(data[i:end], '"')
-		if quote < 0 {
-			return true
-		}
-		i = skipQuoted(data, i+quote, end)
-	}
-	return false
 }
 
 // tokenByte marks the bytes of a token (RFC 3261 25.1).

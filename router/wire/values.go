@@ -54,7 +54,9 @@ func (v *Values) Next() (Value, bool) {
 }
 
 // valueEnd returns the offset of the comma that ends the value at i, or end.
-// Via has no angle brackets: there "<" is a byte like any other.
+// Via has no angle brackets: there "<" is a byte like any other. Any quote is
+// taken for the beginning of a quoted string: a value in which it is none is
+// refused whole by who takes it apart.
 func valueEnd(data []byte, i, end int, brackets bool) int {
 	if bytes.IndexByte(data[i:end], ',') < 0 {
 		return end

@@ -6,9 +6,9 @@ import (
 )
 
 // ParseVia takes one Via value apart; false when it has no protocol, no
-// transport, no host, a port that is none, a quote that is not closed or an
-// unusable branch. White space may stand wherever
-// RFC 3261 25.1 allows it: "SIP / 2.0 / UDP host : 5060 ; branch = x".
+// transport, no host, a port that is none, a quote where no quoted string can
+// begin, one that is not closed, or an unusable branch. White space may stand
+// wherever RFC 3261 25.1 allows it: "SIP / 2.0 / UDP host : 5060 ; branch = x".
 func ParseVia(data []byte, s Span) (v ViaValue, ok bool) {
 	i := skipLWS(data, int(s.Start), int(s.End))
 	end := trimLWS(data, i, int(s.End))
@@ -42,7 +42,7 @@ func ParseVia(data []byte, s Span) (v ViaValue, ok bool) {
 		return v, false
 	}
 	v.Params = span(i, end)
-	return v, quotesClosed(data, i, end) && v.readParams(data)
+	return v, v.readParams(data)
 }
 
 // readParams finds the parameters that routing needs; the first of each
@@ -51,6 +51,9 @@ func (v *ViaValue) readParams(data []byte) bool {
 	var p param
 	for i, end := int(v.Params.Start), int(v.Params.End); i < end; {
 		p, i = nextParam(data, i, end)
+		if p.strayQuote {
+			return false
+		}
 		switch name := data[p.name.Start:p.name.End]; len(name) {
 		case 5:
 			if equalFold(name, "rport") && !v.HasRPort {

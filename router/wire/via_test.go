@@ -44,6 +44,8 @@ func TestParseVia(t *testing.T) {
 				rest: ";branch=a;branch=b;received=1.1.1.1;received=2.2.2.2;rport=1;rport=2;maddr=x;maddr=y"}},
 		{"RFC 4475 3.1.2.1 empty parameters", "SIP/2.0/UDP 192.0.2.15;;", via{transport: "UDP", host: "192.0.2.15", rest: ";;"}},
 		{"other transport", "SIP/2.0/UNKNOWN t5.example.com;branch=b", via{transport: "UNKNOWN", host: "t5.example.com", branch: "b", rest: ";branch=b"}},
+		{"RFC 3261 25.1 a quoted string is a value and nothing else is one", `SIP/2.0/UDP h;x= "a;received=1.1.1.1" ;y="";branch=yes`,
+			via{transport: "UDP", host: "h", branch: "yes", rest: `;x= "a;received=1.1.1.1" ;y="";branch=yes`}},
 		{"host with underscore", "SIP/2.0/UDP my_host:1", via{transport: "UDP", host: "my_host", port: 1}},
 	}
 	for _, test := range tests {
@@ -64,6 +66,10 @@ func TestParseVia(t *testing.T) {
 		"SIP/2.0/UDP h:99999999999", "SIP/2.0/UDP h x", "SIP/2.0/UDP h:1x", "SIP/2.0/UDP [::1", "SIP/2.0/UDP []", "SIP/2.0/UDP ::1",
 		"SIP/2.0/UDP [fe80::1%eth0]", "SIP/2.0/UDP h@x", "SIP/2.0/UDP h;branch", "SIP/2.0/UDP h;branch=", "SIP/2.0/UDP h;branch=a b",
 		`SIP/2.0/UDP h;branch=b;x="a;rport`, `SIP/2.0/UDP h;branch="b"`, "SIP/2.0/UDP h;branch=\v", `SIP/2.0/UDP h;x="a\"`,
+		// RFC 3261 25.1: a quote in a name or a token. Who takes it for the
+		// beginning of a quoted string reads other parameters than who does not.
+		`SIP/2.0/UDP h;x";received=1.1.1.1;y"`, `SIP/2.0/UDP h;branch=b;"`, `SIP/2.0/UDP h;branch=b;"x"="y"`, `SIP/2.0/UDP h;x=a";rport;y="`,
+		`SIP/2.0/UDP h;x="a"b"c";branch=b`, `SIP/2.0/UDP h;x="a""b";branch=b`, `SIP/2.0/UDP h;x"="a"`, `SIP/2.0/UDP h;x=\"a"`,
 	} {
 		_, ok := wire.ParseVia([]byte(bad), spanOf(bad))
 		require.False(t, ok, "%q", bad)
