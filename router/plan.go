@@ -155,6 +155,7 @@ func (pl *plan) compileConnectors(r *Router) (map[string][]entry, error) {
 
 func (pl *plan) compileRoutes(r *Router, connectors map[string][]entry) error {
 	b := new(table.Builder)
+	b.Grow(numberCount(pl.policy.Catalog))
 	groupOf := make(map[string]*catalog.Group)
 	routeOf := make(map[string]*route)
 	for i := range pl.policy.Catalog.Groups {
@@ -208,16 +209,27 @@ func (rt *route) add(entries []entry, rank int) {
 	}
 }
 
+// numberCount is how many entries a catalog has.
+func numberCount(c *catalog.Catalog) (n int) {
+	for i := range c.Groups {
+		n += c.Groups[i].NumberCount()
+	}
+	for i := range c.Connectors {
+		n += c.Connectors[i].NumberCount()
+	}
+	return n
+}
+
 // addNumbers leads all numbers that each goes through to a route.
 func addNumbers(b *table.Builder, each func(func(catalog.Entry) error) error, route uint32) error {
 	return each(func(e catalog.Entry) error {
 		switch e.Kind {
 		case catalog.Range:
-			return b.AddRange(e.First.String(), e.Last.String(), route)
+			return b.AddRange(e.First, e.Last, route)
 		case catalog.Prefix:
-			return b.AddPrefix(e.First.String(), route)
+			return b.AddPrefix(e.First, route)
 		}
-		return b.Add(e.First.String(), route)
+		return b.Add(e.First, route)
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	xsync3 "github.com/puzpuzpuz/xsync/v3"
 	xsync4 "github.com/puzpuzpuz/xsync/v4"
 
+	"tandem/config/number"
 	"tandem/router/table"
 )
 
@@ -37,12 +38,19 @@ func makeTandem(numbers *numbers) (func([]byte) (uint32, bool), error) {
 
 func buildTable(numbers *numbers) (*table.Table, error) {
 	var b table.Builder
+	b.Grow(numbers.count)
 	for i := range numbers.count {
-		if err := b.Add(string(numbers.hit(i)), routeOf(i)); err != nil {
+		if err := b.Add(numberKey(numbers.hit(i)), routeOf(i)); err != nil {
 			return nil, err
 		}
 	}
 	return b.Build()
+}
+
+// numberKey is the key that tandem has for a number.
+func numberKey(text []byte) number.Key {
+	k, _ := number.Parse(text)
+	return k
 }
 
 func makeMap(numbers *numbers) (func([]byte) (uint32, bool), error) {

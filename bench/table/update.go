@@ -9,6 +9,7 @@ import (
 	"time"
 	"unsafe"
 
+	"tandem/config/number"
 	"tandem/router/table"
 )
 
@@ -34,14 +35,11 @@ func measureUpdates(count, rounds int) (*updates, error) {
 	}
 	u := &updates{count: count}
 	hits := n.draw(drawn, n.hit)
-	text := func(list []byte, i int) string { // without a copy: the list stays
-		return unsafe.String(&list[i*length], length)
-	}
-	each := func(list []byte, f func(number string, i int)) (c cost) {
+	each := func(list []byte, f func(k number.Key, i int)) (c cost) {
 		for from := 0; (from+stretch)*length <= len(list); from += stretch {
 			start := time.Now()
 			for i := from; i < from+stretch; i++ {
-				f(text(list, i), i)
+				f(numberKey(list[i*length:][:length]), i)
 			}
 			c = append(c, float64(time.Since(start).Nanoseconds())/stretch)
 		}
@@ -51,18 +49,18 @@ func measureUpdates(count, rounds int) (*updates, error) {
 	for r := range rounds {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		u.move = append(u.move, each(hits, func(number string, i int) { _ = t.Set(number, uint32(i%1000+r)) })...)
+		u.move = append(u.move, each(hits, func(k number.Key, i int) { _ = t.Set(k, uint32(i%1000+r)) })...)
 		runtime.ReadMemStats(&after)
 		u.allocs = float64((after.Mallocs-before.Mallocs)/100) * 100 / drawn
-		u.add = append(u.add, each(extra, func(number string, _ int) { _ = t.Set(number, 1) })...)
-		u.remove = append(u.remove, each(extra, func(number string, _ int) { _, _ = t.Delete(number) })...)
+		u.add = append(u.add, each(extra, func(k number.Key, _ int) { _ = t.Set(k, 1) })...)
+		u.remove = append(u.remove, each(extra, func(k number.Key, _ int) { t.Delete(k) })...)
 		for i := range min(20, n.count/blockSize) {
 			first := i * blockSize
 			for j := range blockSize {
-				_ = t.Set(string(n.hit(first+j)), 1)
+				_ = t.Set(numberKey(n.hit(first+j)), 1)
 			}
 			start := time.Now()
-			moved, err := t.Move(string(n.hit(first)), string(n.hit(first+blockSize-1)), 1, 2)
+			moved, err := t.Move(numberKey(n.hit(first)), numberKey(n.hit(first+blockSize-1)), 1, 2)
 			if err != nil || moved != blockSize {
 				return nil, fmt.Errorf("moved %d of a block, %v", moved, err)
 			}
@@ -151,7 +149,7 @@ func fillUp(t *table.Table) (added int) {
 	}
 }
 
-func extraNumber(i int) string { return fmt.Sprintf("+44%09d", i) }
+func extraNumber(i int) number.Key { return numberKey(fmt.Appendf(nil, "+44%09d", i)) }
 
 var began = time.Now()
 

@@ -22,13 +22,14 @@ var importRules = []struct {
 	but            []string // imports that are allowed all the same
 }{
 	{"config", "tandem", "settings know nothing of what runs by them", []string{"tandem/config"}},
-	{"config/catalog", "tandem", "the model is pure: it stands on nothing", nil},
+	{"config/number", "tandem", "a number is an integer: it stands on nothing", nil},
+	{"config/catalog", "tandem", "the model is pure: it stands on nothing but numbers", []string{"tandem/config/number"}},
 	{"health", "tandem", "health is observed and kept; who acts on it stands above", []string{"tandem/config/catalog", "tandem/health"}},
 	{"router/wire", "tandem", "bytes of SIP know no sockets and no policy", nil},
-	{"router/table", "tandem", "a lookup knows no groups, only ids", nil},
+	{"router/table", "tandem", "a lookup knows no groups, only ids", []string{"tandem/config/number"}},
 	{"router/names", "tandem", "a name has addresses, whoever asks", nil},
 	{"router/transport", "tandem", "sockets know nothing of what they carry", nil},
-	{"router", "tandem/config", "the data plane takes a compiled policy, not a file", []string{"tandem/config/catalog"}},
+	{"router", "tandem/config", "the data plane takes a compiled policy, not a file", []string{"tandem/config/catalog", "tandem/config/number"}},
 	{"router", "tandem/health/probe", "probes are an endpoint's business; they share the socket through a function", nil},
 	{"router", "tandem/admin", "what is seen stands above what runs", nil},
 	{"router", "github.com/emiago/sipgo", "the proxy core works on bytes (design D1)", nil},

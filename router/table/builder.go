@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"tandem/config/number"
 )
 
 // maxConflicts is how many conflicts Build names; a file with a wrong block of
@@ -22,20 +24,22 @@ type Builder struct {
 	ofExact, ofPrefixes conflicts
 }
 
-// Add leads one number, an optional "+" and 1 to 15 digits, to route.
-func (b *Builder) Add(number string, route uint32) error {
-	return b.addNumber(number, owner(route))
+// Grow makes room for n more numbers, which saves time when there are millions.
+func (b *Builder) Grow(n int) { b.exact.grow(n) }
+
+// Add leads one number to route. It is an error when k is of no digits.
+func (b *Builder) Add(k number.Key, route uint32) error {
+	return b.addNumber(k, owner(route))
 }
 
 // Exclude makes one number an exception: it leads nowhere, whatever ranges and
 // prefixes hold it.
-func (b *Builder) Exclude(number string) error {
-	return b.addNumber(number, excluded)
+func (b *Builder) Exclude(k number.Key) error {
+	return b.addNumber(k, excluded)
 }
 
-func (b *Builder) addNumber(number string, o owner) error {
-	k, err := numberKey(number)
-	if err != nil {
+func (b *Builder) addNumber(k number.Key, o owner) error {
+	if err := checkNumber(k); err != nil {
 		return err
 	}
 	switch had := b.exact.add(k, o); {
@@ -50,21 +54,20 @@ func (b *Builder) addNumber(number string, o owner) error {
 
 // AddRange leads the numbers from first to last, both included, to route. Both
 // must have the same count of digits, and both a "+" or none.
-func (b *Builder) AddRange(first, last string, route uint32) error {
-	from, to, err := numberKeys(first, last)
-	if err != nil {
+func (b *Builder) AddRange(first, last number.Key, route uint32) error {
+	if err := checkRange(first, last); err != nil {
 		return err
 	}
-	b.ranges = append(b.ranges, span{from, to, route})
+	b.ranges = append(b.ranges, span{first, last, route})
 	return nil
 }
 
-// AddPrefix leads every number that starts with prefix to route, a number equal
-// to it included. "+" holds all numbers with a "+", "" holds all numbers.
-func (b *Builder) AddPrefix(prefix string, route uint32) error {
-	k, ok := parseKey([]byte(prefix))
-	if !ok {
-		return fmt.Errorf("prefix %q: want an optional + and at most %d digits", prefix, MaxDigits)
+// AddPrefix leads every number that starts with a prefix to route, a number
+// equal to it included. number.Plus holds all numbers with a "+", number.Empty
+// holds all numbers.
+func (b *Builder) AddPrefix(k number.Key, route uint32) error {
+	if k == 0 {
+		return errors.New("the prefix is none, not even the empty one")
 	}
 	if had := b.prefixes.add(k, owner(route)); had != owner(route) {
 		b.ofPrefixes.add("prefix %s* has two routes, %d and %d", k, had, route)
@@ -72,51 +75,49 @@ func (b *Builder) AddPrefix(prefix string, route uint32) error {
 	return nil
 }
 
-func numberKey(number string) (key, error) {
-	k, ok := parseKey([]byte(number))
-	if !ok || number == "" || number == "+" {
-		return 0, fmt.Errorf("number %q: want an optional + and 1 to %d digits", number, MaxDigits)
+func checkNumber(k number.Key) error {
+	if k <= number.Plus {
+		return fmt.Errorf("number %q has no digits", k)
 	}
-	return k, nil
+	return nil
 }
 
-func numberKeys(first, last string) (from, to key, err error) {
-	if from, err = numberKey(first); err != nil {
-		return 0, 0, err
+func checkRange(first, last number.Key) error {
+	if err := errors.Join(checkNumber(first), checkNumber(last)); err != nil {
+		return err
 	}
-	if to, err = numberKey(last); err != nil {
-		return 0, 0, err
+	if first.Form() != last.Form() {
+		return fmt.Errorf("range %s-%s: the ends differ in length or in their +", first, last)
 	}
-	if from.class() != to.class() {
-		return 0, 0, fmt.Errorf("range %s-%s: the ends differ in length or in their +", first, last)
+	if first > last {
+		return fmt.Errorf("range %s-%s: the end is before the start", first, last)
 	}
-	if from > to {
-		return 0, 0, fmt.Errorf("range %s-%s: the end is before the start", first, last)
-	}
-	return from, to, nil
+	return nil
 }
 
-// Build returns the table of all entries. An entry that was added twice with
-// one route is one entry. Two routes for one number or one prefix, and ranges
-// of different routes that overlap, are errors; ranges of one route that
-// overlap become one.
+// Build returns the table of all entries and leaves the Builder empty: what it
+// has collected becomes the Table's. An entry that was added twice with one
+// route is one entry. Two routes for one number or one prefix, and ranges of
+// different routes that overlap, are errors; ranges of one route that overlap
+// become one.
 func (b *Builder) Build() (*Table, error) {
-	c := b.ofExact.clone()
-	c.join(b.ofPrefixes)
-	t := &Table{patterns: b.layPatterns(&c)}
+	built := *b
+	*b = Builder{}
+	c := built.ofExact
+	c.join(built.ofPrefixes)
+	t := &Table{patterns: built.layPatterns(&c)}
 	if err := c.err(); err != nil {
 		return nil, err
 	}
-	t.exact.words.Store(b.exact.clone())
-	t.exact.used = b.exact.used
+	t.exact.words.Store(built.exact.written())
+	t.exact.used = built.exact.used
 	return t, nil
 }
 
 func (b *Builder) layPatterns(c *conflicts) patterns {
-	p := patterns{prefixes: b.prefixes.clone(), entries: b.prefixes.used}
-	p.prefixes.each(0, uint(len(p.prefixes.groups)), func(_ uint, _ int, k key, _ owner) bool {
-		class := k.class()
-		p.lengths[class/lengths] |= 1 << (class % lengths)
+	p := patterns{prefixes: b.prefixes.written(), entries: b.prefixes.used}
+	p.prefixes.each(0, uint(len(p.prefixes.groups)), func(_ uint, _ int, k number.Key, _ owner) bool {
+		p.forms |= 1 << k.Form()
 		return true
 	})
 	p.entries += b.layRanges(&p, c)
@@ -125,17 +126,13 @@ func (b *Builder) layPatterns(c *conflicts) patterns {
 
 // layRanges sorts the ranges into p and returns how many there are.
 func (b *Builder) layRanges(p *patterns, c *conflicts) int {
-	sorted := slices.Clone(b.ranges)
-	slices.SortFunc(sorted, func(x, y span) int {
-		if x.first != y.first {
-			return cmp.Compare(x.first, y.first)
-		}
-		return cmp.Compare(x.last, y.last)
+	slices.SortFunc(b.ranges, func(x, y span) int {
+		return cmp.Or(cmp.Compare(x.first, y.first), cmp.Compare(x.last, y.last))
 	})
 	count := 0
-	for _, s := range sorted {
-		class := s.first.class()
-		spans := p.ranges[class]
+	for _, s := range b.ranges {
+		form := s.first.Form()
+		spans := p.ranges[form]
 		if n := len(spans); n > 0 && s.first <= spans[n-1].last {
 			before := &spans[n-1]
 			if before.route != s.route {
@@ -145,7 +142,7 @@ func (b *Builder) layRanges(p *patterns, c *conflicts) int {
 			before.last = max(before.last, s.last)
 			continue
 		}
-		p.ranges[class] = append(spans, s)
+		p.ranges[form] = append(spans, s)
 		count++
 	}
 	return count
@@ -164,8 +161,6 @@ func (c *conflicts) add(format string, args ...any) {
 	}
 	c.more++
 }
-
-func (c *conflicts) clone() conflicts { return conflicts{slices.Clone(c.named), c.more} }
 
 func (c *conflicts) join(other conflicts) {
 	take := min(maxConflicts-len(c.named), len(other.named))

@@ -1,5 +1,7 @@
 package table
 
+import "tandem/config/number"
+
 // draft is words that nobody reads yet. Its zero value is an empty one.
 type draft struct {
 	words *words
@@ -7,15 +9,13 @@ type draft struct {
 }
 
 // add gives k an owner. When it has one, add returns that and changes nothing.
-func (d *draft) add(k key, o owner) owner {
-	if d.words == nil {
-		d.words = newWords(leastBits, newMixer())
-	}
-	if had, ok := d.words.get(k); ok {
+func (d *draft) add(k number.Key, o owner) owner {
+	a := d.written()
+	if had, ok := a.get(k); ok {
 		return had
 	}
-	if d.used >= fullAt(d.words.groupBits()) {
-		d.words = copied(d.words, roomy(d.used), d.words.mixer)
+	if d.used >= fullAt(a.groupBits()) {
+		d.words = copied(a, roomy(d.used), a.mixer)
 	}
 	for !put(d.words, k, o) {
 		d.words = copied(d.words, roomy(d.used), newMixer())
@@ -24,10 +24,19 @@ func (d *draft) add(k key, o owner) owner {
 	return o
 }
 
-// clone returns words of its own, which may be larger than they must.
-func (d *draft) clone() *words {
-	if d.words == nil {
-		return newWords(leastBits, newMixer())
+// grow makes room for n more.
+func (d *draft) grow(n int) {
+	if bits := bitsFor(d.used + n); d.words == nil {
+		d.words = newWords(bits, newMixer())
+	} else if bits > d.words.groupBits() {
+		d.words = copied(d.words, d.used+n, d.words.mixer)
 	}
-	return d.words.clone()
+}
+
+// written returns the words, which are there from then on.
+func (d *draft) written() *words {
+	if d.words == nil {
+		d.words = newWords(leastBits, newMixer())
+	}
+	return d.words
 }

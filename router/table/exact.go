@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"tandem/config/number"
 )
 
 // exact is the numbers of a Table. Any goroutine searches words; who changes
@@ -27,7 +29,7 @@ type exact struct {
 const movedAtOnce = 64
 
 // set gives k an owner, in place of the one it has had.
-func (e *exact) set(k key, o owner) {
+func (e *exact) set(k number.Key, o owner) {
 	e.lock()
 	defer e.mu.Unlock()
 	for !e.trySet(k, o) {
@@ -37,7 +39,7 @@ func (e *exact) set(k key, o owner) {
 }
 
 // trySet reports false when words have no room for it.
-func (e *exact) trySet(k key, o owner) bool {
+func (e *exact) trySet(k number.Key, o owner) bool {
 	a := e.words.Load()
 	code, ok := a.encode(o)
 	if !ok {
@@ -59,13 +61,13 @@ func (e *exact) trySet(k key, o owner) bool {
 }
 
 // change gives k another owner if it has the one given.
-func (e *exact) change(k key, from, to owner) bool {
+func (e *exact) change(k number.Key, from, to owner) bool {
 	e.lock()
 	defer e.mu.Unlock()
 	return e.changeLocked(k, from, to)
 }
 
-func (e *exact) changeLocked(k key, from, to owner) bool {
+func (e *exact) changeLocked(k number.Key, from, to owner) bool {
 	if had, ok := e.words.Load().get(k); !ok || had != from {
 		return false
 	}
@@ -78,7 +80,7 @@ func (e *exact) changeLocked(k key, from, to owner) bool {
 // move gives the keys from first to last another owner where they have the one
 // given, and returns how many. Of few keys it tries each; of more than there
 // are groups it looks who is there.
-func (e *exact) move(first, last key, from, to owner) (moved int) {
+func (e *exact) move(first, last number.Key, from, to owner) (moved int) {
 	if uint64(last-first) >= uint64(len(e.words.Load().groups)) {
 		keys := e.present(first, last, from)
 		for some := range slices.Chunk(keys, changedAtOnce) {
@@ -95,7 +97,7 @@ func (e *exact) move(first, last key, from, to owner) (moved int) {
 // changedAtOnce is how many keys of a block change before other writers may.
 const changedAtOnce = 256
 
-func (e *exact) changeAll(keys iter.Seq[key], from, to owner) (changed int) {
+func (e *exact) changeAll(keys iter.Seq[number.Key], from, to owner) (changed int) {
 	e.lock()
 	defer e.mu.Unlock()
 	for k := range keys {
@@ -106,8 +108,8 @@ func (e *exact) changeAll(keys iter.Seq[key], from, to owner) (changed int) {
 	return changed
 }
 
-func keysTo(first, last key) iter.Seq[key] {
-	return func(yield func(key) bool) {
+func keysTo(first, last number.Key) iter.Seq[number.Key] {
+	return func(yield func(number.Key) bool) {
 		for k := first; k <= last && yield(k); k++ {
 		}
 	}
@@ -115,9 +117,9 @@ func keysTo(first, last key) iter.Seq[key] {
 
 // present lists the keys from first to last that have an owner, as a reader
 // does: while others change them.
-func (e *exact) present(first, last key, from owner) (keys []key) {
+func (e *exact) present(first, last number.Key, from owner) (keys []number.Key) {
 	a := e.words.Load()
-	a.each(0, uint(len(a.groups)), func(_ uint, _ int, k key, o owner) bool {
+	a.each(0, uint(len(a.groups)), func(_ uint, _ int, k number.Key, o owner) bool {
 		if o == from && first <= k && k <= last {
 			keys = append(keys, k)
 		}
@@ -127,7 +129,7 @@ func (e *exact) present(first, last key, from owner) (keys []key) {
 }
 
 // remove reports whether k was there.
-func (e *exact) remove(k key) bool {
+func (e *exact) remove(k number.Key) bool {
 	e.lock()
 	defer e.mu.Unlock()
 	a := e.words.Load()
@@ -164,7 +166,7 @@ func (e *exact) lock() {
 }
 
 // put is trySet for words that nobody reads yet.
-func put(a *words, k key, o owner) bool {
+func put(a *words, k number.Key, o owner) bool {
 	code, ok := a.encode(o)
 	if !ok {
 		return false

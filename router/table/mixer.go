@@ -1,11 +1,15 @@
 package table
 
-import "math/rand/v2"
+import (
+	"math/rand/v2"
 
-// A mixer permutes the keys: it spreads them like a hash, and
-// can be undone, so that a place in an array can stand for a part of the
-// number. Its multipliers are random: who sends calls, or picks numbers, cannot
-// tell which of them meet. It keeps no secret from those who can read memory.
+	"tandem/config/number"
+)
+
+// A mixer permutes the keys: it spreads them like a hash, and can be undone, so
+// that a place in an array can stand for a part of the number. Its multipliers
+// are random: who sends calls, or picks numbers, cannot tell which of them meet.
+// It keeps no secret from those who can read memory.
 type mixer struct {
 	first, second     uint64 // odd
 	unfirst, unsecond uint64 // their inverses modulo 2^64
@@ -17,25 +21,25 @@ func mixerOf(first, second uint64) mixer {
 	return mixer{first, second, inverse(first), inverse(second)}
 }
 
-// mix returns what k becomes in its low keyBits bits; those above are
+// mix returns what k becomes in its low number.Bits bits; those above are
 // of no meaning. Multiplying carries low bits up only, and numbers are dense
 // runs: between two products the upper half is folded onto the lower.
-func (m *mixer) mix(k key) uint64 {
+func (m *mixer) mix(k number.Key) uint64 {
 	x := uint64(k) * m.first
-	x ^= x << (64 - keyBits) >> (64 - keyBits + foldBits)
+	x ^= x << (64 - number.Bits) >> (64 - number.Bits + foldBits)
 	return x * m.second
 }
 
 // unmix undoes mix. Folding is its own inverse: what is folded onto lies below
 // foldBits, so it is not folded on again.
-func (m *mixer) unmix(mixed uint64) key {
-	const mask = 1<<keyBits - 1
+func (m *mixer) unmix(mixed uint64) number.Key {
+	const mask = 1<<number.Bits - 1
 	x := mixed * m.unsecond & mask
 	x ^= x >> foldBits
-	return key(x * m.unfirst & mask)
+	return number.Key(x * m.unfirst & mask)
 }
 
-const foldBits = (keyBits + 1) / 2
+const foldBits = (number.Bits + 1) / 2
 
 // inverse is Newton's: each step doubles the bits that are right, 3 to 96.
 func inverse(odd uint64) uint64 {

@@ -1,10 +1,6 @@
 package table
 
-import (
-	"maps"
-	"slices"
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // An owner is what a number has: the id of a route, or, as an exception to the
 // ranges and prefixes that hold the number, none.
@@ -12,7 +8,7 @@ type owner uint64
 
 const excluded owner = 1 << 32
 
-// A word has 4+g bits for the owner: 8 in the smallest table, 26 at ten million
+// A word has 3+g bits for the owner: 7 in the smallest table, 25 at ten million
 // numbers. The lower half of what they can say is ids of routes, all ones are
 // excluded, and what is left are indices into distant, for larger ids.
 func (a *words) decode(w uint64) owner {
@@ -78,13 +74,4 @@ func (d *distant) add(route, limit uint32) (uint32, bool) {
 	routes = append(routes, route) // behind what readers know of
 	d.routes.Store(&routes)
 	return i, true
-}
-
-func (d *distant) clone() *distant {
-	c := &distant{index: maps.Clone(d.index)}
-	if had := d.routes.Load(); had != nil {
-		routes := slices.Clone(*had)
-		c.routes.Store(&routes)
-	}
-	return c
 }

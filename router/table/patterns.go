@@ -1,34 +1,38 @@
 package table
 
-import "sort"
+import (
+	"sort"
+
+	"tandem/config/number"
+)
 
 // patterns are the entries that hold more than one number. They do not change.
 type patterns struct {
-	ranges   [classes][]span // by length and "+", ascending, without overlaps
+	ranges   [number.Forms][]span // ascending, without overlaps
 	prefixes *words
-	lengths  [2]uint16 // which prefix lengths exist, one bit each; without "+" and with
+	forms    uint32 // which forms prefixes have, one bit each
 	entries  int
 }
 
-// span is a range of numbers of one class, both ends included.
+// span is a range of numbers of one form, both ends included.
 type span struct {
-	first, last key
+	first, last number.Key
 	route       uint32
 }
 
-func (p *patterns) lookup(k key) (Match, bool) {
-	class := k.class()
-	if class%lengths == 0 { // no digits, so no number
+func (p *patterns) lookup(k number.Key) (Match, bool) {
+	if p.entries == 0 || k <= number.Plus { // no digits, so no number
 		return Match{}, false
 	}
-	if s, ok := findSpan(p.ranges[class], k); ok {
-		return Match{Route: s.route, Kind: Range, first: s.first, last: s.last}, true
+	form := k.Form()
+	if s, ok := findSpan(p.ranges[form], k); ok {
+		return Match{Route: s.route, Kind: Range, First: s.first, Last: s.last}, true
 	}
-	return p.longestPrefix(k)
+	return p.longestPrefix(k, form)
 }
 
 // findSpan searches for the span that holds k.
-func findSpan(spans []span, k key) (span, bool) {
+func findSpan(spans []span, k number.Key) (span, bool) {
 	if len(spans) == 0 {
 		return span{}, false
 	}
@@ -39,32 +43,26 @@ func findSpan(spans []span, k key) (span, bool) {
 	return spans[after-1], true
 }
 
-// longestPrefix cuts k digit by digit and looks at the lengths that exist.
-func (p *patterns) longestPrefix(k key) (Match, bool) {
-	plus, digits, value := k.parts()
-	exist := p.lengths[0]
-	if plus {
-		exist = p.lengths[1]
-	}
-	for ; exist != 0 && digits >= 0; digits-- {
-		if exist>>digits&1 != 0 {
-			if m, ok := p.prefix(makeKey(plus, digits, value)); ok {
+// longestPrefix cuts k digit by digit and looks at the forms that exist.
+func (p *patterns) longestPrefix(k number.Key, form number.Form) (Match, bool) {
+	for ; k > 0; k, form = k.Cut(), form-2 {
+		if p.forms>>form&1 != 0 {
+			if m, ok := p.prefix(k); ok {
 				return m, true
 			}
 		}
-		value /= 10
 	}
 	// The empty prefix holds every number, those with "+" too.
-	if plus && p.lengths[0]&1 != 0 {
-		return p.prefix(makeKey(false, 0, 0))
+	if p.forms&1 != 0 {
+		return p.prefix(number.Empty)
 	}
 	return Match{}, false
 }
 
-func (p *patterns) prefix(k key) (Match, bool) {
+func (p *patterns) prefix(k number.Key) (Match, bool) {
 	o, ok := p.prefixes.get(k)
 	if !ok {
 		return Match{}, false
 	}
-	return Match{Route: uint32(o), Kind: Prefix, first: k, last: k}, true
+	return Match{Route: uint32(o), Kind: Prefix, First: k, Last: k}, true
 }

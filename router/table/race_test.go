@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"tandem/config/number"
 )
 
 // The tests of this file let readers look numbers up while writers change them.
@@ -36,8 +38,8 @@ type history struct {
 	versions [][]version // by number; each is one writer's
 }
 
-func (h *history) change(number int, answer Match, found bool, f func(string)) {
-	h.changeMany([]int{number}, answer, found, func() { f(string(h.numbers[number])) })
+func (h *history) change(n int, answer Match, found bool, f func(number.Key)) {
+	h.changeMany([]int{n}, answer, found, func() { f(keyOf(string(h.numbers[n]))) })
 }
 
 func (h *history) changeMany(numbers []int, answer Match, found bool, f func()) {
@@ -76,7 +78,7 @@ func (h *history) explains(s seen) bool {
 func TestConcurrent_EveryAnswerWasTrue(t *testing.T) {
 	const own, block, rounds, reads = 1500, 300, 12, 60_000
 	var b Builder
-	require.NoError(t, b.AddRange("+1555500000", "+1555500500", 9))
+	require.NoError(t, b.AddRange(keyOf("+1555500000"), keyOf("+1555500500"), 9))
 	h := &history{}
 	var blockNumbers []int
 	for i := range 2*own + block {
@@ -84,7 +86,7 @@ func TestConcurrent_EveryAnswerWasTrue(t *testing.T) {
 		if i >= 2*own {
 			h.numbers[i] = fmt.Appendf(nil, "+1666%06d", i)
 			blockNumbers = append(blockNumbers, i)
-			require.NoError(t, b.Add(string(h.numbers[i]), 1))
+			require.NoError(t, b.Add(keyOf(string(h.numbers[i])), 1))
 		}
 	}
 	table, err := b.Build()
@@ -111,11 +113,11 @@ func TestConcurrent_EveryAnswerWasTrue(t *testing.T) {
 				adding := i/own%2 == 0
 				switch op := rnd.IntN(10); {
 				case op == 0:
-					h.change(n, Match{Kind: Excluded}, false, func(s string) { _ = table.Exclude(s) })
+					h.change(n, Match{Kind: Excluded}, false, func(k number.Key) { _ = table.Exclude(k) })
 				case (op < 8) == adding:
-					h.change(n, Match{Route: route}, true, func(s string) { _ = table.Set(s, route) })
+					h.change(n, Match{Route: route}, true, func(k number.Key) { _ = table.Set(k, route) })
 				default:
-					h.change(n, without[n].answer, without[n].found, func(s string) { _, _ = table.Delete(s) })
+					h.change(n, without[n].answer, without[n].found, func(k number.Key) { table.Delete(k) })
 				}
 			}
 		}()
@@ -123,7 +125,7 @@ func TestConcurrent_EveryAnswerWasTrue(t *testing.T) {
 	writers.Add(1)
 	go func() {
 		defer writers.Done()
-		first, last := string(h.numbers[2*own]), string(h.numbers[2*own+block-1])
+		first, last := keyOf(string(h.numbers[2*own])), keyOf(string(h.numbers[2*own+block-1]))
 		for route := uint32(1); route < 200; route++ {
 			h.changeMany(blockNumbers, Match{Route: route + 1}, true, func() {
 				_, _ = table.Move(first, last, route, route+1)
@@ -200,10 +202,9 @@ func TestConcurrent_GroupFullOfChanges(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 8))
 	for range 60_000 {
 		n := rnd.IntN(count)
-		k, _ := parseKey(h.numbers[n])
 		if rnd.IntN(8) > 0 {
 			route := rnd.Uint32N(100)
-			h.change(n, Match{Route: route}, true, func(string) {
+			h.change(n, Match{Route: route}, true, func(k number.Key) {
 				table.exact.mu.Lock()
 				defer table.exact.mu.Unlock()
 				if !table.exact.trySet(k, owner(route)) {
@@ -211,7 +212,7 @@ func TestConcurrent_GroupFullOfChanges(t *testing.T) {
 				}
 			})
 		} else {
-			h.change(n, Match{}, false, func(string) {
+			h.change(n, Match{}, false, func(k number.Key) {
 				table.exact.mu.Lock()
 				defer table.exact.mu.Unlock()
 				if at, slot, ok := table.exact.words.Load().find(k); ok {

@@ -1,6 +1,10 @@
 package table
 
-import "runtime"
+import (
+	"runtime"
+
+	"tandem/config/number"
+)
 
 // resizeIfFull starts a goroutine that makes words larger, or much too large
 // ones smaller, and ends with that. Called with mu held.
@@ -69,7 +73,7 @@ func (e *exact) fill(old, next *words) (again bool) {
 func (e *exact) advance() bool {
 	old, next := e.words.Load(), e.next
 	to := min(e.moved+movedAtOnce, uint(len(old.groups)))
-	fits := old.each(e.moved, to, func(_ uint, _ int, k key, o owner) bool {
+	fits := old.each(e.moved, to, func(_ uint, _ int, k number.Key, o owner) bool {
 		code, ok := next.encode(o)
 		if ok {
 			_, ok = next.insert(k, code)
@@ -97,7 +101,7 @@ func roomy(n int) int { return n + n/2 + 1 }
 func copied(old *words, n int, m mixer) *words {
 	for groupBits := bitsFor(n); ; groupBits++ {
 		next := newWords(groupBits, m)
-		fits := old.each(0, uint(len(old.groups)), func(_ uint, _ int, k key, o owner) bool {
+		fits := old.each(0, uint(len(old.groups)), func(_ uint, _ int, k number.Key, o owner) bool {
 			return put(next, k, o)
 		})
 		if fits {

@@ -1,11 +1,12 @@
 package table
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"tandem/config/number"
 )
 
 // TestResize grows and shrinks a table by its numbers, and by ids of routes
@@ -13,11 +14,11 @@ import (
 func TestResize(t *testing.T) {
 	table, err := new(Builder).Build()
 	require.NoError(t, err)
-	want := make(map[key]owner)
-	number := func(i int) string { return fmt.Sprintf("+1555%06d", i) }
+	want := make(map[number.Key]owner)
+	keyAt := func(i int) number.Key { return plus(10, uint64(1555000000+i)) }
 	set := func(i int, route uint32) {
-		require.NoError(t, table.Set(number(i), route))
-		want[makeKey(true, 10, uint64(1555000000+i))] = owner(route)
+		require.NoError(t, table.Set(keyAt(i), route))
+		want[keyAt(i)] = owner(route)
 	}
 	verify := func() {
 		table.Settle()
@@ -30,10 +31,8 @@ func TestResize(t *testing.T) {
 	verify()
 	require.Equal(t, bitsFor(50_000), table.exact.words.Load().groupBits())
 	for i := range 49_900 {
-		had, err := table.Delete(number(i))
-		require.NoError(t, err)
-		require.True(t, had)
-		delete(want, makeKey(true, 10, uint64(1555000000+i)))
+		require.True(t, table.Delete(keyAt(i)))
+		delete(want, keyAt(i))
 	}
 	verify()
 	require.LessOrEqual(t, table.exact.words.Load().groupBits(), leastBits+3)
@@ -48,18 +47,19 @@ func TestResize(t *testing.T) {
 func TestResize_BadMixer(t *testing.T) {
 	var b Builder
 	b.exact.words = newWords(14, mixerOf(1, 1))
-	want := make(map[key]owner)
-	add := func(i int, add func(string, uint32) error) {
-		require.NoError(t, add(fmt.Sprintf("+1555%06d", i), uint32(i)))
-		want[makeKey(true, 10, uint64(1555000000+i))] = owner(i)
+	want := make(map[number.Key]owner)
+	add := func(i int, add func(number.Key, uint32) error) {
+		k := plus(10, uint64(1555000000+i))
+		require.NoError(t, add(k, uint32(i)))
+		want[k] = owner(i)
 	}
-	for i := range 1000 {
+	for i := range 5000 {
 		add(i, b.Add)
 	}
 	table, err := b.Build()
 	require.NoError(t, err)
-	require.NotZero(t, b.exact.words.groupBits())
-	check(t, b.exact.words, want)
+	require.NotEqual(t, mixerOf(1, 1), table.exact.words.Load().mixer)
+	check(t, table.exact.words.Load(), want)
 
 	words := newWords(14, mixerOf(1, 1))
 	table.exact.words.Store(words)
@@ -85,7 +85,7 @@ func TestResize_ChangesBetweenSteps(t *testing.T) {
 		e.words.Store(newWords(10, newMixer()))
 		e.next = newWords(11, newMixer())
 		change := func() {
-			k := makeKey(true, 4, rnd.Uint64N(4000))
+			k := plus(4, rnd.Uint64N(4000))
 			o := owner(rnd.Uint32())
 			switch rnd.IntN(4) {
 			case 0:
@@ -104,8 +104,8 @@ func TestResize_ChangesBetweenSteps(t *testing.T) {
 			for range 300 {
 				change()
 			}
-			want := make(map[key]owner)
-			e.words.Load().each(0, e.moved, func(_ uint, _ int, k key, o owner) bool {
+			want := make(map[number.Key]owner)
+			e.words.Load().each(0, e.moved, func(_ uint, _ int, k number.Key, o owner) bool {
 				want[k] = o
 				return true
 			})
@@ -116,7 +116,7 @@ func TestResize_ChangesBetweenSteps(t *testing.T) {
 }
 
 func countOf(a *words) (count int) {
-	a.each(0, uint(len(a.groups)), func(uint, int, key, owner) bool {
+	a.each(0, uint(len(a.groups)), func(uint, int, number.Key, owner) bool {
 		count++
 		return true
 	})

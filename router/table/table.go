@@ -1,9 +1,9 @@
 // Package table leads from a number to the id of its route.
 //
 //	var b table.Builder
-//	b.Add("+15550000001", 7)
-//	b.AddRange("+15550001000", "+15550001999", 7)
-//	b.AddPrefix("+1555100", 8)
+//	b.Add(one, 7)             // +15550000001
+//	b.AddRange(first, last, 7) // +15550001000-+15550001999
+//	b.AddPrefix(prefix, 8)    // +1555100*
 //	t, err := b.Build()
 //	m, ok := t.Lookup([]byte("+15551001234")) // m.Route is 8
 //
@@ -15,6 +15,8 @@
 // wait. Ranges and prefixes are what Build has made of them: for others, build
 // another Table and swap a pointer.
 package table
+
+import "tandem/config/number"
 
 // Kind is the way in which a number was found.
 type Kind uint8
@@ -46,7 +48,7 @@ func (k Kind) String() string {
 type Match struct {
 	Route       uint32
 	Kind        Kind
-	first, last key
+	First, Last number.Key // of a Range its ends, else both the same
 }
 
 // Entry writes the matching entry as an operator does: "+15550000001",
@@ -54,11 +56,11 @@ type Match struct {
 func (m Match) Entry() string {
 	switch m.Kind {
 	case Range:
-		return m.first.String() + "-" + m.last.String()
+		return m.First.String() + "-" + m.Last.String()
 	case Prefix:
-		return m.first.String() + "*"
+		return m.First.String() + "*"
 	}
-	return m.first.String()
+	return m.First.String()
 }
 
 // Table is a set of numbers, ranges and prefixes, each with a route. It is safe
@@ -72,12 +74,12 @@ type Table struct {
 // a number that is excluded.
 func (t *Table) Len() int { return t.patterns.entries + t.exact.len() }
 
-// Lookup finds the entry for number: an optional "+" and 1 to 15 digits. The
+// Lookup finds the entry for the number in text: an optional "+" and 1 to 15 digits. The
 // number itself comes first, then a range that holds it, then the longest
 // prefix. When the number is excluded it reports false, and the Match says so.
 // It takes no lock, waits for nobody and allocates nothing.
-func (t *Table) Lookup(number []byte) (Match, bool) {
-	k, ok := parseKey(number)
+func (t *Table) Lookup(text []byte) (Match, bool) {
+	k, ok := number.Parse(text)
 	if !ok {
 		return Match{}, false
 	}
@@ -86,7 +88,7 @@ func (t *Table) Lookup(number []byte) (Match, bool) {
 		return t.patterns.lookup(k)
 	}
 	if o == excluded {
-		return Match{Kind: Excluded, first: k, last: k}, false
+		return Match{Kind: Excluded, First: k, Last: k}, false
 	}
-	return Match{Route: uint32(o), Kind: Exact, first: k, last: k}, true
+	return Match{Route: uint32(o), Kind: Exact, First: k, Last: k}, true
 }

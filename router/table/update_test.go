@@ -6,83 +6,60 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"tandem/config/number"
 )
 
 func TestUpdate(t *testing.T) {
 	var b Builder
-	require.NoError(t, b.Add("+1555", 1))
-	require.NoError(t, b.Exclude("+15550000150"))
-	require.NoError(t, b.AddRange("+15550000100", "+15550000199", 2))
-	require.NoError(t, b.AddPrefix("+1555", 3))
+	require.NoError(t, b.Add(keyOf("+1555"), 1))
+	require.NoError(t, b.Exclude(keyOf("+15550000150")))
+	require.NoError(t, b.AddRange(keyOf("+15550000100"), keyOf("+15550000199"), 2))
+	require.NoError(t, b.AddPrefix(keyOf("+1555"), 3))
 	table, err := b.Build()
 	require.NoError(t, err)
 	require.Equal(t, 4, table.Len())
-	leads := func(number string, kind Kind, route uint32) {
+	leads := func(text string, kind Kind, route uint32) {
 		t.Helper()
-		m, ok := table.Lookup([]byte(number))
+		m, ok := table.Lookup([]byte(text))
 		require.Equal(t, kind != Excluded, ok)
 		require.Equal(t, Match{Route: route, Kind: kind}, Match{Route: m.Route, Kind: m.Kind})
 		if kind == Exact || kind == Excluded {
-			require.Equal(t, number, m.Entry())
+			require.Equal(t, text, m.Entry())
 		}
 	}
 
 	leads("+15550000150", Excluded, 0)
 	leads("+15550000151", Range, 2)
-	require.NoError(t, table.Set("+15550000151", 4_000_000_000))
+	require.NoError(t, table.Set(keyOf("+15550000151"), 4_000_000_000))
 	leads("+15550000151", Exact, 4_000_000_000)
-	require.NoError(t, table.Set("+15550000150", 5))
+	require.NoError(t, table.Set(keyOf("+15550000150"), 5))
 	leads("+15550000150", Exact, 5)
-	require.NoError(t, table.Exclude("+15550000151"))
+	require.NoError(t, table.Exclude(keyOf("+15550000151")))
 	leads("+15550000151", Excluded, 0)
 	require.Equal(t, 5, table.Len())
 
-	for _, number := range []string{"+15550000150", "+15550000151"} {
-		had, err := table.Delete(number)
-		require.NoError(t, err)
-		require.True(t, had)
-		leads(number, Range, 2)
-		had, err = table.Delete(number)
-		require.NoError(t, err)
-		require.False(t, had)
+	for _, text := range []string{"+15550000150", "+15550000151"} {
+		require.True(t, table.Delete(keyOf(text)))
+		leads(text, Range, 2)
+		require.False(t, table.Delete(keyOf(text)))
 	}
 	require.Equal(t, 3, table.Len())
 
-	require.NoError(t, table.Set("0110", 6))
+	require.NoError(t, table.Set(keyOf("0110"), 6))
 	leads("0110", Exact, 6)
 	_, ok := table.Lookup([]byte("110"))
 	require.False(t, ok)
 
-	for _, s := range []string{"", "+", "a", "1234567890123456"} {
-		require.Error(t, table.Set(s, 1))
-		require.Error(t, table.Exclude(s))
-		_, err := table.Delete(s)
+	for _, k := range []number.Key{0, number.Empty, number.Plus} {
+		require.Error(t, table.Set(k, 1))
+		require.Error(t, table.Exclude(k))
+		require.False(t, table.Delete(k))
+		_, err = table.Move(k, keyOf("1"), 1, 2)
 		require.Error(t, err)
-		_, err = table.Move(s, "1", 1, 2)
+		_, err = table.Move(keyOf("1"), k, 1, 2)
 		require.Error(t, err)
-		_, err = table.Move("1", s, 1, 2)
-		require.Error(t, err)
-		_, err = table.MoveNumber(s, 1, 2)
-		require.Error(t, err)
-	}
-}
-
-// TestUpdate_LeavesTheBuilderAlone: tables of one Builder are of their own.
-func TestUpdate_LeavesTheBuilderAlone(t *testing.T) {
-	var b Builder
-	require.NoError(t, b.Add("1", 1))
-	require.NoError(t, b.Add("2", 4_000_000_000))
-	first, err := b.Build()
-	require.NoError(t, err)
-	require.NoError(t, first.Set("1", 3_000_000_000))
-	require.NoError(t, b.Add("3", 2_000_000_000))
-	second, err := b.Build()
-	require.NoError(t, err)
-	for number, want := range map[string][2]uint32{"1": {3_000_000_000, 1}, "2": {4_000_000_000, 4_000_000_000}, "3": {0, 2_000_000_000}} {
-		m, _ := first.Lookup([]byte(number))
-		require.Equal(t, want[0], m.Route, number)
-		m, _ = second.Lookup([]byte(number))
-		require.Equal(t, want[1], m.Route, number)
+		require.False(t, table.MoveNumber(k, 1, 2))
 	}
 }
 
@@ -90,14 +67,14 @@ func TestMove(t *testing.T) {
 	for _, others := range []int{0, 100_000} { // the block is larger than the table, or smaller
 		var b Builder
 		for i := range others {
-			require.NoError(t, b.Add(fmt.Sprintf("+4930%06d", i), 1))
+			require.NoError(t, b.Add(keyOf(fmt.Sprintf("+4930%06d", i)), 1))
 		}
 		for i := range 1000 {
-			require.NoError(t, b.Add(fmt.Sprintf("+1555%04d", i), uint32(i%2)))
+			require.NoError(t, b.Add(keyOf(fmt.Sprintf("+1555%04d", i)), uint32(i%2)))
 		}
 		table, err := b.Build()
 		require.NoError(t, err)
-		moved, err := table.Move("+15550100", "+15550899", 1, 7)
+		moved, err := table.Move(keyOf("+15550100"), keyOf("+15550899"), 1, 7)
 		require.NoError(t, err)
 		require.Equal(t, 400, moved)
 		for i := range 1000 {
@@ -109,27 +86,23 @@ func TestMove(t *testing.T) {
 			require.True(t, ok)
 			require.Equal(t, want, m.Route)
 		}
-		moved, err = table.Move("+15550000", "+15559999", 9, 1)
+		moved, err = table.Move(keyOf("+15550000"), keyOf("+15559999"), 9, 1)
 		require.NoError(t, err)
 		require.Zero(t, moved)
-		done, err := table.MoveNumber("+15550101", 7, 8)
-		require.NoError(t, err)
-		require.True(t, done)
-		done, err = table.MoveNumber("+15550101", 7, 8)
-		require.NoError(t, err)
-		require.False(t, done)
-		_, err = table.Move("+15550100", "+1555089", 1, 7)
+		require.True(t, table.MoveNumber(keyOf("+15550101"), 7, 8))
+		require.False(t, table.MoveNumber(keyOf("+15550101"), 7, 8))
+		_, err = table.Move(keyOf("+15550100"), keyOf("+1555089"), 1, 7)
 		require.Error(t, err)
 	}
 }
 
 func TestBuild_ExcludedConflicts(t *testing.T) {
 	var b Builder
-	require.NoError(t, b.Exclude("1"))
-	require.NoError(t, b.Exclude("1"))
-	require.NoError(t, b.Add("1", 7))
-	require.NoError(t, b.Add("2", 8))
-	require.NoError(t, b.Exclude("2"))
+	require.NoError(t, b.Exclude(keyOf("1")))
+	require.NoError(t, b.Exclude(keyOf("1")))
+	require.NoError(t, b.Add(keyOf("1"), 7))
+	require.NoError(t, b.Add(keyOf("2"), 8))
+	require.NoError(t, b.Exclude(keyOf("2")))
 	_, err := b.Build()
 	require.EqualError(t, err, "number 1 is excluded and has a route, 7\nnumber 2 is excluded and has a route, 8")
 }
@@ -154,7 +127,7 @@ func TestUpdate_AgainstNaive(t *testing.T) {
 
 // changeAtRandom takes a change and a number out of three bytes.
 func changeAtRandom(t *testing.T, seed uint64, steps []byte) {
-	number := func(x, y byte) string {
+	text := func(x, y byte) string {
 		n := int(x)<<8 | int(y)
 		return fmt.Sprintf([]string{"%d", "+%d", "%03d", "+1%02d"}[n&3], n>>2%400)
 	}
@@ -162,38 +135,36 @@ func changeAtRandom(t *testing.T, seed uint64, steps []byte) {
 	n := naive{exact: map[string]uint32{}, prefixes: map[string]uint32{"+1": 1, "0": 2, "1": 3},
 		ranges: [][2]string{{"+100", "+220"}, {"10", "55"}}, routes: []uint32{4, 5}}
 	for i, r := range n.ranges {
-		require.NoError(t, b.AddRange(r[0], r[1], n.routes[i]))
+		require.NoError(t, b.AddRange(keyOf(r[0]), keyOf(r[1]), n.routes[i]))
 	}
 	for p, route := range n.prefixes {
-		require.NoError(t, b.AddPrefix(p, route))
+		require.NoError(t, b.AddPrefix(keyOf(p), route))
 	}
 	table, err := b.Build()
 	require.NoError(t, err)
 	gone := make(map[string]bool) // excluded
 	rnd := rand.New(rand.NewPCG(seed, 4))
 	for i := 0; i+2 < len(steps); i += 3 {
-		s := number(steps[i+1], steps[i+2])
+		s := text(steps[i+1], steps[i+2])
 		route := uint32(steps[i])
 		if seed&1 == 0 && steps[i]&1 == 0 {
 			route = rnd.Uint32()
 		}
 		switch op := steps[i] >> 5; op {
 		case 0:
-			require.NoError(t, table.Exclude(s))
+			require.NoError(t, table.Exclude(keyOf(s)))
 			delete(n.exact, s)
 			gone[s] = true
 		case 1, 2:
-			had, err := table.Delete(s)
-			require.NoError(t, err)
 			_, exact := n.exact[s]
-			require.Equal(t, exact || gone[s], had)
+			require.Equal(t, exact || gone[s], table.Delete(keyOf(s)))
 			delete(n.exact, s)
 			delete(gone, s)
 		case 3:
 			from := n.exact[s]
 			last := []byte(s)
 			last[len(last)-1] = '9'
-			moved, err := table.Move(s, string(last), from, route)
+			moved, err := table.Move(keyOf(s), keyOf(string(last)), from, route)
 			require.NoError(t, err)
 			want := 0
 			for c := []byte(s); c[len(c)-1] <= '9'; c[len(c)-1]++ {
@@ -204,11 +175,11 @@ func changeAtRandom(t *testing.T, seed uint64, steps []byte) {
 			}
 			require.Equal(t, want, moved)
 		default:
-			require.NoError(t, table.Set(s, route))
+			require.NoError(t, table.Set(keyOf(s), route))
 			n.exact[s] = route
 			delete(gone, s)
 		}
-		for _, s := range []string{s, number(steps[i], steps[i+1])} {
+		for _, s := range []string{s, text(steps[i], steps[i+1])} {
 			m, ok := table.Lookup([]byte(s))
 			route, kind, want := n.lookup(s)
 			if gone[s] {
@@ -219,14 +190,12 @@ func changeAtRandom(t *testing.T, seed uint64, steps []byte) {
 		}
 	}
 	table.Settle()
-	want := make(map[key]owner)
+	want := make(map[number.Key]owner)
 	for s, route := range n.exact {
-		k, _ := parseKey([]byte(s))
-		want[k] = owner(route)
+		want[keyOf(s)] = owner(route)
 	}
 	for s := range gone {
-		k, _ := parseKey([]byte(s))
-		want[k] = excluded
+		want[keyOf(s)] = excluded
 	}
 	check(t, table.exact.words.Load(), want)
 	require.Equal(t, len(want)+5, table.Len())

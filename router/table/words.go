@@ -3,13 +3,15 @@ package table
 import (
 	"math/bits"
 	"sync/atomic"
+
+	"tandem/config/number"
 )
 
 // words is a hash table from key to value, one 64-bit word an entry, in groups
 // of four: half a cache line. The home group of a key is the upper bits of its
 // mixed key, so the word needs to hold only the lower ones, the rest:
 //
-//	rest (51-g bits) | distance (8) | owner (4+g) | passed (1), g = log2(groups)
+//	rest (52-g bits) | distance (8) | owner (3+g) | passed (1), g = log2(groups)
 //
 // The distance is how many groups from home the entry is, plus one, so that no
 // entry is 0 and 0 is an empty word. It is bounded: who searches sees at most
@@ -47,7 +49,7 @@ const (
 
 // newWords returns a table of 2^groupBits groups.
 func newWords(groupBits int, m mixer) *words {
-	rest := keyBits - groupBits
+	rest := number.Bits - groupBits
 	return &words{
 		groups:  make([]group, 1<<groupBits),
 		home:    uint8(64 - groupBits),
@@ -78,9 +80,9 @@ func (a *words) groupBits() int { return bits.Len(uint(len(a.groups) - 1)) }
 
 // start is where the search for k begins: its home, and the part of a word that
 // an entry of k at home has, everything above the owner.
-func (a *words) start(k key) (at uint, want uint64) {
+func (a *words) start(k number.Key) (at uint, want uint64) {
 	mixed := a.mixer.mix(k)
-	return uint(mixed << (64 - keyBits) >> (a.home & 63)), mixed<<(a.rest&63) + a.step
+	return uint(mixed << (64 - number.Bits) >> (a.home & 63)), mixed<<(a.rest&63) + a.step
 }
 
 // last reports whether want is as far from home as can be.
@@ -89,7 +91,7 @@ func (a *words) last(want uint64) bool { return ^want&(furthest*a.step) == 0 }
 // get searches for k. The four words of a group are compared without a branch:
 // which of them it is cannot be foretold, and a branch that waits for memory
 // keeps the next lookup's from being fetched meanwhile.
-func (a *words) get(k key) (owner, bool) {
+func (a *words) get(k number.Key) (owner, bool) {
 	at, want := a.start(k)
 	groups, step := a.groups, a.step
 	g := &groups[at&uint(len(groups)-1)]
@@ -113,7 +115,7 @@ func (a *words) get(k key) (owner, bool) {
 }
 
 // find is get for the writer: where the word of k is.
-func (a *words) find(k key) (at uint, slot int, ok bool) {
+func (a *words) find(k number.Key) (at uint, slot int, ok bool) {
 	at, want := a.start(k)
 	for {
 		at &= uint(len(a.groups) - 1)
@@ -141,7 +143,7 @@ func (a *words) change(at uint, slot int, code uint64) {
 // false when all groups that k may be in are full. The groups that it passes
 // are marked before the entry is there, so that who sees the entry needed sees
 // the mark.
-func (a *words) insert(k key, code uint64) (uint, bool) {
+func (a *words) insert(k number.Key, code uint64) (uint, bool) {
 	at, want := a.start(k)
 	for first := at; ; at++ {
 		at &= uint(len(a.groups) - 1)
@@ -197,7 +199,7 @@ func (a *words) distance(w uint64) uint64 { return w >> a.below & furthest }
 
 // each calls f with the entries of groups from up to, not including, to, until
 // f returns false.
-func (a *words) each(from, to uint, f func(at uint, slot int, k key, o owner) bool) bool {
+func (a *words) each(from, to uint, f func(at uint, slot int, k number.Key, o owner) bool) bool {
 	for at := from; at < to; at++ {
 		for slot := range a.groups[at] {
 			w := a.groups[at][slot].Load()
@@ -213,20 +215,8 @@ func (a *words) each(from, to uint, f func(at uint, slot int, k key, o owner) bo
 }
 
 // key is the key of the word w that stands in group at.
-func (a *words) key(at uint, w uint64) key {
+func (a *words) key(at uint, w uint64) number.Key {
 	home := (at - uint(a.distance(w)) + 1) & uint(len(a.groups)-1)
 	rest := 64 - a.rest
 	return a.mixer.unmix(uint64(home)<<rest | w>>a.rest)
-}
-
-// clone returns a copy of words that nobody changes.
-func (a *words) clone() *words {
-	c := newWords(a.groupBits(), a.mixer)
-	for at := range a.groups {
-		for slot := range a.groups[at] {
-			c.groups[at][slot].Store(a.groups[at][slot].Load())
-		}
-	}
-	c.distant = a.distant.clone()
-	return c
 }
