@@ -19,6 +19,7 @@ type facts struct {
 	forOurself bool // the request-URI names us and no number
 	routed     bool // its number has a route
 	badURI     bool // the request-URI is none
+	tooLarge   bool // it can leave for no host of its route
 	scheme     wire.Scheme
 }
 
@@ -51,6 +52,7 @@ const (
 	rejectDraining
 	rejectFull
 	rejectNoRoute
+	rejectTooLarge
 	rejectRate
 	rejections
 )
@@ -59,7 +61,7 @@ const (
 var (
 	rejectionNames = [rejections]string{
 		"", "untrusted", "defective", "request_uri", "scheme", "max_forwards", "loop", "max_breadth", "proxy_require",
-		"no_dialog", "foreign_route", "register", "draining", "full", "no_route", "max_cps",
+		"no_dialog", "foreign_route", "register", "draining", "full", "no_route", "too_large", "max_cps",
 	}
 	rejectionTexts = [rejections]string{ // of what comes from trunks
 		rejectDefect:       "the request is not correct SIP",
@@ -74,6 +76,7 @@ var (
 		rejectDraining:     "this node is about to stop and takes no new calls",
 		rejectFull:         "this node has as many calls in memory as it may",
 		rejectNoRoute:      "no group and no connector has this number",
+		rejectTooLarge:     "with what a proxy adds to it no datagram holds it",
 		rejectRate:         "the trunk is over its max_cps",
 	}
 )
@@ -107,7 +110,7 @@ func accept(m *wire.Message, f facts) admission {
 	case f.looped:
 		return admission{status: 482, why: rejectLoop}
 	case m.MaxBreadth == 0:
-		return admission{status: 440, why: rejectMaxBreadth} // RFC 5393 5.3.3.1
+		return admission{status: 440, why: rejectMaxBreadth} // RFC 5393 5.3.3
 	case m.Find(wire.HeaderProxyRequire) >= 0:
 		return admission{status: 420, why: rejectProxyRequire}
 	case m.To.Tag.Len() > 0:
@@ -122,6 +125,8 @@ func accept(m *wire.Message, f facts) admission {
 		return admission{status: 503, why: rejectFull}
 	case !f.routed:
 		return admission{status: 404, why: rejectNoRoute}
+	case f.tooLarge:
+		return admission{status: 513, why: rejectTooLarge} // RFC 3261 21.5.7
 	}
 	return admission{}
 }

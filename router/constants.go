@@ -16,11 +16,11 @@ const (
 
 	timerB = 64 * t1 // also F, H, J, L and M: the life of a transaction
 
-	// RFC 4320 4.2: a 100 to a non-INVITE goes out when Timer E would reach T2.
+	// RFC 4320 4.1: a 100 to a non-INVITE goes out when Timer E would reach T2.
 	nonInvite100 = t1 + 2*t1 + 4*t1
 
 	defaultMaxForwards = 70 // RFC 3261 16.6 step 3
-	defaultMaxBreadth  = 60 // RFC 5393 5.3.3
+	defaultMaxBreadth  = 60 // RFC 5393 5.3.3; also the most that is let pass
 	defaultPort        = 5060
 )
 
@@ -53,6 +53,10 @@ const (
 	parkRoom  = 1024
 	parkBytes = 4 << 20
 	parkTime  = second
+
+	// What is added to a request is far less than what is missing from this to
+	// a datagram.
+	longRequest = 60_000
 
 	maxNumber  = 32 // bytes of a called number that can be looked up
 	maxCallID  = 96 // bytes of a Call-ID that are kept for the log

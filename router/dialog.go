@@ -190,7 +190,6 @@ func (r *Router) forwardDialog(s *scratch, rt *routeSet) {
 		r.refuseForward(s, 403, dropForbidden)
 		return
 	}
-	s.tally.dialog.Add(1)
 	e := &s.edits
 	r.beginForward(s, out, dest, rt)
 	switch {
@@ -211,7 +210,13 @@ func (r *Router) forwardDialog(s *scratch, rt *routeSet) {
 		s.text = append(s.text, ">\r\n"...)
 		e.Insert(m.Headers[rt.restored.Header].Line.End, s.text[start:])
 	}
-	s.out.Send(out, dest, e.Apply(s.out.Buf(), wire.Span{End: m.Body.End}))
+	msg := e.Apply(s.out.Buf(), wire.Span{End: m.Body.End})
+	if len(msg) > largestDatagram(dest) {
+		r.refuseForward(s, 513, dropTooLarge)
+		return
+	}
+	s.tally.dialog.Add(1)
+	s.out.Send(out, dest, msg)
 }
 
 // objection is what RFC 3261 16.3 has against forwarding an in-dialog request.
@@ -344,7 +349,7 @@ func (r *Router) beginForward(s *scratch, out int, dest netip.AddrPort, rt *rout
 	s.text = appendHops(s.text, m)
 	s.edits.Insert(m.Headers[0].Line.Start, s.text[start:])
 	r.completeVia(s, m, s.source, symmetric)
-	editMaxForwards(s, m)
+	editHops(s, m)
 }
 
 // forwardAck sends the ACK of a 2xx that came with the INVITE's branch and
@@ -425,9 +430,8 @@ func (r *Router) cancelUnknown(s *scratch, key uint64, set *routeSet) {
 		r.reply(s, key, reply{status: 481})
 		return
 	}
-	c := call{key: key, listener: s.listener, local: s.local, source: s.source, trunk: s.trunk, loop: s.loopHash(&r.keys[0], m)}
-	c.replyTo = replyTarget(&m.TopVia, s.source, s.symmetric())
-	c.numberLen = uint8(copy(c.number[:], s.number))
+	c := call{key: key}
+	c.describe(s, s.loopHash(&r.keys[0], m))
 	rt := &pl.routes[match.Route]
 	s.cands = candidates(s.cands[:0], rt, key, s.now)
 	if len(s.cands) == 0 {

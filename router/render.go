@@ -32,7 +32,7 @@ func (r *Router) appendRequest(dst []byte, s *scratch, c *call, a *attempt, m *w
 	e.Insert(m.Headers[0].Line.Start, s.text[start:])
 
 	r.completeVia(s, m, c.source, c.trunk.Symmetric)
-	editMaxForwards(s, m)
+	editHops(s, m)
 	// The Routes of a request that begins a call are all ours: accept saw to it.
 	r.deleteOwnRoutes(s, m)
 	return e.Apply(dst, wire.Span{End: m.Body.End})
@@ -81,25 +81,32 @@ func (r *Router) appendOwnRoute(dst []byte, listener int, t *token) []byte {
 	return append(dst, ";lr>\r\n"...)
 }
 
-// appendHops appends what limits a request's way and is missing from m.
+// appendHops appends what limits a request's way and is missing from m. Only a
+// CANCEL, which is not proxied, has no breadth (RFC 5393 5.3.3, 5.4.1).
 func appendHops(dst []byte, m *wire.Message) []byte {
 	if m.MaxForwards < 0 {
 		dst = append(dst, "Max-Forwards: 70\r\n"...)
 	}
-	if m.MaxBreadth < 0 && m.Method != wire.ACK && m.Method != wire.CANCEL {
+	if m.MaxBreadth < 0 && m.Method != wire.CANCEL {
 		dst = append(dst, "Max-Breadth: 60\r\n"...)
 	}
 	return dst
 }
 
-func editMaxForwards(s *scratch, m *wire.Message) {
-	i := m.Find(wire.HeaderMaxForwards)
-	if i < 0 {
-		return
+// editHops counts one hop, and takes back a breadth above ours (RFC 5393 5.3.3).
+func editHops(s *scratch, m *wire.Message) {
+	if m.MaxForwards >= 0 {
+		editNumber(s, m, wire.HeaderMaxForwards, max(m.MaxForwards-1, 0))
 	}
+	if m.MaxBreadth > defaultMaxBreadth {
+		editNumber(s, m, wire.HeaderMaxBreadth, defaultMaxBreadth)
+	}
+}
+
+func editNumber(s *scratch, m *wire.Message, id wire.HeaderID, n int) {
 	start := len(s.text)
-	s.text = strconv.AppendInt(s.text, int64(max(m.MaxForwards-1, 0)), 10)
-	s.edits.Replace(m.Headers[i].Value, s.text[start:])
+	s.text = strconv.AppendInt(s.text, int64(n), 10)
+	s.edits.Replace(m.Headers[m.Find(id)].Value, s.text[start:])
 }
 
 // completeVia notes where the request came from. A symmetric trunk is treated

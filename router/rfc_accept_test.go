@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tandem/config/catalog"
+	"tandem/health"
 )
 
 // sends checks what was sent, in order, and returns it.
@@ -160,7 +161,8 @@ func TestRFC5393_5_3_3_MaxBreadth(t *testing.T) {
 		{"Max-Breadth:", "60"},
 		{"Max-Breadth: 60", "60"},
 		{"Max-Breadth: 1", "1"},
-		{"Max-Breadth: 1000", "1000"},
+		{"Max-Breadth: 61", "60"},
+		{"Max-Breadth: 2147483647", "60"},
 	} {
 		g := newRig(t, twoRegions())
 		all := sends(t, g.from(caller, invite(c.received)), "caller 100 INVITE", "east1 INVITE")
@@ -173,6 +175,71 @@ func TestRFC5393_5_3_3_MaxBreadth(t *testing.T) {
 	d := newDialog(t, newRig(t, twoRegions()))
 	sends(t, d.g.from(caller, d.byCaller("INVITE", "Max-Breadth: 0")), "caller 440 INVITE")
 	sends(t, d.g.from(caller, d.byCaller("ACK", "Max-Breadth: 0")), "callee ACK")
+}
+
+func TestRFC5393_5_3_3_EachAttemptHasAllOfIt(t *testing.T) {
+	g := newRig(t, twoRegions())
+	all := sends(t, g.from(caller, invite("Max-Breadth: 1")), "caller 100 INVITE", "east1 INVITE")
+	require.Equal(t, []string{"1"}, header(all[1].text, "Max-Breadth"))
+	all = sends(t, g.from(east1, respond(all[1], 503)), "east1 ACK", "west1 INVITE")
+	require.Equal(t, []string{"1"}, header(all[1].text, "Max-Breadth")) // 5.3.3.1: it is free again
+}
+
+// What fits no datagram once our Via is in it can go nowhere, and no host is to
+// blame. Of an in-dialog request the same.
+func TestRFC3261_21_5_7_MessageTooLarge(t *testing.T) {
+	const v4, v6 = 65507, 65527
+	sized := func(text string, size int) string {
+		const name = "Subject: "
+		return inject(text, name+strings.Repeat("s", size-len(text)-len(name)-len("\r\n")))
+	}
+	largest := func(g *rig, text string, size int) int { // that leaves with size bytes
+		all := g.from(caller, sized(text, 60_000))
+		return 60_000 + size - len(all[len(all)-1].text)
+	}
+	for _, method := range []string{"INVITE", "MESSAGE"} {
+		fits := largest(newRig(t, twoRegions()), request(method, dialled), v4) // to east1; to west1 it is a byte more
+		g := newRig(t, twoRegions())
+		all := g.from(caller, sized(request(method, dialled), fits))
+		require.Equal(t, "east1 "+method, summary(all)[len(all)-1])
+		require.Len(t, all[len(all)-1].text, v4)
+
+		g = newRig(t, twoRegions())
+		text := sized(request(method, dialled), fits+1)
+		all = sends(t, g.from(caller, text), "caller 513 "+method)
+		require.EqualValues(t, 1, g.counts(CountRejected)["too_large"])
+		require.Zero(t, g.r.Live(), "no call, no attempt")
+		for _, h := range g.r.plan.Load().hosts {
+			state, _ := h.health.State(g.now)
+			require.Equal(t, health.Up, state)
+		}
+		sends(t, g.from(caller, text), "caller 513 "+method)
+		if method == "INVITE" {
+			require.Empty(t, g.from(caller, request("ACK", dialled, "To: "+header(all[0].text, "To")[0], "CSeq: 1 ACK")))
+			require.Equal(t, 1, g.dropped(dropAckOwn))
+		}
+		g.nth(1) // and calls go on
+		require.Equal(t, 1, g.r.Live())
+	}
+
+	// One host that it fits is enough: what IPv6 adds is longer.
+	p := twoRegions()
+	p.Catalog.Connectors[0].Hosts = []catalog.Host{hostAt(addr("[2001:db8::11]:5060"))}
+	v6Too := func(o *Options) { o.Listeners = append(o.Listeners, Listener{Addr: addr("[2001:db8::1]:5060")}) }
+	fits := largest(newRig(t, twoRegions()), invite(), v4) - 1
+	require.Less(t, largest(newRig(t, p, v6Too), invite(), v6), fits)
+	sends(t, newRig(t, p, v6Too).from(caller, sized(invite(), fits)), "caller 100 INVITE", "[2001:db8::11]:5060 INVITE")
+	p.Catalog.Connectors = p.Catalog.Connectors[:1]
+	p.Catalog.Groups[0].Connectors = p.Catalog.Groups[0].Connectors[:1]
+	sends(t, newRig(t, p, v6Too).from(caller, sized(invite(), fits)), "caller 513 INVITE")
+
+	d := newDialog(t, newRig(t, twoRegions()))
+	fits = largest(d.g, d.byCaller("INFO"), v4)
+	all := sends(t, d.g.from(caller, sized(d.byCaller("INFO"), fits)), "callee INFO")
+	require.Len(t, all[0].text, v4)
+	sends(t, d.g.from(caller, sized(d.byCaller("INFO"), fits+1)), "caller 513 INFO")
+	require.Empty(t, d.g.from(caller, sized(d.byCaller("ACK"), fits+100)))
+	require.Equal(t, 1, d.g.dropped(dropTooLarge))
 }
 
 func TestRFC3261_17_2_1_TryingAtOnceForInviteOnly(t *testing.T) {
@@ -378,8 +445,10 @@ func TestRFC3261_8_2_6_2_OwnResponsesMirrorTheRequest(t *testing.T) {
 
 func TestRFC5393_5_3_3_MaxBreadthWithinADialog(t *testing.T) {
 	d := newDialog(t, newRig(t, twoRegions()))
-	for received, forwarded := range map[string]string{"Max-Breadth: 7": "7", "Max-Breadth:": "60"} {
+	for received, forwarded := range map[string]string{"Max-Breadth: 7": "7", "Max-Breadth: 1000": "60", "Max-Breadth:": "60"} {
 		all := sends(t, d.g.from(caller, d.byCaller("INFO", received)), "callee INFO")
 		require.Equal(t, []string{forwarded}, header(all[0].text, "Max-Breadth"))
 	}
+	ack := sends(t, d.g.from(caller, d.byCaller("ACK")), "callee ACK")[0]
+	require.Equal(t, []string{"60"}, header(ack.text, "Max-Breadth"), "every request that is proxied has one")
 }

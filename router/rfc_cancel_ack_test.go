@@ -39,7 +39,7 @@ func TestRFC3261_9_1_CancelIsHopByHopAndLikeItsInvite(t *testing.T) {
 	}
 	require.Equal(t, []string{"1 CANCEL"}, header(cancel.text, "CSeq"))
 	require.Equal(t, inv.to, cancel.to)
-	for _, name := range []string{"X-Secret", "Proxy-Require", "Require", "Record-Route"} {
+	for _, name := range []string{"X-Secret", "Proxy-Require", "Require", "Record-Route", "Max-Breadth"} {
 		require.Empty(t, header(cancel.text, name), name)
 	}
 }

@@ -157,7 +157,7 @@ func TestRFC6026_7_1_TransportErrorsDoNotEndTheAcceptedState(t *testing.T) {
 
 // An ACK of a 2xx that has the INVITE's branch, because the client's branches
 // mean nothing, passes; one of a refusal ends here.
-func TestRFC6026_7_3_AckWithoutTheCookie(t *testing.T) {
+func TestRFC6026_7_1_AckWithoutTheCookie(t *testing.T) {
 	for _, via := range []string{"Via: SIP/2.0/UDP 192.0.2.10:5060", "Via: SIP/2.0/UDP 192.0.2.10:5060;branch=1"} {
 		ack := func(route string) string {
 			return request("ACK", "sip:agent@203.0.113.99:5060", via, "To: <sip:+15550000001@198.51.100.1>;tag=calleetag", route)

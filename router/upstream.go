@@ -53,6 +53,7 @@ func (r *Router) admit(s *scratch, st *stripe, key uint64, set *routeSet) {
 		routed:     routed,
 		scheme:     set.target.Scheme,
 		badURI:     set.badURI,
+		tooLarge:   routed && r.tooLarge(s, key, rt),
 	})
 	loop := s.loopHash(&r.keys[0], &s.m)
 	again := key ^ uint64(loop)<<32 // the same request, and not only its transaction
@@ -94,12 +95,8 @@ func (r *Router) lookup(s *scratch, target *wire.URI) (table.Match, bool) {
 func (r *Router) begin(s *scratch, st *stripe, key uint64, loop uint32, rt *route) {
 	m := &s.m
 	c := st.add(key)
-	c.route, c.trunk, c.failover = rt, s.trunk, rt.failover[s.trunk.class]
-	c.method = m.Method
-	c.listener, c.local, c.source = s.listener, s.local, s.source
-	c.replyTo = replyTarget(&m.TopVia, s.source, s.symmetric())
-	c.loop = loop
-	c.numberLen = uint8(copy(c.number[:], s.number))
+	c.describe(s, loop)
+	c.route, c.failover = rt, rt.failover[s.trunk.class]
 	c.started = s.now
 	st.store(&c.raw, m.Data[:m.Body.End])
 	c.callID = m.CallID
@@ -111,6 +108,16 @@ func (r *Router) begin(s *scratch, st *stripe, key uint64, loop uint32, rt *rout
 	}
 	r.next(s, st, c, m)
 	r.arm(st, c, s.now)
+}
+
+// describe notes what the request that came says and where it came from: all
+// that attempts are rendered from besides its text.
+func (c *call) describe(s *scratch, loop uint32) {
+	c.method = s.m.Method
+	c.listener, c.local, c.source, c.trunk = s.listener, s.local, s.source, s.trunk
+	c.replyTo = replyTarget(&s.m.TopVia, s.source, s.symmetric())
+	c.loop = loop
+	c.numberLen = uint8(copy(c.number[:], s.number))
 }
 
 // trying answers 100 to m, the request of c.

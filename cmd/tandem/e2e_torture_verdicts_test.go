@@ -42,7 +42,7 @@ var rfc4475Verdicts = map[string]rfc4475{
 	"invalid/badbranch":  {404, forward, nil, "a branch of nothing but the cookie still compares (RFC 3261 17.2.3)"},
 	"invalid/baddate":    {404, forward, nil, "Date is not a proxy's (RFC 3261 16.3 step 1)"},
 	"invalid/baddn":      {drop, forward, func(s string) string { return s + "\r\n" }, "the file lacks the empty line: no message; with it, an unquoted comma in a name passes (RFC 4475 3.1.2.15 leaves it open)"},
-	"invalid/badinv01":   {404, forward, nil, "empty parameters and values are skipped: the top Via is sound without them (RFC 4475 3.1.2.1 would have a 400)"},
+	"invalid/badinv01":   {400, 400, nil, "an empty parameter in the top Via, which a proxy needs (RFC 4475 3.1.2.1, RFC 3261 16.3 step 1): stacks that stop reading there would miss the received that is added behind it"},
 	"invalid/badvers":    {505, 505, nil, "SIP/7.0 (RFC 4475 3.1.2.16)"},
 	"invalid/bcast":      {drop, drop, nil, "a response to a broadcast address is none of ours (RFC 3261 18.1.2)"},
 	"invalid/bext01":     {420, 420, nil, "Proxy-Require (RFC 3261 16.3 step 5); Require is the other end's"},
@@ -201,7 +201,7 @@ func hostiles() []hostile {
 		{"method of 500 characters", forward, "an unknown method (RFC 3261 16.3)", func(s string) string { return strings.ReplaceAll(s, "INVITE", rep("M", 500)) }},
 		{"10,000 header fields", forward, "they are only many", more(rep("X:\r\n", 10000))},
 		{"one header of 60,000 bytes", forward, "long values are only long", more("Subject: " + rep("s", 60000) + "\r\n")},
-		{"one header, 65,507 bytes in all", 503, "with our Via no datagram holds it: every host fails (RFC 3261 16.6 step 8)", func(s string) string {
+		{"one header, 65,507 bytes in all", 513, "with our Via no datagram holds it, whatever host it goes to: its size is to blame and no host (RFC 3261 21.5.7)", func(s string) string {
 			return more("Subject: " + rep("s", 65507-len(s)-11) + "\r\n")(s)
 		}},
 		{"a multipart that never ends", forward, "a body is not read", func(s string) string {

@@ -8,7 +8,7 @@ const (
 	BadVersion              // SIP, but not SIP/2.0
 	BadRequestURI           // empty, or with a space, a control, a quote or angle brackets
 	MissingVia              // no Via field at all
-	BadVia                  // the top value has no transport, no host, a bad port, or a quote in a name or token
+	BadVia                  // the top value has no transport, no host, a bad port, a quote in a name or token, an empty parameter
 	MissingFrom             // no From field
 	BadFrom                 // no address in it, an open bracket or quote, one in a name or token, an empty tag
 	MissingTo               // no To field

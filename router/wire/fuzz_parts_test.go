@@ -233,7 +233,7 @@ func lowered(c byte) byte {
 func FuzzVia(f *testing.F) {
 	for _, s := range []string{
 		"SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK1", "SIP / 2.0 / UDP [::1] : 5060 ; received = ::1 ; rport", "SIP/2.0/UDP h;rport;rport=1;RECEIVED=x;received",
-		`SIP/2.0/UDP h;x="a;rport";;branch=b`, "SIP/2.0/UDP h", "SIP/2.0/UDP 192.0.2.15;;,;,,", "SIP/2.0/UDP h;maddr=224.0.0.1;ttl=1", "SIP/2.0/UDP h\r\n ;rport\r\n",
+		`SIP/2.0/UDP h;x="a;rport";y;branch=b`, "SIP/2.0/UDP h", "SIP/2.0/UDP 192.0.2.15;;,;,,", "SIP/2.0/UDP h;maddr=224.0.0.1;ttl=1", "SIP/2.0/UDP h\r\n ;rport\r\n",
 		`SIP/2.0/UDP h;x";received=1.1.1.1;y"`, `SIP/2.0/UDP h;x=";rport";received="`,
 	} {
 		f.Add(s, true)

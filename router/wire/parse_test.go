@@ -159,6 +159,8 @@ func TestDefects(t *testing.T) {
 		{"RFC 3261 25.1 a quote in a name of Via", replaced(via, via+`;x";received=1.1.1.1;y"`), wire.BadVia},
 		{"RFC 3261 25.1 a quote in a token of To", replaced(to, to+`;x=y";tag=1;z="`), wire.BadTo},
 		{"RFC 3261 25.1 a quote in a name of From", replaced(from, `From: <sip:alice@example.com>;x";tag=a1;y"`), wire.BadFrom},
+		{"RFC 4475 3.1.2.1 an empty parameter of Via", replaced(via, "Via: SIP/2.0/UDP 192.0.2.15;;,;,,"), wire.BadVia},
+		{"empty values behind the top Via", replaced(via, via+",,;,,"), wire.NoDefect},
 		{"such a Via below the top one", minimal(`Via: SIP/2.0/UDP h;x"`), wire.NoDefect},
 		{"no Call-ID", replaced(callID), wire.MissingCallID},
 		{"empty Call-ID", replaced(callID, "Call-ID:  "), wire.MissingCallID},

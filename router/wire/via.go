@@ -7,8 +7,9 @@ import (
 
 // ParseVia takes one Via value apart; false when it has no protocol, no
 // transport, no host, a port that is none, a quote where no quoted string can
-// begin, one that is not closed, or an unusable branch. White space may stand
-// wherever RFC 3261 25.1 allows it: "SIP / 2.0 / UDP host : 5060 ; branch = x".
+// begin, one that is not closed, a parameter without a name, or an unusable
+// branch. White space may stand wherever RFC 3261 25.1 allows it:
+// "SIP / 2.0 / UDP host : 5060 ; branch = x".
 func ParseVia(data []byte, s Span) (v ViaValue, ok bool) {
 	i := skipLWS(data, int(s.Start), int(s.End))
 	end := trimLWS(data, i, int(s.End))
@@ -46,12 +47,14 @@ func ParseVia(data []byte, s Span) (v ViaValue, ok bool) {
 }
 
 // readParams finds the parameters that routing needs; the first of each
-// counts. A branch must be fit to find a transaction by.
+// counts. A branch must be fit to find a transaction by. A parameter without a
+// name (RFC 4475 3.1.2.1) is where others stop reading: they would see neither
+// a branch behind it nor what we add, and answer elsewhere.
 func (v *ViaValue) readParams(data []byte) bool {
 	var p param
 	for i, end := int(v.Params.Start), int(v.Params.End); i < end; {
 		p, i = nextParam(data, i, end)
-		if p.strayQuote {
+		if p.strayQuote || p.name.Len() == 0 {
 			return false
 		}
 		switch name := data[p.name.Start:p.name.End]; len(name) {

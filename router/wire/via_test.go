@@ -42,7 +42,6 @@ func TestParseVia(t *testing.T) {
 			via{transport: "UDP", host: "h", branch: "a", received: "1.1.1.1", rport: "1", maddr: "x", hasRPort: true,
 				rportParam: "rport=1", receivedParam: "received=1.1.1.1",
 				rest: ";branch=a;branch=b;received=1.1.1.1;received=2.2.2.2;rport=1;rport=2;maddr=x;maddr=y"}},
-		{"RFC 4475 3.1.2.1 empty parameters", "SIP/2.0/UDP 192.0.2.15;;", via{transport: "UDP", host: "192.0.2.15", rest: ";;"}},
 		{"other transport", "SIP/2.0/UNKNOWN t5.example.com;branch=b", via{transport: "UNKNOWN", host: "t5.example.com", branch: "b", rest: ";branch=b"}},
 		{"RFC 3261 25.1 a quoted string is a value and nothing else is one", `SIP/2.0/UDP h;x= "a;received=1.1.1.1" ;y="";branch=yes`,
 			via{transport: "UDP", host: "h", branch: "yes", rest: `;x= "a;received=1.1.1.1" ;y="";branch=yes`}},
@@ -66,6 +65,8 @@ func TestParseVia(t *testing.T) {
 		"SIP/2.0/UDP h:99999999999", "SIP/2.0/UDP h x", "SIP/2.0/UDP h:1x", "SIP/2.0/UDP [::1", "SIP/2.0/UDP []", "SIP/2.0/UDP ::1",
 		"SIP/2.0/UDP [fe80::1%eth0]", "SIP/2.0/UDP h@x", "SIP/2.0/UDP h;branch", "SIP/2.0/UDP h;branch=", "SIP/2.0/UDP h;branch=a b",
 		`SIP/2.0/UDP h;branch=b;x="a;rport`, `SIP/2.0/UDP h;branch="b"`, "SIP/2.0/UDP h;branch=\v", `SIP/2.0/UDP h;x="a\"`,
+		// RFC 4475 3.1.2.1: who stops at an empty parameter misses what is behind.
+		"SIP/2.0/UDP 192.0.2.15;;", "SIP/2.0/UDP h;", "SIP/2.0/UDP h;branch=b; ", "SIP/2.0/UDP h;;branch=b", "SIP/2.0/UDP h;=x;branch=b",
 		// RFC 3261 25.1: a quote in a name or a token. Who takes it for the
 		// beginning of a quoted string reads other parameters than who does not.
 		`SIP/2.0/UDP h;x";received=1.1.1.1;y"`, `SIP/2.0/UDP h;branch=b;"`, `SIP/2.0/UDP h;branch=b;"x"="y"`, `SIP/2.0/UDP h;x=a";rport;y="`,
@@ -95,7 +96,7 @@ func TestCompleteVia(t *testing.T) {
 		{"lying received, same address", "SIP/2.0/UDP 192.0.2.7;received=198.51.100.1;branch=b", v4, "SIP/2.0/UDP 192.0.2.7;received=192.0.2.7;branch=b"},
 		{"received without value", "SIP/2.0/UDP 192.0.2.7;received;branch=b", v4, "SIP/2.0/UDP 192.0.2.7;received=192.0.2.7;branch=b"},
 		{"repeated", "SIP/2.0/UDP h;rport;received=1.1.1.1;RPORT=1;Received=2.2.2.2;branch=b", v4, "SIP/2.0/UDP h;rport=4711;received=192.0.2.7;branch=b"},
-		{"the rest is kept", `SIP/2.0/UDP h ; x = "a;rport" ;; rport ; Branch = b`, v4, `SIP/2.0/UDP h ; x = "a;rport" ;;rport=4711; Branch = b;received=192.0.2.7`},
+		{"the rest is kept", `SIP/2.0/UDP h ; x = "a;rport" ;y; rport ; Branch = b`, v4, `SIP/2.0/UDP h ; x = "a;rport" ;y;rport=4711; Branch = b;received=192.0.2.7`},
 		{"only the top value", "SIP/2.0/UDP 10.0.0.1;branch=b, SIP/2.0/UDP 10.0.0.2;rport", v4, "SIP/2.0/UDP 10.0.0.1;branch=b;received=192.0.2.7, SIP/2.0/UDP 10.0.0.2;rport"},
 		{"IPv6 same", "SIP/2.0/UDP [2001:db8::7]:5060;branch=b", v6, "SIP/2.0/UDP [2001:db8::7]:5060;branch=b"},
 		{"IPv6 same, written differently", "SIP/2.0/UDP [2001:DB8:0:0::7];branch=b", v6, "SIP/2.0/UDP [2001:DB8:0:0::7];branch=b"},

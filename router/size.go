@@ -1,0 +1,32 @@
+package router
+
+import "net/netip"
+
+// largestDatagram is how many bytes UDP carries to dest: 65,535 less its own
+// header and that of IPv4, which the limit of IPv6 does not include.
+func largestDatagram(dest netip.AddrPort) int {
+	if dest.Addr().Unmap().Is4() {
+		return 65535 - 20 - 8
+	}
+	return 65535 - 8
+}
+
+// tooLarge reports whether the request that came, with what is added to it,
+// can leave for no host of rt. To try it would only make it look as if all of
+// them failed (RFC 3261 21.5.7).
+func (r *Router) tooLarge(s *scratch, key uint64, rt *route) bool {
+	m := &s.m
+	if m.Body.End < longRequest {
+		return false
+	}
+	c := call{key: key}
+	c.describe(s, s.loopHash(&r.keys[0], m))
+	for i := range rt.entries {
+		h := rt.entries[i].host
+		a := attempt{host: h, hash: h.id}
+		if len(r.appendRequest(s.out.Buf(), s, &c, &a, m)) <= largestDatagram(h.addr) {
+			return false
+		}
+	}
+	return len(rt.entries) > 0
+}
