@@ -58,11 +58,18 @@ system: tools
 soak: tools ## long runs: 10,000 SIPp calls at 500/s, dead connectors behind a veth beside a busy group
 	$(GO) test -tags soak -count 1 -run '^TestSoak' -v -timeout 20m $(SYSTEM)
 
-# By default Go spends up to a minute on each new input to make it shorter.
+# By default Go spends up to a minute on each new input to make it shorter. One
+# failure does not keep the other targets from their time; all are named at the end.
 fuzz: ## each fuzz target for FUZZTIME
-	@set -e; for package in $$($(GO) list ./...); do \
-		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x $$package; done; done
+	@packages="$$($(GO) list ./...)" || exit 1; count=0; failed=; \
+	for package in $$packages; do \
+		if ! list="$$($(GO) test -list '^Fuzz' $$package)"; then \
+			printf '%s\n' "$$list"; failed="$$failed $$package"; continue; fi; \
+		for target in $$(printf '%s\n' "$$list" | sed -n '/^Fuzz/p'); do \
+			count=$$((count+1)); \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x $$package || failed="$$failed $$package/$$target"; done; done; \
+	if [ -n "$$failed" ]; then echo "Failed:$$failed" >&2; exit 1; fi; \
+	echo "fuzz targets: $$count, each for $(FUZZTIME)"; [ $$count -gt 0 ]
 
 bench: ## Go benchmarks with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./...
