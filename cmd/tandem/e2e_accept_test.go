@@ -5,9 +5,6 @@ package main_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -269,47 +266,4 @@ func TestE2E_ForgedResponsesDropped(t *testing.T) {
 	d.established()
 	first.expect("ACK")
 	d.bye(first)
-}
-
-// The messages of RFC 4475, from sipgo's module, at the socket: the process
-// survives each, and a call before and after each goes through.
-func TestE2E_TortureRFC4475(t *testing.T) {
-	t.Parallel()
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/emiago/sipgo").Output()
-	require.NoError(t, err)
-	files, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(out)), "sip", "testdata", "torture", "*", "*"))
-	require.NoError(t, err)
-	require.GreaterOrEqual(t, len(files), 49, "RFC 4475 has 49 messages")
-
-	l := newLab(t)
-	caller, noise, first := l.peer("127.0.0.2"), l.peer("127.0.0.3"), l.peer("127.0.0.11")
-	odd := l.peer("127.0.0.13") // gets what of it can be routed
-	go func() {
-		for {
-			select {
-			case m := <-odd.inbox:
-				if m.status() == 0 && m.what() != "ACK" {
-					_, _ = odd.conn.WriteToUDPAddrPort([]byte(m.reply(486, "Busy Here")), m.from)
-				}
-			case <-t.Context().Done():
-				return
-			}
-		}
-	}()
-	n := l.serve(strings.Replace(twoConnectors, "groups:", `  - {name: odd, hosts: [{uri: "sip:127.0.0.13:5060"}]}
-groups:`, 1) + `  - name: odd
-    connectors: [{connector: odd, priority: 1}]
-    numbers: ["+15550000009"]
-`)
-	n.goodCall(caller, first, "+15550000001")
-	requestURI := regexp.MustCompile(`^(\S+\s+)sip:[^\s;>]*`)
-	for _, file := range files {
-		torture, err := os.ReadFile(file)
-		require.NoError(t, err)
-		noise.send(n.addr, string(torture))
-		noise.send(n.addr, requestURI.ReplaceAllString(string(torture), "${1}sip:+15550000009@"+n.addr.String()))
-		n.goodCall(caller, first, "+15550000001")
-		require.True(t, n.alive(), "%s ended the process:\n%s", filepath.Base(file), n.logs.tail(40))
-		noise.drain()
-	}
 }
