@@ -215,7 +215,7 @@ func deadFirst(dead int) Policy {
 
 func measureCandidates(tb testing.TB) {
 	l := newLoad(tb, deadFirst(2))
-	rt := &l.r.plan.Load().routes[0]
+	rt := l.r.plan.Load().routes[0]
 	var cs []candidate
 	l.measure(tb, func() {
 		l.key++

@@ -420,19 +420,17 @@ func (r *Router) verifyAbove(s *scratch, b *branch, below wire.Value) bool {
 // its INVITE would have had, and their answers are relayed (design D3).
 func (r *Router) cancelUnknown(s *scratch, key uint64, set *routeSet) {
 	m := &s.m
-	pl := s.plan
 	if s.trunk == nil {
 		r.reject(s, key, r.accept(s, facts{}))
 		return
 	}
-	match, routed := r.lookup(s, &set.target)
-	if !routed || set.badURI || s.now-r.started > int64(pl.longest) || m.MaxForwards == 0 {
+	rt := r.lookup(s, &set.target)
+	if rt == nil || s.trunk == nil || set.badURI || s.now-r.started > int64(s.plan.longest) || m.MaxForwards == 0 {
 		r.reply(s, key, reply{status: 481})
 		return
 	}
 	c := call{key: key}
 	c.describe(s, s.loopHash(&r.keys[0], m))
-	rt := &pl.routes[match.Route]
 	s.cands = candidates(s.cands[:0], rt, key, s.now)
 	if len(s.cands) == 0 {
 		r.reply(s, key, reply{status: 481})

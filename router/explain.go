@@ -67,11 +67,16 @@ func (r *Router) Explain(number, trunkName string, now int64) (Explanation, erro
 	case r.draining.Load():
 		ex.Verdict = "the node is about to stop: new calls are answered 503"
 	}
-	match, ok := x.plan.numbers.Lookup(looked)
-	if !ok {
+	match, ok := x.plan.numbers.table.Lookup(looked)
+	if ok {
+		x.route = x.plan.route(match.Route)
+	}
+	if x.route == nil {
+		if ok && r.plan.Load() != x.plan {
+			return r.Explain(number, trunkName, now) // an owner that came meanwhile
+		}
 		return ex, nil
 	}
-	x.route = &x.plan.routes[match.Route]
 	ex.Entry, ex.Kind = match.Entry(), match.Kind.String()
 	ex.Group, ex.Connector = x.route.group, x.route.connector
 	ex.Settings = x.callSettings()

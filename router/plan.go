@@ -12,7 +12,6 @@ import (
 
 	"tandem/config/catalog"
 	"tandem/health"
-	"tandem/router/table"
 )
 
 // Policy is what can be changed while calls run.
@@ -26,15 +25,19 @@ type Policy struct {
 	FailoverSet catalog.FailoverField
 	Health      catalog.Health
 	HealthSet   catalog.HealthField
+	// KeepNumbers leaves all numbers with their owners, by name: those of
+	// Catalog are not looked at. Numbers of an owner that Catalog does not have
+	// lead nowhere until it has.
+	KeepNumbers bool
 }
 
-// plan is a Policy compiled: immutable, except for the atomic words of health
-// and counters that it points to. A call keeps the route and the trunk of the
+// plan is a Policy compiled: immutable, except for the numbers, which change in
+// place, and the atomic words of health and counters that it points to. A call keeps the route and the trunk of the
 // plan it began with.
 type plan struct {
 	policy  Policy
-	numbers *table.Table
-	routes  []route
+	numbers *numbers
+	routes  []*route // by the owner's id; nil for one that has gone
 	hosts   []*host
 	byAddr  map[netip.AddrPort]*host
 	sources map[netip.Addr]bool // addresses of hosts: they may send OPTIONS
@@ -110,7 +113,11 @@ func (r *Router) compile(p Policy) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pl, pl.compileRoutes(r, connectors)
+	if pl.numbers, err = r.numbersOf(&p); err != nil {
+		return nil, err
+	}
+	pl.compileRoutes(r, connectors)
+	return pl, nil
 }
 
 func (pl *plan) compileConnectors(r *Router) (map[string][]entry, error) {
@@ -153,35 +160,30 @@ func (pl *plan) compileConnectors(r *Router) (map[string][]entry, error) {
 	return connectors, nil
 }
 
-func (pl *plan) compileRoutes(r *Router, connectors map[string][]entry) error {
-	b := new(table.Builder)
-	b.Grow(numberCount(pl.policy.Catalog))
+// compileRoutes makes the routes of all owners of numbers.
+func (pl *plan) compileRoutes(r *Router, connectors map[string][]entry) {
 	groupOf := make(map[string]*catalog.Group)
 	routeOf := make(map[string]*route)
 	for i := range pl.policy.Catalog.Groups {
 		g := &pl.policy.Catalog.Groups[i]
 		members := slices.Clone(g.Connectors)
 		slices.SortStableFunc(members, func(a, b catalog.Member) int { return cmp.Compare(a.Priority, b.Priority) })
-		rt := route{group: g.Name, stats: r.ledger.route(g.Name)}
+		rt := &route{group: g.Name, stats: r.ledger.route(g.Name)}
 		for _, m := range members {
 			rt.add(connectors[m.Connector], m.Priority)
+			groupOf[m.Connector], routeOf[m.Connector] = g, rt
 		}
-		for _, m := range members {
-			groupOf[m.Connector], routeOf[m.Connector] = g, &rt
-		}
-		pl.settle(&rt, g, nil)
-		if err := addNumbers(b, g.EachNumber, uint32(len(pl.routes))); err != nil {
-			return err
-		}
-		pl.routes = append(pl.routes, rt)
+		pl.settle(rt, g, nil)
+		pl.lead(Owner{Group: g.Name}, rt)
 	}
 	// A connector's own numbers: itself first, then the rest of its group.
 	for i := range pl.policy.Catalog.Connectors {
 		cc := &pl.policy.Catalog.Connectors[i]
-		if !cc.HasNumbers() {
-			continue
+		o := Owner{Connector: cc.Name}
+		if _, ok := pl.numbers.ids[o]; !ok {
+			continue // it has none
 		}
-		rt := route{connector: cc.Name}
+		rt := &route{connector: cc.Name}
 		rt.add(connectors[cc.Name], 0)
 		if g := routeOf[cc.Name]; g != nil {
 			rt.group = g.group
@@ -192,45 +194,33 @@ func (pl *plan) compileRoutes(r *Router, connectors map[string][]entry) error {
 			}
 		}
 		rt.stats = r.ledger.route(rt.name())
-		pl.settle(&rt, groupOf[cc.Name], cc)
-		if err := addNumbers(b, cc.EachNumber, uint32(len(pl.routes))); err != nil {
-			return err
-		}
-		pl.routes = append(pl.routes, rt)
+		pl.settle(rt, groupOf[cc.Name], cc)
+		pl.lead(o, rt)
 	}
-	var err error
-	pl.numbers, err = b.Build()
-	return err
+}
+
+// lead makes rt the route of an owner's numbers.
+func (pl *plan) lead(o Owner, rt *route) {
+	id := int(pl.numbers.id(o))
+	if more := id + 1 - len(pl.routes); more > 0 {
+		pl.routes = append(pl.routes, make([]*route, more)...)
+	}
+	pl.routes[id] = rt
+}
+
+// route returns the route of an owner's numbers; nil when the plan does not have
+// that owner.
+func (pl *plan) route(id uint32) *route {
+	if int(id) >= len(pl.routes) {
+		return nil
+	}
+	return pl.routes[id]
 }
 
 func (rt *route) add(entries []entry, rank int) {
 	for _, e := range entries {
 		rt.entries = append(rt.entries, entry{host: e.host, rank: rank})
 	}
-}
-
-// numberCount is how many entries a catalog has.
-func numberCount(c *catalog.Catalog) (n int) {
-	for i := range c.Groups {
-		n += c.Groups[i].NumberCount()
-	}
-	for i := range c.Connectors {
-		n += c.Connectors[i].NumberCount()
-	}
-	return n
-}
-
-// addNumbers leads all numbers that each goes through to a route.
-func addNumbers(b *table.Builder, each func(func(catalog.Entry) error) error, route uint32) error {
-	return each(func(e catalog.Entry) error {
-		switch e.Kind {
-		case catalog.Range:
-			return b.AddRange(e.First, e.Last, route)
-		case catalog.Prefix:
-			return b.AddPrefix(e.First, route)
-		}
-		return b.Add(e.First, route)
-	})
 }
 
 // settle finds the failover settings of the calls and attempts of rt: the most

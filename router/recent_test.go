@@ -91,7 +91,7 @@ func TestRecentHoldsOnToNothing(t *testing.T) {
 	g.from(west1, respond(all[1], 200))
 	p := &g.r.stripeOf(parseKey(all[1])).ended.slots[0]
 	require.NotNil(t, p.attempts[1].host)
-	c := call{count: 1, route: &g.r.plan.Load().routes[0], trunk: g.r.plan.Load().byTrunk["carrier"]}
+	c := call{count: 1, route: g.r.plan.Load().routes[0], trunk: g.r.plan.Load().byTrunk["carrier"]}
 	c.first[0].host = g.r.plan.Load().hosts[0]
 	p.fill(&c, g.now, answered)
 	require.Nil(t, p.attempts[1].host)

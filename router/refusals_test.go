@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"tandem/config/catalog"
 )
 
 func TestRefusals(t *testing.T) {
@@ -44,8 +42,7 @@ func TestRetransmissionOfARefusedInvite(t *testing.T) {
 
 	unknown := request("INVITE", "sip:+1999@198.51.100.1", "Call-ID: unknown")
 	require.Equal(t, []string{"caller 404 INVITE"}, summary(g.from(caller, unknown)))
-	p.Catalog.Groups[0].Numbers = append(p.Catalog.Groups[0].Numbers, catalog.Numbers{Kind: catalog.Exact, First: "+1999"})
-	require.NoError(t, g.r.SetPolicy(g.now, p))
+	require.NoError(t, g.r.Assign(g.now, Owner{Group: p.Catalog.Groups[0].Name}, key("+1999")))
 	g.now += 2 * second
 	require.Equal(t, []string{"caller 404 INVITE"}, summary(g.from(caller, unknown)))
 	g.now += int64(33 * time.Second)

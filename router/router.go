@@ -211,6 +211,10 @@ func New(opts Options, p Policy) (*Router, error) {
 func (r *Router) SetPolicy(now int64, p Policy) error {
 	r.policyMu.Lock()
 	defer r.policyMu.Unlock()
+	return r.setPolicy(now, p)
+}
+
+func (r *Router) setPolicy(now int64, p Policy) error {
 	pl, err := r.compile(p)
 	if err != nil {
 		return err

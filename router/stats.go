@@ -174,8 +174,10 @@ func named[T any, P interface {
 // each reload must not leave its series for good. pl is the policy in force.
 func (l *ledger) forget(pl *plan, now int64) {
 	routes, connectors := make(map[string]bool), make(map[string]bool)
-	for i := range pl.routes {
-		routes[pl.routes[i].name()] = true
+	for _, rt := range pl.routes {
+		if rt != nil {
+			routes[rt.name()] = true
+		}
 	}
 	for i := range pl.policy.Catalog.Connectors {
 		connectors[pl.policy.Catalog.Connectors[i].Name] = true

@@ -1,7 +1,6 @@
 package router
 
 import (
-	"tandem/router/table"
 	"tandem/router/wire"
 )
 
@@ -39,21 +38,17 @@ func (r *Router) admit(s *scratch, st *stripe, key uint64, set *routeSet) {
 		r.reject(s, key, a)
 		return
 	}
-	match, routed := r.lookup(s, &set.target)
-	var rt *route
-	if routed {
-		rt = &s.plan.routes[match.Route]
-	}
+	rt := r.lookup(s, &set.target)
 	_, own := r.ownURI(&s.m, &set.target)
 	a := r.accept(s, facts{
 		full:       st.count >= maxCalls/stripes,
 		looped:     r.looped(s),
 		foreign:    set.foreign,
-		forOurself: !routed && (own || set.target.User.Len() == 0),
-		routed:     routed,
+		forOurself: rt == nil && (own || set.target.User.Len() == 0),
+		routed:     rt != nil,
 		scheme:     set.target.Scheme,
 		badURI:     set.badURI,
-		tooLarge:   routed && r.tooLarge(s, key, rt),
+		tooLarge:   rt != nil && r.tooLarge(s, key, rt),
 	})
 	loop := s.loopHash(&r.keys[0], &s.m)
 	again := key ^ uint64(loop)<<32 // the same request, and not only its transaction
@@ -79,16 +74,31 @@ func (r *Router) admit(s *scratch, st *stripe, key uint64, set *routeSet) {
 }
 
 // lookup finds the route of the number in the request-URI, after the trunk's
-// strip and prepend. The number stays in s.number.
-func (r *Router) lookup(s *scratch, target *wire.URI) (table.Match, bool) {
-	s.number = wire.AppendNumber(s.number[:0], s.m.Data, *target)
-	if s.trunk != nil {
-		s.number = translate(s.number, s.trunk.Strip, s.trunk.Prepend)
+// strip and prepend; nil when it has none. The number stays in s.number.
+func (r *Router) lookup(s *scratch, target *wire.URI) *route {
+	for {
+		s.number = wire.AppendNumber(s.number[:0], s.m.Data, *target)
+		if s.trunk != nil {
+			s.number = translate(s.number, s.trunk.Strip, s.trunk.Prepend)
+		}
+		if len(s.number) > maxNumber {
+			return nil
+		}
+		match, ok := s.plan.numbers.table.Lookup(s.number)
+		if !ok {
+			return nil
+		}
+		if rt := s.plan.route(match.Route); rt != nil {
+			return rt
+		}
+		// An owner that came while this batch was handled, or one that has gone.
+		newer := r.plan.Load()
+		if newer == s.plan {
+			return nil
+		}
+		s.plan = newer
+		s.identify() // a trunk and a route belong to one plan
 	}
-	if len(s.number) > maxNumber {
-		return table.Match{}, false
-	}
-	return s.plan.numbers.Lookup(s.number)
 }
 
 // begin makes the call, answers 100 and tries the first candidate: step 4.
