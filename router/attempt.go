@@ -238,7 +238,7 @@ func (r *Router) revoke(s *scratch, c *call, a *attempt, m *wire.Message) {
 	r.sendCancel(s, c, a, m)
 }
 
-// lostReason is why a losing attempt is cancelled (RFC 3326 2).
+// lostReason is why a losing attempt is cancelled (RFC 3326 3.1).
 var lostReason = []byte("Reason: SIP;cause=200;text=\"Call completed elsewhere\"\r\n")
 
 func (r *Router) sendCancel(s *scratch, c *call, a *attempt, m *wire.Message) {
