@@ -1,0 +1,172 @@
+// Package load places calls through a SIP proxy and answers them: caller and
+// connector in one process, over UDP and IPv4.
+//
+//	g, err := load.New(load.Config{Proxy: proxy, From: caller, Connectors: []netip.AddrPort{connector}, Number: number})
+//	defer g.Close()
+//	before := g.Window("before")
+//	err = g.Run(ctx, 500, 10000)
+//	fmt.Println(before.Report())
+//
+// One call is INVITE, 100, 180, 200, ACK, BYE, 200. It is an open loop: calls
+// begin by the clock, whatever becomes of those before. Times are taken from
+// the moment just before the system call that sends, and again from the moment
+// that the schedule wanted, so that no stall hides calls that should have begun
+// in it; they end at the moment that the kernel received the datagram, so what
+// keeps this process waiting is in neither.
+//
+// It is no SIP stack. It reads what a good proxy sends, counts everything else,
+// and sends nothing again unless it is told to. It knows no CANCEL, no re-INVITE,
+// no TCP and no names in routes.
+package load
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// Config is what calls look like. Proxy, From and Number are needed.
+type Config struct {
+	Proxy      netip.AddrPort        // where INVITEs go
+	From       netip.AddrPort        // of the first caller; with port 0 the kernel chooses
+	Sources    int                   // callers take turns, a port each from From's on; 0 is 1
+	Connectors []netip.AddrPort      // answer here; with none somebody else does
+	Number     func(call int) []byte // the number that a call goes to, as its INVITE is made; calls count from 0
+	Timeout    time.Duration         // a call has failed when an answer takes so long, to INVITE or BYE; 0 is 32 s
+	Retransmit bool                  // INVITE and BYE by timers A and E of RFC 3261 17.1; answers are not sent again
+
+	NoRinging bool          // connectors send no 180
+	Ringing   time.Duration // from 180 to the final answer
+	Status    int           // the final answer; 0 is 200
+
+	// Reached is told the connector that a call's first INVITE came to. It must
+	// not call the generator; neither must Number. The two never run at once.
+	Reached func(call, connector int)
+}
+
+const (
+	timeout = 32 * time.Second // 64 * T1, RFC 3261 17.1.1.2
+	t1      = 500 * time.Millisecond
+	t2      = 4 * time.Second
+)
+
+// Generator places calls and answers them.
+type Generator struct {
+	cfg        Config
+	proxy      *net.UDPAddr
+	run        string // in every Call-ID, branch and tag
+	sources    []*source
+	connectors []*connector
+	serving    sync.WaitGroup
+	closing    chan struct{}
+
+	// mu is held for a batch of messages at a time, never during a system call
+	// that sends or receives.
+	mu      sync.Mutex
+	calls   calls
+	windows []*Window // the last one takes new calls
+	routes  map[string]*net.UDPAddr
+	kept    map[int]kept // to be retransmitted, by call
+	repeats [2][10][]repeat
+	err     error // that ended a socket's loop
+}
+
+// New opens all sockets. Connectors answer from now on.
+func New(cfg Config) (*Generator, error) {
+	if cfg.Number == nil || !cfg.Proxy.Addr().Is4() || !cfg.From.Addr().Is4() {
+		return nil, errors.New("load: Number, and Proxy and From of IPv4, are needed")
+	}
+	if cfg.Sources == 0 {
+		cfg.Sources = 1
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = timeout
+	}
+	if cfg.Status == 0 {
+		cfg.Status = 200
+	}
+	g := &Generator{
+		cfg: cfg, proxy: net.UDPAddrFromAddrPort(cfg.Proxy), run: fmt.Sprintf("%08x", rand.Uint32()),
+		closing: make(chan struct{}), routes: make(map[string]*net.UDPAddr), kept: make(map[int]kept),
+	}
+	if err := g.open(); err != nil {
+		g.Close()
+		return nil, err
+	}
+	g.Window("")
+	for _, s := range g.sources {
+		g.serving.Go(s.serve)
+	}
+	for _, k := range g.connectors {
+		g.serving.Go(k.serve)
+		if cfg.Ringing > 0 {
+			g.serving.Go(k.answerRung)
+		}
+	}
+	return g, nil
+}
+
+func (g *Generator) open() error {
+	for i := range g.cfg.Sources {
+		addr := g.cfg.From
+		if addr.Port() != 0 {
+			addr = netip.AddrPortFrom(addr.Addr(), addr.Port()+uint16(i))
+		}
+		sock, err := listen(addr)
+		if err != nil {
+			return fmt.Errorf("caller: %w", err)
+		}
+		g.sources = append(g.sources, newSource(g, sock))
+	}
+	for i, addr := range g.cfg.Connectors {
+		sock, err := listen(addr)
+		if err != nil {
+			return fmt.Errorf("connector: %w", err)
+		}
+		g.connectors = append(g.connectors, newConnector(g, sock, i))
+	}
+	return nil
+}
+
+// Connector is the address of a connector, with the port that it got.
+func (g *Generator) Connector(i int) netip.AddrPort { return g.connectors[i].sock.addr }
+
+// Close ends it. Run has to have returned.
+func (g *Generator) Close() {
+	close(g.closing)
+	for _, s := range g.sources {
+		s.sock.close()
+	}
+	for _, k := range g.connectors {
+		k.sock.close()
+	}
+	g.serving.Wait()
+}
+
+// broke keeps the error that ended a socket's loop, for Run.
+func (g *Generator) broke(err error) {
+	if errors.Is(err, net.ErrClosed) {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.err == nil {
+		g.err = err
+	}
+}
+
+// drops is how many datagrams the kernel had no room for in our own sockets.
+func (g *Generator) drops() int {
+	sum := 0
+	for _, s := range g.sources {
+		sum += s.sock.drops()
+	}
+	for _, k := range g.connectors {
+		sum += k.sock.drops()
+	}
+	return sum
+}
