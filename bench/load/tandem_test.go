@@ -20,12 +20,12 @@ import (
 func addr(ip string) netip.AddrPort { return netip.MustParseAddrPort(ip + ":5060") }
 
 func TestThroughTandem(t *testing.T) {
+	startTandem(t)
 	for _, c := range []struct {
 		name    string
 		sources int
 	}{{"one source", 1}, {"many sources", 50}} {
 		t.Run(c.name, func(t *testing.T) {
-			startTandem(t)
 			g, err := New(Config{Proxy: addr("127.89.0.1"), From: netip.MustParseAddrPort("127.89.0.2:0"), Sources: c.sources,
 				Connectors: []netip.AddrPort{addr("127.89.0.11"), addr("127.89.0.12")},
 				Number:     func(call int) []byte { return fmt.Appendf(nil, "+1555%07d", call%1000) }})

@@ -126,12 +126,7 @@ func (w *Window) Report() Report {
 	if w.open {
 		w.end(nil)
 	}
-	r := w.report
-	r.Statuses, r.Reached = maps.Clone(r.Statuses), slices.Clone(r.Reached)
-	for _, h := range r.histograms() {
-		*h = (*h).Clone()
-	}
-	return r
+	return w.report.Clone()
 }
 
 // Count is one of the figures so far.
@@ -143,6 +138,15 @@ func (w *Window) Count(k Kind) int {
 
 func (r *Report) histograms() []**hdrhistogram.Histogram {
 	return []**hdrhistogram.Histogram{&r.Forward, &r.Answer, &r.Bye, &r.ScheduledForward, &r.ScheduledAnswer}
+}
+
+// Clone is a copy that shares nothing.
+func (r Report) Clone() Report {
+	r.Statuses, r.Reached = maps.Clone(r.Statuses), slices.Clone(r.Reached)
+	for _, h := range r.histograms() {
+		*h = (*h).Clone()
+	}
+	return r
 }
 
 // Add adds what another window counted.
