@@ -1,0 +1,125 @@
+package catalog
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// SubjectKind is a kind of what orders are about.
+type SubjectKind uint8
+
+// Kinds of subjects.
+const (
+	RegionKind SubjectKind = iota + 1
+	ConnectorKind
+	HostKind
+)
+
+func (k SubjectKind) String() string {
+	switch k {
+	case RegionKind:
+		return "region"
+	case ConnectorKind:
+		return "connector"
+	case HostKind:
+		return "host"
+	}
+	return "nothing"
+}
+
+// Subject is what an order is about.
+type Subject struct {
+	Kind SubjectKind
+	Name string // of a region or a connector; a host's address and port
+}
+
+// HostSubject is the host at an address, in whichever connectors it stands.
+func HostSubject(a netip.AddrPort) Subject { return Subject{HostKind, a.String()} }
+
+// String names the subject as an operator does.
+func (s Subject) String() string { return s.Kind.String() + " " + s.Name }
+
+func (s Subject) check() error {
+	switch s.Kind {
+	case RegionKind, ConnectorKind:
+		if !ValidName(s.Name) {
+			return fmt.Errorf("%s is not the name of a %s", quote(s.Name), s.Kind)
+		}
+		return nil
+	case HostKind:
+		if a, err := netip.ParseAddrPort(s.Name); err != nil || HostSubject(a) != s {
+			return fmt.Errorf("%s is not the address and port of a host", quote(s.Name))
+		}
+		return nil
+	}
+	return fmt.Errorf("%s: there are no such subjects", quote(s.Name))
+}
+
+// ParseSubject reads the name of a subject as it is typed: that of a region or
+// a connector; a host's URI, or its address, with or without the port.
+func ParseSubject(kind SubjectKind, text string) (Subject, error) {
+	s := Subject{kind, text}
+	if kind != HostKind {
+		return s, s.check()
+	}
+	if len(text) > len("sip:") && strings.EqualFold(text[:len("sip:")], "sip:") {
+		text, _, _ = strings.Cut(text[len("sip:"):], ";")
+	}
+	if a, err := netip.ParseAddrPort(text); err == nil {
+		s = HostSubject(netip.AddrPortFrom(a.Addr().Unmap(), a.Port()))
+	} else if ip, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil {
+		const port = 5060 // RFC 3261 19.1.2
+		s = HostSubject(netip.AddrPortFrom(ip.Unmap(), port))
+	} else {
+		return s, fmt.Errorf("%s is not a host; write its address or its URI, as in 10.0.1.10:5060", quote(s.Name))
+	}
+	return s, s.check()
+}
+
+// Has reports whether a subject is in the catalog.
+func (c *Catalog) Has(s Subject) bool {
+	return slices.ContainsFunc(c.Connectors, func(cc Connector) bool { return cc.concerns(s) })
+}
+
+// concerns reports whether the subject is the connector, its region or a host.
+func (c *Connector) concerns(s Subject) bool {
+	switch s.Kind {
+	case RegionKind:
+		return c.Region == s.Name && c.Region != ""
+	case ConnectorKind:
+		return c.Name == s.Name
+	}
+	return slices.ContainsFunc(c.Hosts, func(h Host) bool { return HostSubject(h.Addr) == s })
+}
+
+// Unknown says that the catalog has no such subject, and what may be meant.
+func (c *Catalog) Unknown(s Subject) error {
+	var names []string
+	for i := range c.Connectors {
+		cc := &c.Connectors[i]
+		switch {
+		case s.Kind == ConnectorKind:
+			names = append(names, cc.Name)
+		case s.Kind == HostKind:
+			for j := range cc.Hosts {
+				names = append(names, cc.Hosts[j].Addr.String())
+			}
+		case cc.Region != "":
+			names = append(names, cc.Region)
+		}
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	const few = 5 // names that are worth a list
+	switch near := Nearest(s.Name, names); {
+	case near != "":
+		return fmt.Errorf("there is no %s %s; did you mean %s?", s.Kind, quote(s.Name), quote(near))
+	case len(names) == 0:
+		return fmt.Errorf("there is no %s %s: the config has none", s.Kind, quote(s.Name))
+	case len(names) <= few:
+		return fmt.Errorf("there is no %s %s; there are %s", s.Kind, quote(s.Name), strings.Join(names, ", "))
+	}
+	return fmt.Errorf("there is no %s %s in the config", s.Kind, quote(s.Name))
+}
