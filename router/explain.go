@@ -226,9 +226,9 @@ func leftOut(e *entry, steps []Step, most int) string {
 	h := e.host
 	switch {
 	case h.connector.state != catalog.Enabled:
-		return "connector is " + h.connector.state.String()
+		return h.connector.why
 	case h.state != catalog.Enabled:
-		return "host is " + h.state.String()
+		return h.why
 	}
 	for _, s := range steps {
 		if s.Host == h.uri && s.Connector == h.connector.name {

@@ -14,9 +14,18 @@ type HostInfo struct {
 	URI       string
 	Addr      netip.AddrPort
 	State     catalog.State // what the operator wants; the connector's when that says less
+	Why       string        // what makes it so: "connector is draining (ordered …)"; "" when it is enabled
 	Key       health.Key
 	Health    *health.Host
 	Listener  int // to probe from
+}
+
+// wanted is what makes the host's state, and its connector's.
+func (h *host) wanted() string {
+	if h.why == "" || h.connector.why == "" {
+		return h.connector.why + h.why
+	}
+	return h.connector.why + "; " + h.why
 }
 
 // Hosts lists the hosts of all connectors in the order of the catalog.
@@ -26,7 +35,7 @@ func (r *Router) Hosts() []HostInfo {
 	for _, h := range pl.hosts {
 		hosts = append(hosts, HostInfo{
 			Connector: h.connector.name, Region: h.connector.region,
-			URI: h.uri, Addr: h.addr, State: max(h.state, h.connector.state),
+			URI: h.uri, Addr: h.addr, State: max(h.state, h.connector.state), Why: h.wanted(),
 			Key: h.health.Key(), Health: h.health, Listener: h.probeFrom,
 		})
 	}

@@ -46,7 +46,8 @@ func (n *numbers) id(o Owner) uint32 {
 func (r *Router) numbersOf(p *Policy) (*numbers, error) {
 	if before := r.plan.Load(); before != nil {
 		n := before.numbers
-		n.edited = n.edited || p.KeepNumbers
+		// Who keeps the numbers and has the same catalog keeps them as they are.
+		n.edited = n.edited || p.KeepNumbers && p.Catalog != before.policy.Catalog
 		if p.KeepNumbers || !n.edited && before.policy.Catalog.SameNumbers(p.Catalog) {
 			return n, nil
 		}

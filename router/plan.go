@@ -29,6 +29,8 @@ type Policy struct {
 	// Catalog are not looked at. Numbers of an owner that Catalog does not have
 	// lead nowhere until it has.
 	KeepNumbers bool
+	// Orders of operators, laid over what Catalog says of connectors and hosts.
+	Orders catalog.Orders
 }
 
 // plan is a Policy compiled: immutable, except for the numbers, which change in
@@ -71,7 +73,8 @@ type connector struct {
 	name   string
 	id     uint32 // hash of the name: the same after a restart
 	region string
-	state  catalog.State
+	state  catalog.State // in force, orders included
+	why    string        // what makes it so; "" when it is enabled
 
 	requestURI catalog.RequestURI
 	number     catalog.NumberForm
@@ -90,7 +93,8 @@ type host struct {
 	params    []byte
 	priority  int
 	weight    int
-	state     catalog.State
+	state     catalog.State // its own, in force, orders included
+	why       string        // what makes it so; "" when it is enabled
 	connector *connector
 	health    *health.Host
 	listeners []int // the listener to send from, by the listener a call came to
@@ -123,19 +127,22 @@ func (r *Router) compile(p Policy) (*plan, error) {
 func (pl *plan) compileConnectors(r *Router) (map[string][]entry, error) {
 	connectors := make(map[string][]entry)
 	k := &r.keys[0]
+	orders := pl.policy.Orders
 	for i := range pl.policy.Catalog.Connectors {
 		cc := &pl.policy.Catalog.Connectors[i]
+		standing := orders.OfConnector(cc)
 		c := &connector{
-			name: cc.Name, id: nameID(cc.Name), region: cc.Region, state: cc.State,
+			name: cc.Name, id: nameID(cc.Name), region: cc.Region, state: standing.State, why: standing.Why,
 			requestURI: cc.RequestURI, number: cc.Number, strip: cc.Strip, prepend: cc.Prepend, failover: cc.Failover,
 			stats: r.ledger.connector(cc.Name),
 		}
 		settings := pl.policy.Catalog.HealthFor(i, pl.policy.Health)
 		for _, ch := range cc.Hosts {
+			standing := orders.OfHost(&ch)
 			h := &host{
 				uri: ch.URI, id: hostHash(k, ch.Addr), addr: ch.Addr,
 				hostPort: []byte(ch.HostPort), params: []byte(ch.Params),
-				priority: ch.Priority, weight: max(ch.Weight, 1), state: ch.State,
+				priority: ch.Priority, weight: max(ch.Weight, 1), state: standing.State, why: standing.Why,
 				connector: c, settings: settings,
 			}
 			for l := range r.listeners {

@@ -35,6 +35,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"tandem/config/catalog"
 	"tandem/health"
 	"tandem/router/names"
 	"tandem/router/transport"
@@ -230,6 +231,22 @@ func (r *Router) setPolicy(now int64, p Policy) error {
 	r.health.Retain(keys)
 	return nil
 }
+
+// SetOrders lays other orders over the policy in force, which stays as it is
+// otherwise, numbers that were changed since included: as SetPolicy does.
+func (r *Router) SetOrders(now int64, orders catalog.Orders) error {
+	r.policyMu.Lock()
+	defer r.policyMu.Unlock()
+	p := r.plan.Load().policy
+	p.Orders, p.KeepNumbers = orders, true
+	return r.setPolicy(now, p)
+}
+
+// Catalog is the one in force. It must not be changed.
+func (r *Router) Catalog() *catalog.Catalog { return r.plan.Load().policy.Catalog }
+
+// Orders are those in force.
+func (r *Router) Orders() catalog.Orders { return r.plan.Load().policy.Orders }
 
 // Drain makes OPTIONS and new calls be answered 503; those in set-up go on.
 func (r *Router) Drain() { r.draining.Store(true) }
