@@ -96,15 +96,19 @@ tandem_health_detection_seconds 8.7
 # TYPE tandem_host_probe_rtt_seconds gauge
 tandem_host_probe_rtt_seconds{connector="east",host="sip:127.0.0.1:5081",region="region-east"} NaN
 tandem_host_probe_rtt_seconds{connector="west",host="sip:127.0.0.1:5082",region="region-west"} NaN
-# HELP tandem_host_state 1 for the state that a host is in (up, doubtful, full, down), 0 for the others; of a disabled host nothing is known.
+# HELP tandem_host_state 1 for the state that a host is in (up, recovering, doubtful, full, ejected, down), 0 for the others; of a disabled host nothing is known.
 # TYPE tandem_host_state gauge
 tandem_host_state{connector="east",host="sip:127.0.0.1:5081",region="region-east",state="doubtful"} 0
 tandem_host_state{connector="east",host="sip:127.0.0.1:5081",region="region-east",state="down"} 0
+tandem_host_state{connector="east",host="sip:127.0.0.1:5081",region="region-east",state="ejected"} 0
 tandem_host_state{connector="east",host="sip:127.0.0.1:5081",region="region-east",state="full"} 0
+tandem_host_state{connector="east",host="sip:127.0.0.1:5081",region="region-east",state="recovering"} 0
 tandem_host_state{connector="east",host="sip:127.0.0.1:5081",region="region-east",state="up"} 1
 tandem_host_state{connector="west",host="sip:127.0.0.1:5082",region="region-west",state="doubtful"} 0
 tandem_host_state{connector="west",host="sip:127.0.0.1:5082",region="region-west",state="down"} 0
+tandem_host_state{connector="west",host="sip:127.0.0.1:5082",region="region-west",state="ejected"} 0
 tandem_host_state{connector="west",host="sip:127.0.0.1:5082",region="region-west",state="full"} 0
+tandem_host_state{connector="west",host="sip:127.0.0.1:5082",region="region-west",state="recovering"} 0
 tandem_host_state{connector="west",host="sip:127.0.0.1:5082",region="region-west",state="up"} 1
 # HELP tandem_state_persistent 1 when a restart has the same secret; 0: it would break the BYE of calls that are up.
 # TYPE tandem_state_persistent gauge

@@ -132,14 +132,12 @@ func (c *collector) names(s scrape) {
 
 func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 
-var states = []health.State{health.Up, health.Doubtful, health.Full, health.Down}
-
 // hosts shows each host in each state, so that a series never comes or goes.
 func (c *collector) hosts(s scrape) {
 	now := c.opts.Now()
 	for _, h := range c.opts.Router.Hosts() {
 		status := h.Health.Status().At(now)
-		for _, state := range states {
+		for _, state := range health.States {
 			v := 0.0
 			if status.State == state && h.State != catalog.Disabled {
 				v = 1

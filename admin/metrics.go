@@ -73,7 +73,7 @@ var (
 	namesSent  = counter("name_lookups_total", "Questions to the resolver that ended: found, failed.", "result")
 	namesKept  = gauge("names", "Names in memory.")
 
-	hostState = gauge("host_state", "1 for the state that a host is in (up, doubtful, full, down), 0 for the others; of a disabled host nothing is known.", "connector", "region", "host", "state")
+	hostState = gauge("host_state", "1 for the state that a host is in (up, recovering, doubtful, full, ejected, down), 0 for the others; of a disabled host nothing is known.", "connector", "region", "host", "state")
 	operator  = gauge("host_operator_state", "1 for the state that the operator gave a host or its connector (enabled, draining, disabled), 0 for the others.", "connector", "region", "host", "state")
 	hostRTT   = gauge("host_probe_rtt_seconds", "Round trip of the last OPTIONS that was answered; NaN before the first.", "connector", "region", "host")
 	detection = gauge("health_detection_seconds", "Longest time until probes find a silent host down, by the global settings; 0 without probes.")

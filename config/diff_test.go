@@ -155,8 +155,9 @@ func full() *Config {
 		MaxRing: time.Minute, MaxAttempts: 3, ExhaustedCode: 480, SetupBudget: time.Second,
 	}
 	fpart := catalog.FailoverPart{Set: catalog.EveryField, Values: failover}
-	health := catalog.Health{Interval: 5 * time.Second, FastInterval: time.Second, Timeout: time.Second, DownAfter: 3, UpAfter: 2, DoubtHold: time.Second}
-	hset := catalog.FieldDoubtHold<<1 - 1
+	health := catalog.Health{Interval: 5 * time.Second, FastInterval: time.Second, Timeout: time.Second, DownAfter: 3, UpAfter: 2, DoubtHold: time.Second,
+		EjectAfter: 5, EjectTime: time.Second, EjectMax: time.Minute, SlowStart: time.Second, FlapHold: time.Second, FlapWindow: time.Minute, MaxDetection: time.Minute}
+	hset := catalog.FieldMaxDetection<<1 - 1
 	hpart := catalog.HealthPart{Set: hset, Values: health}
 	numbers := func() []catalog.Numbers { return []catalog.Numbers{{Kind: catalog.Range, First: "100", Last: "199"}} }
 	files := func() *catalog.NumberSet { return numberSet("200", "+1555*") }

@@ -8,14 +8,16 @@ import (
 )
 
 var healthKeys = keys{
-	known: []string{"probe", "interval", "fast_interval", "timeout", "down_after", "up_after", "down_codes", "doubt_hold"},
-	later: []string{"when_all_down", "eject_after", "slow_start", "max_detection", "passive", "region"},
+	known: []string{"probe", "interval", "fast_interval", "timeout", "down_after", "up_after", "down_codes", "doubt_hold",
+		"eject_after", "eject_time", "eject_max", "slow_start", "flap_hold", "flap_window", "max_detection"},
+	later: []string{"when_all_down", "passive", "region"},
 }
 
 // health reads what one level says of how hosts are probed.
 func (d *decoder) health(n node) catalog.HealthPart {
 	const shortest, longest = shortestTime, time.Hour
-	const most = 100 // failures or successes in a row
+	const most = 100              // failures or successes in a row
+	const longestHold = time.Hour // that anything keeps calls away
 	f := d.fields(n, healthKeys)
 	v := catalog.DefaultHealth()
 	v.Probe = d.boolean(f["probe"], v.Probe)
@@ -26,6 +28,13 @@ func (d *decoder) health(n node) catalog.HealthPart {
 	v.UpAfter = d.integer(f["up_after"], v.UpAfter, 1, most)
 	v.DownCodes = d.codes(f["down_codes"], v.DownCodes, d.downCode)
 	v.DoubtHold = d.duration(f["doubt_hold"], v.DoubtHold, shortest, 5*time.Minute)
+	v.EjectAfter = d.countOrOff(f["eject_after"], v.EjectAfter, most)
+	v.EjectTime = d.duration(f["eject_time"], v.EjectTime, shortest, longestHold)
+	v.EjectMax = d.duration(f["eject_max"], v.EjectMax, shortest, longestHold)
+	v.SlowStart = d.durationOrOff(f["slow_start"], v.SlowStart, shortest, longestHold)
+	v.FlapHold = d.durationOrOff(f["flap_hold"], v.FlapHold, shortest, longestHold)
+	v.FlapWindow = d.duration(f["flap_window"], v.FlapWindow, shortest, longestHold)
+	v.MaxDetection = d.durationOrOff(f["max_detection"], v.MaxDetection, shortest, longest)
 
 	read := catalog.HealthPart{Values: v}
 	for _, field := range catalog.HealthFields {
@@ -46,22 +55,43 @@ func (d *decoder) downCode(n node, code int) bool {
 	return true
 }
 
-// withinInterval are the times that must not exceed interval, where a file
-// says them. Their defaults are lowered to it instead.
-var withinInterval = []struct {
-	field catalog.HealthField
-	rule  rule
+// healthBounds are the times that must not exceed another, where a file says
+// them. Their defaults are lowered to it instead (Health.Fit).
+var healthBounds = []struct {
+	low, high catalog.HealthField
+	rule      rule
 }{
-	{catalog.FieldFastInterval, notLongerThanInterval("fast_interval")},
-	{catalog.FieldTimeout, notLongerThanInterval("timeout")},
+	{catalog.FieldFastInterval, catalog.FieldInterval, notLonger("fast_interval", "interval")},
+	{catalog.FieldTimeout, catalog.FieldInterval, notLonger("timeout", "interval")},
+	{catalog.FieldEjectTime, catalog.FieldEjectMax, notLonger("eject_time", "eject_max")},
+	{catalog.FieldFlapHold, catalog.FieldFlapWindow, notLonger("flap_hold", "flap_window")},
 }
 
-func notLongerThanInterval(low string) rule {
+func notLonger(low, high string) rule {
 	return rule{
-		low: low, high: "interval", lowFirst: true,
-		atLow:  "%s is longer than interval, %s; write less",
+		low: low, high: high, lowFirst: true,
+		atLow:  "%s is longer than " + high + ", %s; write less",
 		atHigh: "%s is less than " + low + ", %s; write more",
 	}
+}
+
+// healthTime returns the value of a field that is a time of healthBounds.
+func healthTime(h *catalog.Health, field catalog.HealthField) time.Duration {
+	switch field {
+	case catalog.FieldInterval:
+		return h.Interval
+	case catalog.FieldFastInterval:
+		return h.FastInterval
+	case catalog.FieldTimeout:
+		return h.Timeout
+	case catalog.FieldEjectTime:
+		return h.EjectTime
+	case catalog.FieldEjectMax:
+		return h.EjectMax
+	case catalog.FieldFlapHold:
+		return h.FlapHold
+	}
+	return h.FlapWindow
 }
 
 // checkHealth checks values of several levels that meet at one host, and
@@ -69,7 +99,7 @@ func notLongerThanInterval(low string) rule {
 func (d *decoder) checkHealth(cfg *Config) {
 	l := levelsOf(cfg)
 	hosts := make(map[hostAt]hostSettings)
-	d.checkIntervals(cfg, nil)
+	d.checkBounds(cfg, nil)
 	for i := range cfg.Catalog.Connectors {
 		c := &cfg.Catalog.Connectors[i]
 		var parts []healthAt
@@ -78,7 +108,7 @@ func (d *decoder) checkHealth(cfg *Config) {
 			parts = append(parts, healthAt{rankGroup, child(element("groups", j), "health"), "group " + quote(g.Name), g.Health})
 		}
 		parts = append(parts, healthAt{rankConnector, child(element("connectors", i), "health"), "connector " + quote(c.Name), c.Health})
-		d.checkIntervals(cfg, parts)
+		d.checkBounds(cfg, parts)
 		d.checkShared(cfg, i, parts, hosts)
 	}
 }
@@ -90,22 +120,20 @@ type healthAt struct {
 	part         catalog.HealthPart
 }
 
-func (d *decoder) checkIntervals(cfg *Config, parts []healthAt) {
+func (d *decoder) checkBounds(cfg *Config, parts []healthAt) {
 	global := healthAt{rankGlobal, "health", "the global health", catalog.HealthPart{Set: cfg.HealthSet, Values: cfg.Health}}
-	for _, w := range withinInterval {
-		base := said{high: catalog.DefaultHealth().Interval, hasHigh: true}
+	byDefault := catalog.DefaultHealth()
+	for _, b := range healthBounds {
+		base := said{high: healthTime(&byDefault, b.high), hasHigh: true}
 		lo, hi := base, base
 		for _, p := range append([]healthAt{global}, parts...) {
-			low := p.part.Values.FastInterval
-			if w.field == catalog.FieldTimeout {
-				low = p.part.Values.Timeout
-			}
-			s := d.level(p.rank, p.path, p.origin, w.rule, low, p.part.Values.Interval,
-				p.part.Set&w.field != 0, p.part.Set&catalog.FieldInterval != 0)
+			s := d.level(p.rank, p.path, p.origin, b.rule,
+				healthTime(&p.part.Values, b.low), healthTime(&p.part.Values, b.high),
+				p.part.Set&b.low != 0, p.part.Set&b.high != 0)
 			lo, hi = lowOf(lo, s), highOf(hi, s)
 		}
 		if lo.hasLow {
-			d.checkRule(w.rule, lo, hi)
+			d.checkRule(b.rule, lo, hi)
 		}
 	}
 }

@@ -26,14 +26,19 @@ func (k Key) String() string {
 // kept elsewhere. Hosts come from a Registry; all methods are safe for
 // concurrent use.
 type Host struct {
-	word     atomic.Uint64                  // a word; read without a lock
+	word     atomic.Uint64                  // a word, of status and settings; read without a lock, written with mu held
 	settings atomic.Pointer[catalog.Health] // in force for this host; changed with mu held
 	key      Key
 	registry *Registry
 
-	mu     sync.Mutex
-	status Status // all of it; DoubtUntil may lag behind the word
-	own    bool   // the settings are its own: the registry's do not change them
+	mu      sync.Mutex
+	status  Status // all of it
+	own     bool   // the settings are its own: the registry's do not change them
+	history *history
+	tally   tally
+
+	bad     bool      // counted as such by its regions; guarded by the registry's regions
+	regions []*Region // that it belongs to; guarded by the same
 
 	gone    atomic.Bool // dropped from the registry: nobody is told of its flips
 	waiting atomic.Bool // in the registry's list of hosts to probe now
@@ -59,9 +64,9 @@ func (h *Host) Configure(set catalog.Health, now int64) {
 		h.mu.Unlock()
 		return
 	}
-	before, after := h.adopt(h.registry.share(set), now)
+	told := h.adopt(h.registry.share(set), now)
 	h.mu.Unlock()
-	h.tell(before, after, now)
+	h.tell(&told)
 	h.registry.reconfigured()
 }
 
@@ -75,94 +80,141 @@ func (h *Host) follow(now int64) {
 		h.mu.Unlock()
 		return
 	}
-	before, after := h.adopt(set, now)
+	told := h.adopt(set, now)
 	h.mu.Unlock()
-	h.tell(before, after, now)
+	h.tell(&told)
 }
 
 // adopt puts settings in force. The lock is held: nothing is observed between
 // the new settings and the status that they make.
-func (h *Host) adopt(set *catalog.Health, now int64) (before, after Status) {
+func (h *Host) adopt(set *catalog.Health, now int64) (told changes) {
 	h.settings.Store(set)
-	return h.change(func(s Status) Status { return Adopt(s, now, set) })
+	h.change(now, func(s Status) Status { return Adopt(s, now, set) }, &told)
+	return told
 }
 
-// State returns the host's state at the time now. trial is true when it is
-// doubtful and one call may try it in its normal place: the call that Claim
-// gives it to. It takes no lock and allocates nothing.
-func (h *Host) State(now int64) (s State, trial bool) {
-	return word(h.word.Load()).at(now)
-}
-
-// Claim takes the trial that State told of, for one call: true for one caller,
-// then false for the settings' DoubtHold, whatever becomes of the call.
-func (h *Host) Claim(now int64) bool {
+// View returns what a call needs to know of the host at the time now. It takes
+// no lock and allocates nothing.
+func (h *Host) View(now int64) View {
 	w := word(h.word.Load())
-	if _, trial := w.at(now); !trial {
+	if !w.ramps() {
+		return w.at(now, 0)
+	}
+	return w.at(now, h.Settings().SlowStart)
+}
+
+// Claim takes the trial that View told of, for one call: true for one caller,
+// then false for the settings' DoubtHold, or for as long as the ejection lasted,
+// whatever becomes of the call.
+func (h *Host) Claim(now int64) bool {
+	if !h.View(now).Trial {
 		return false
 	}
-	return h.word.CompareAndSwap(uint64(w), uint64(w.claimed(now, holdOf(h.Settings()))))
+	h.mu.Lock()
+	if !h.View(now).Trial {
+		h.mu.Unlock()
+		return false // another caller was faster
+	}
+	set := h.Settings()
+	var told changes
+	h.change(now, func(s Status) Status { return s.claimed(now, set) }, &told)
+	h.mu.Unlock()
+	h.tell(&told)
+	return true
 }
 
 // Observe takes note of what was seen at the time now. It returns the state
 // before and after, and whether they differ; a difference has been reported to
-// Options.OnFlip when it returns. What changes nothing costs one atomic load.
-// A new doubt asks for a probe at once.
+// Options.OnFlip when it returns. What changes nothing costs one atomic load,
+// and one atomic addition if it is the outcome of a call. A new doubt asks for a
+// probe at once, and so does what may be the end of a host.
 func (h *Host) Observe(now int64, o Observation) (from, to State, flipped bool) {
+	h.tally.count(o.Event)
 	if w := word(h.word.Load()); w.ignores(now, &o) {
-		s, _ := w.at(now)
-		return s, s, false
+		return w.state(), w.state(), false
 	}
 	h.mu.Lock()
 	set := h.Settings()
-	before, after := h.change(func(s Status) Status { return Next(s, o, now, set) })
+	var told changes
+	before, after := h.change(now, func(s Status) Status { return Next(s, o, now, set) }, &told)
+	h.tally.mark(now)
 	h.mu.Unlock()
-	h.tell(before, after, now)
-	if after.Doubt && !before.Doubt && set.Probe {
+	h.tell(&told)
+	if set.Probe && worthAProbe(&before, &after, o.Event) {
 		h.Wake()
 	}
 	return before.State, after.State, before.State != after.State
 }
 
-// change replaces the status and the word. The lock is held.
-func (h *Host) change(next func(Status) Status) (before, after Status) {
-	trials := !h.Settings().Probe
+// worthAProbe says whether a probe is to tell at once what it is about a host.
+func worthAProbe(before, after *Status, e Event) bool {
+	return after.Doubt && !before.Doubt || after.Ejected && !before.Ejected ||
+		e == CallStuck && !after.Ejected && after.Row.Sure == 1
+}
+
+// change replaces the status and the word, and notes what flips. The lock is
+// held; told is for tell, without it.
+func (h *Host) change(now int64, next func(Status) Status, told *changes) (before, after Status) {
+	before = h.status
+	s := before
 	for {
-		w := h.word.Load()
-		before = h.withClaim(word(w))
-		after = next(before)
-		// Only Claim writes the word without the lock.
-		if h.word.CompareAndSwap(w, uint64(pack(&after, trials))) {
+		then, due := s.due(now)
+		if !due {
 			break
 		}
+		told.add(&s, &then, then.Since)
+		s = then
 	}
+	after = next(s)
+	told.add(&s, &after, now)
 	h.status = after
+	h.word.Store(uint64(pack(&after, !h.Settings().Probe)))
+	if told.n == 0 {
+		return before, after
+	}
+	if h.history == nil {
+		h.history = new(history)
+	}
+	for _, c := range told.list[:told.n] {
+		h.history.add(c)
+	}
+	if before.State.bad() != after.State.bad() && !h.gone.Load() {
+		told.regions = h.registry.regions.mark(h, after.State.bad(), now)
+	}
 	return before, after
 }
 
-// tell tells of a flip, if it is one. The lock is not held.
-func (h *Host) tell(before, after Status, now int64) {
-	if before.State != after.State && !h.gone.Load() {
-		h.registry.flipped(Flip{Key: h.key, From: before.State, To: after.State, Reason: after.Reason, At: now})
+// tell tells of what flipped. The lock is not held.
+func (h *Host) tell(told *changes) {
+	if told.n == 0 || h.gone.Load() {
+		return
 	}
+	for _, c := range told.list[:told.n] {
+		h.registry.flipped(Flip{Key: h.key, From: c.From, To: c.To, Reason: c.Reason, At: c.At})
+	}
+	h.registry.regions.tell(told.regions)
 }
 
-// withClaim returns the status with the hold of the last trial, which Claim
-// writes into the word alone. The lock is held.
-func (h *Host) withClaim(w word) Status {
-	s := h.status
-	if s.Doubt && w.state() == Doubtful && w.until() != 0 {
-		s.DoubtUntil = w.until()
-	}
-	return s
-}
-
-// Status returns all that is known about the host. A Retry-After that is over
-// is still in it until something is seen: see Status.At.
+// Status returns all that is known about the host. What time has ended is still
+// in it until something is seen: see Status.At.
 func (h *Host) Status() Status {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.withClaim(word(h.word.Load()))
+	return h.status
+}
+
+// History returns the last changes of the host's state, the oldest first.
+func (h *Host) History() []Change {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.history.copy()
+}
+
+// Calls returns what became of the host's last calls, as of the time now.
+func (h *Host) Calls(now int64) Calls {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.tally.last(now)
 }
 
 // Wake asks for a probe of this host soon, without a doubt about it: for hints

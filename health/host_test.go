@@ -24,50 +24,83 @@ func newHost(set *catalog.Health) (*Registry, *Host) {
 	return r, r.Host(testKey(1))
 }
 
+// look is the part of View that most tests are about.
+func look(h *Host, now int64) (State, bool) {
+	v := h.View(now)
+	return v.State, v.Trial
+}
+
 // TestHost_AgreesWithNext holds the word, which calls read, against the pure
 // state machine.
 func TestHost_AgreesWithNext(t *testing.T) {
 	for seed := range uint64(300) {
 		rnd := rand.New(rand.NewPCG(seed, 3))
-		set := *probing()
-		set.Probe = rnd.IntN(2) == 0
+		set := anySettings(rnd)
 		r, h := newHost(&set)
 		var s Status
 		now := second
 		for range 200 {
 			switch rnd.IntN(25) {
 			case 0:
-				set.Probe = !set.Probe
+				set = anySettings(rnd)
 				r.Configure(set, now)
 				s = Adopt(s, now, &set)
 			default:
 				o := anything[rnd.IntN(len(anything))]
+				if rnd.IntN(4) == 0 {
+					o.Began = now - rnd.Int64N(20*second)
+				}
 				was := s.State
 				s = Next(s, o, now, &set)
 				_, to, flipped := h.Observe(now, o)
 				require.Equal(t, s.State, to, "seed %d", seed)
 				require.Equal(t, was != s.State, flipped, "seed %d", seed)
 			}
+			require.Equal(t, s.At(now), h.Status().At(now), "seed %d", seed)
 			s = s.At(now)
-			got := h.Status().At(now)
-			got.DoubtUntil, s.DoubtUntil = roundUp(got.DoubtUntil), roundUp(s.DoubtUntil)
-			require.Equal(t, s, got, "seed %d", seed)
 
-			now += rnd.Int64N(4*second)/16*16 + 16 // the word's times are exact to 16 ns
-			at := s.At(now)
-			state, trial := h.State(now)
-			require.Equal(t, at.State, state, "seed %d", seed)
-			if at.State == Doubtful && !set.Probe && now >= at.DoubtUntil {
-				require.True(t, trial, "seed %d", seed)
-			}
-			if at.State != Doubtful || set.Probe || s.State == Doubtful && now < at.DoubtUntil {
-				require.False(t, trial, "seed %d", seed)
+			now += rnd.Int64N(4*second)/32*32 + 32 // the word's times are exact to 32 ns
+			want, got := viewOf(s, now, &set), h.View(now)
+			require.Equal(t, want.State, got.State, "seed %d", seed)
+			require.Equal(t, want.Trial, got.Trial, "seed %d", seed)
+			require.InDelta(t, want.Share, got.Share, 1e-6, "seed %d", seed)
+			if rnd.IntN(2) == 0 {
+				require.Equal(t, want.Trial, h.Claim(now), "seed %d", seed)
+				if want.Trial {
+					s = s.claimed(now, &set)
+					require.False(t, h.Claim(now), "seed %d", seed)
+				}
 			}
 		}
 	}
 }
 
-func roundUp(at int64) int64 { return (at + 15) &^ 15 }
+// viewOf is what the word must say of a host whose status was s.
+func viewOf(was Status, now int64, set *catalog.Health) View {
+	s := was.At(now)
+	v := View{State: s.State, Share: 1}
+	switch s.State {
+	case Recovering:
+		v.Share = max(float64(now-s.Since)/float64(set.SlowStart), 0.05)
+	case Ejected:
+		v.Trial = now >= s.TrialAt && s.FullUntil == 0 && !s.ProbeFull
+	case Doubtful: // one that is not full any more was left alone long enough
+		v.Trial = !set.Probe && (now >= s.DoubtUntil || was.State == Full)
+	}
+	return v
+}
+
+func anySettings(rnd *rand.Rand) catalog.Health {
+	set := *probing()
+	set.Probe = rnd.IntN(2) == 0
+	set.DownAfter, set.UpAfter = 1+rnd.IntN(4), 1+rnd.IntN(4)
+	set.EjectAfter = rnd.IntN(6)
+	set.SlowStart = time.Duration(rnd.IntN(3)) * 4 * time.Second
+	set.FlapHold = time.Duration(rnd.IntN(3)) * 3 * time.Second
+	set.EjectTime = time.Duration(1+rnd.IntN(4)) * time.Second
+	set.EjectMax = 20 * time.Second
+	return set
+}
 
 func TestHost_Trial(t *testing.T) {
 	r, h := newHost(notProbing())
@@ -75,40 +108,41 @@ func TestHost_Trial(t *testing.T) {
 	require.False(t, h.Claim(second), "nothing to claim of a host that is up")
 	h.Observe(second, callSilent)
 
-	s, trial := h.State(second + hold - 1)
+	s, trial := look(h, second+hold-1)
 	require.Equal(t, Doubtful, s)
 	require.False(t, trial, "held")
 	require.False(t, h.Claim(second+hold-1))
 
-	now := second + hold + 16
-	s, trial = h.State(now)
+	now := second + hold + 32
+	s, trial = look(h, now)
 	require.Equal(t, Doubtful, s)
 	require.True(t, trial)
 	require.True(t, h.Claim(now))
 	require.False(t, h.Claim(now), "one call pays")
-	_, trial = h.State(now)
+	_, trial = look(h, now)
 	require.False(t, trial)
-	require.Equal(t, roundUp(now+hold), h.Status().DoubtUntil)
+	require.Equal(t, now+hold, h.Status().DoubtUntil)
 
-	now += hold + 16
-	_, trial = h.State(now)
+	now += hold + 32
+	_, trial = look(h, now)
 	require.True(t, trial, "nothing came of the first trial: another one")
 	require.True(t, h.Claim(now))
-	h.Observe(now+1, callFull)
-	_, trial = h.State(now + 1)
+	h.Observe(now+1, callICMP)
+	_, trial = look(h, now+1)
 	require.False(t, trial, "what changes nothing does not undo the claim")
 	h.Observe(now+2, callFullFor(time.Second))
-	s, trial = h.State(now + 2*second)
+	h.Observe(now+3, callSilent)
+	s, trial = look(h, now+2*second)
 	require.Equal(t, Doubtful, s)
 	require.True(t, trial, "full, then doubtful beneath it: tried when it is not full any more")
 	require.True(t, h.Claim(now+2*second))
 	require.False(t, h.Claim(now+2*second))
 	from, to, flipped := h.Observe(now+3*second, callOK)
-	require.Equal(t, []any{Full, Up, true}, []any{from, to, flipped})
+	require.Equal(t, []any{Doubtful, Up, true}, []any{from, to, flipped})
 
 	h.Observe(now+4*second, callSilent)
 	r.Configure(*probing(), now+4*second)
-	_, trial = h.State(now + 100*second)
+	_, trial = look(h, now+100*second)
 	require.False(t, trial, "probes decide")
 }
 
@@ -117,9 +151,9 @@ func TestHost_TrialsFollowTheSettings(t *testing.T) {
 	set.DoubtHold = time.Second
 	_, h := newHost(set)
 	h.Observe(second, callSilent)
-	require.False(t, h.Claim(2*second-16))
+	require.False(t, h.Claim(2*second-32))
 	require.True(t, h.Claim(2*second))
-	require.False(t, h.Claim(3*second-16))
+	require.False(t, h.Claim(3*second-32))
 	require.True(t, h.Claim(3*second))
 }
 
@@ -129,7 +163,7 @@ func TestHost_AnsweredCallForgetsTheHold(t *testing.T) {
 	_, h := newHost(probing())
 	h.Observe(second, callSilent)
 	h.Observe(20*second, ok200)
-	s, _ := h.State(20 * second)
+	s, _ := look(h, 20*second)
 	require.Equal(t, Up, s)
 	require.Equal(t, DoubtHold, h.Status().Hold)
 	from, to, flipped := h.Observe(21*second, callOK)
@@ -140,12 +174,12 @@ func TestHost_AnsweredCallForgetsTheHold(t *testing.T) {
 func TestHost_TrialGoesToOneOfManyCalls(t *testing.T) {
 	_, h := newHost(notProbing())
 	h.Observe(second, callSilent)
-	now := second + int64(DoubtHold) + 16
+	now := second + int64(DoubtHold) + 32
 	var won atomic.Int32
 	var calls sync.WaitGroup
 	for range 16 {
 		calls.Go(func() {
-			if _, trial := h.State(now); trial && h.Claim(now) {
+			if _, trial := look(h, now); trial && h.Claim(now) {
 				won.Add(1)
 			}
 		})
@@ -175,7 +209,7 @@ func TestHost_FlipsFormAChain(t *testing.T) {
 			for range 2000 {
 				now := clock.Add(second / 10)
 				h.Observe(now, anything[rnd.IntN(len(anything))])
-				h.State(now)
+				look(h, now)
 				h.Claim(now)
 				if rnd.IntN(100) == 0 {
 					h.Status()
@@ -186,7 +220,7 @@ func TestHost_FlipsFormAChain(t *testing.T) {
 	}
 	workers.Wait()
 	end := h.Status().State
-	for s := Up; s <= Down; s++ {
+	for _, s := range States {
 		in, out := entered[s], left[s]
 		if s == Up {
 			in++ // where it began
@@ -205,9 +239,9 @@ func TestHost_AllocatesNothing(t *testing.T) {
 		now := second
 		for _, o := range anything {
 			require.Zero(t, testing.AllocsPerRun(100, func() {
-				now += 16
+				now += 32
 				h.Observe(now, o)
-				h.State(now)
+				h.View(now)
 				h.Claim(now)
 			}), o.Event.String())
 		}
@@ -219,25 +253,23 @@ func TestHost_AllocatesNothing(t *testing.T) {
 }
 
 func TestWord_KeepsTimes(t *testing.T) {
-	for _, at := range []int64{1, 15, 16, 17, second, time.Now().UnixNano(), 1<<62 - 1} {
+	for _, at := range []int64{1, 31, 32, 33, second, time.Now().UnixNano(), 1<<62 - 1} {
 		s := Status{State: Doubtful, Doubt: true, DoubtUntil: at}
 		w := pack(&s, true)
 		require.Equal(t, Doubtful, w.state())
 		require.GreaterOrEqual(t, w.until(), at)
-		require.Less(t, w.until()-at, int64(16))
-		_, trial := w.at(at - 1)
-		require.False(t, trial)
-		_, trial = w.at(w.until())
-		require.True(t, trial)
+		require.Less(t, w.until()-at, int64(32))
+		require.False(t, w.at(at-1, 0).Trial)
+		require.True(t, w.at(w.until(), 0).Trial)
 	}
 }
 
 func BenchmarkHost(b *testing.B) {
 	_, h := newHost(probing())
-	b.Run("State", func(b *testing.B) {
+	b.Run("View", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			h.State(second)
+			h.View(second)
 		}
 	})
 	b.Run("Observe CallAnswered", func(b *testing.B) {

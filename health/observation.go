@@ -1,9 +1,6 @@
 package health
 
-import (
-	"strconv"
-	"time"
-)
+import "time"
 
 // Event is a thing that was seen of a host, or that time brought about.
 type Event uint8
@@ -21,12 +18,24 @@ const (
 	// sending is this machine's own: the call moves on, and nothing was seen of
 	// the host.
 	CallUnreachable
-	CallSilent   // an attempt ended without any response
-	CallAnswered // any response to a request of a call
-	CallFull     // 503 to a call, with its RetryAfter if it had one
+	CallSilent // an attempt ended without any response
+	CallStuck  // an attempt was answered 100, and then nothing more in time
+	CallTrying // 100 to a call: the host is alive, and that is all it says
+	// CallAnswered is a success: any other provisional response, or a final one
+	// that does not move the call on. It is told once for each attempt, at the
+	// first such response: a 200 to a call that has been ringing for a while
+	// says nothing about those that begin now.
+	CallAnswered
+	CallFailed // a final response that moves the call on, with its Code and Number
+	CallFull   // 503 to a call, with its RetryAfter if it had one
 
 	RetryAfterOver // the time that a Retry-After asked for is over
+	RampOver       // the host has been recovering for as long as slow_start says
+	FailedCalls    // as many calls failed in a row as eject a host
+	TrialFailed    // a trial call of an ejected host failed
+	TrialAnswered  // a trial call of an ejected host was answered
 	ProbesOff      // probing was switched off
+	EjectionOff    // ejection was switched off
 )
 
 // String says what was seen, in the words of a log line.
@@ -44,37 +53,59 @@ func (e Event) String() string {
 		return "a call undeliverable"
 	case CallSilent:
 		return "no answer to a call"
+	case CallStuck:
+		return "nothing but 100 to a call"
+	case CallTrying:
+		return "100 to a call"
 	case CallAnswered:
 		return "answer to a call"
+	case CallFailed:
+		return "a call failed"
 	case CallFull:
-		return "Retry-After to a call"
+		return "503 to a call"
 	case RetryAfterOver:
 		return "Retry-After over"
+	case RampOver:
+		return "slow start over"
+	case FailedCalls:
+		return "failed calls"
+	case TrialFailed:
+		return "trial call failed"
+	case TrialAnswered:
+		return "trial call answered"
 	case ProbesOff:
 		return "probes switched off"
+	case EjectionOff:
+		return "ejection switched off"
 	}
 	return "unknown"
+}
+
+// fails says whether e is the failure of a call.
+func (e Event) fails() bool {
+	switch e {
+	case CallUnreachable, CallSilent, CallStuck, CallFailed, CallFull:
+		return true
+	}
+	return false
 }
 
 // Observation is one thing seen of a host.
 type Observation struct {
 	Event      Event
-	Code       int           // of the response: ProbeOK, CallFull
+	Code       int           // of the response: ProbeOK, CallAnswered, CallFailed, CallFull
 	RetryAfter time.Duration // CallFull; 0 when the response had none
 	RTT        time.Duration // ProbeOK: from request to response
+	Number     uint32        // CallFailed: a hash of the called number
+	// Began is when the attempt began that a call's event is of; 0 is now. The
+	// outcome of calls that began before an ejection was over decides no trial.
+	Began int64
 }
 
-// Reason is why a host is in its state: an event and, if it had one, the status
-// code of the response.
-type Reason struct {
-	Event Event
-	Code  int16
-}
-
-// String writes the reason for a log line: "answer to OPTIONS (503)".
-func (r Reason) String() string {
-	if r.Code == 0 {
-		return r.Event.String()
+// began returns when the call began that o tells of.
+func (o *Observation) began(now int64) int64 {
+	if o.Began != 0 {
+		return o.Began
 	}
-	return r.Event.String() + " (" + strconv.Itoa(int(r.Code)) + ")"
+	return now
 }

@@ -29,14 +29,16 @@ type Options struct {
 	// the goroutine that saw the cause: it must not block. Flips of one host
 	// that happen at the same moment may come in either order.
 	OnFlip func(Flip)
+	// OnRegion is told of each change of a region's health, in the same way.
+	OnRegion func(RegionFlip)
 }
 
-// Flip is a change of a host's state.
+// Flip is a change of a host's state: a Change, and whose it is.
 type Flip struct {
 	Key      Key
 	From, To State
 	Reason   Reason
-	At       int64 // the caller's clock
+	At       int64
 }
 
 // Registry holds the health of all hosts.
@@ -47,6 +49,8 @@ type Registry struct {
 
 	sharing sync.Mutex // may be taken with a host's lock or mu held
 	shared  map[catalog.Health]*catalog.Health
+
+	regions regions
 
 	mu     sync.RWMutex
 	hosts  map[Key]*Host
@@ -67,6 +71,7 @@ func NewRegistry(opts Options) *Registry {
 		hosts:  make(map[Key]*Host),
 		wake:   make(chan struct{}, 1),
 	}
+	r.regions.onFlip = opts.OnRegion
 	r.settings.Store(r.share(opts.Settings))
 	return r
 }

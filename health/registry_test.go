@@ -19,9 +19,9 @@ func TestRegistry_KeepsHealthAcrossReloads(t *testing.T) {
 	r.Host(testKey(3))
 	r.Retain([]Key{testKey(1), testKey(3), testKey(4)})
 	require.Same(t, a, r.Host(testKey(1)))
-	s, _ := r.Host(testKey(1)).State(second)
+	s, _ := look(r.Host(testKey(1)), second)
 	require.Equal(t, Doubtful, s)
-	s, _ = r.Host(testKey(2)).State(second)
+	s, _ = look(r.Host(testKey(2)), second)
 	require.Equal(t, Up, s, "dropped, so it begins anew")
 
 	b.Observe(2*second, callOK)
@@ -34,7 +34,7 @@ func TestRegistry_ListenersAreApart(t *testing.T) {
 	k := testKey(1)
 	r.Host(k).Observe(second, callSilent)
 	k.Listener = "udp://10.9.9.9:5070"
-	s, _ := r.Host(k).State(second)
+	s, _ := look(r.Host(k), second)
 	require.Equal(t, Up, s)
 }
 

@@ -47,14 +47,14 @@ func TestConfigure_KeepsWhatIsKnown(t *testing.T) {
 	_, to, _ := failing.Observe(3*second, silent)
 	require.Equal(t, Down, to, "the second failure in a row")
 	_, to, _ = down.Observe(3*second, ok200)
-	require.Equal(t, Up, to, "the first success")
+	require.Equal(t, Recovering, to, "the first success")
 	down.Observe(4*second, callSilent)
 	require.Equal(t, 5*second, down.Status().DoubtUntil)
 
 	// What was known from before still holds.
-	s, _ := full.State(31*second - 16)
+	s, _ := look(full, 31*second-32)
 	require.Equal(t, Full, s)
-	s, _ = full.State(31 * second)
+	s, _ = look(full, 31*second)
 	require.Equal(t, Up, s)
 	_, to, _ = doubtful.Observe(10*second, ok200)
 	require.Equal(t, Doubtful, to, "held for as long as was said")
@@ -74,23 +74,23 @@ func TestConfigure_ProbesOffAndOn(t *testing.T) {
 	off := with(func(s *catalog.Health) { s.Probe, s.DoubtHold = false, 2*time.Second })
 	h.Configure(off, 2*second)
 	require.Equal(t, []Flip{{Key: testKey(1), From: Down, To: Doubtful, Reason: Reason{Event: ProbesOff}, At: 2 * second}}, flips)
-	s, trial := h.State(4 * second)
+	s, trial := look(h, 4*second)
 	require.Equal(t, Doubtful, s)
 	require.True(t, trial, "by its own hold")
 	require.True(t, h.Claim(4*second))
-	require.False(t, h.Claim(6*second-16))
+	require.False(t, h.Claim(6*second-32))
 	require.True(t, h.Claim(6*second))
-	s, _ = other.State(4 * second)
+	s, _ = look(other, 4*second)
 	require.Equal(t, Down, s, "another host's settings are nothing to this one")
 
 	for range 9 {
 		h.Observe(7*second, silent)
 	}
-	s, _ = h.State(7 * second)
+	s, _ = look(h, 7*second)
 	require.Equal(t, Doubtful, s, "late results count nothing")
 
 	h.Configure(*probing(), 8*second)
-	_, trial = h.State(100 * second)
+	_, trial = look(h, 100*second)
 	require.False(t, trial, "probes decide")
 	_, to, _ := h.Observe(9*second, ok200)
 	require.Equal(t, Up, to)
@@ -140,9 +140,9 @@ func TestConfigure_EqualSettingsChangeNothing(t *testing.T) {
 	require.EqualValues(t, 1, r.Changes())
 	<-r.Woken()
 
-	inForce, word := h.Settings(), h.word.Load()
+	inForce, word, same := h.Settings(), h.word.Load(), *probing()
 	require.Zero(t, testing.AllocsPerRun(100, func() { h.Configure(own, 2*second) }))
-	require.Zero(t, testing.AllocsPerRun(100, func() { r.Configure(*probing(), 2*second) }))
+	require.Zero(t, testing.AllocsPerRun(100, func() { r.Configure(same, 2*second) }))
 	require.Same(t, inForce, h.Settings())
 	require.Equal(t, word, h.word.Load())
 	require.EqualValues(t, 1, r.Changes())
@@ -188,7 +188,7 @@ func TestConfigure_BesideCalls(t *testing.T) {
 						r.Retain([]Key{testKey(1), testKey(2), testKey(3)})
 					}
 				default:
-					h.State(now)
+					look(h, now)
 					h.Claim(now)
 					h.Observe(now, anything[rnd.IntN(len(anything))])
 					h.Settings()
@@ -201,7 +201,7 @@ func TestConfigure_BesideCalls(t *testing.T) {
 	require.Equal(t, *r.Settings(), *hosts[2].Settings())
 	for _, h := range hosts {
 		s := h.Status()
-		require.Equal(t, !h.Settings().Probe, word(h.word.Load()).trials())
+		require.Equal(t, pack(&s, !h.Settings().Probe), word(h.word.Load()))
 		if !h.Settings().Probe {
 			require.NotEqual(t, Down, s.State, "nothing that came late makes it so")
 			require.False(t, s.ProbeFull)

@@ -6,38 +6,43 @@ import (
 	"tandem/config/catalog"
 )
 
-const (
-	// DoubtHold is how long a host that was silent to a call is left alone when
-	// the settings do not say: no probe clears the doubt sooner. Without probes,
-	// one call may then try it, and one more each such time.
-	DoubtHold = 10 * time.Second
-
-	// MaxDoubtHold is what that time grows to, doubling, when probes clear the
-	// doubt and calls find the host silent again.
-	MaxDoubtHold = 5 * time.Minute
-
-	// MaxRetryAfter bounds how long one 503 keeps calls away from a host.
-	MaxRetryAfter = 60 * time.Second
-)
+// MaxRetryAfter bounds how long one 503 keeps calls away from a host.
+const MaxRetryAfter = 60 * time.Second
 
 // Status is all that is known about a host. Its zero value is a host of which
 // nothing was seen. Times are monotonic nanoseconds of the caller's clock; 0 is
 // never, so a clock should start above 0.
 //
-// What was seen is kept as facts of their own (Doubt, ProbeFull, FullUntil,
-// Dead), and State is the worst of them: a host that is full and then silent is
-// still doubtful when its Retry-After is over.
+// What was seen is kept as facts of their own (Dead, Ejected, ProbeFull,
+// FullUntil, Doubt, Ramp), and State is the worst of them: a host that is full
+// and then silent is still doubtful when its Retry-After is over.
 type Status struct {
 	State  State
 	Since  int64  // when the host came into State
-	Reason Reason // what brought it there
+	Reason Reason // what brought it there; of an ejected host, why it is ejected
 
-	Dead       bool          // DownAfter probes in a row failed, and not yet UpAfter succeeded
+	Dead      bool  // DownAfter probes in a row failed, and not yet UpAfter succeeded
+	Downs     int   // how often it went down, each time soon after its return
+	KeptUntil int64 // no good probes bring it back sooner; 0: any do
+	BackAt    int64 // when it came back last; 0: never
+
+	Ejected      bool          // its calls failed, and no trial call was answered since
+	EjectedUntil int64         // from when on trial calls decide
+	TrialAt      int64         // from when on the next one may go
+	EjectHold    time.Duration // how long the last ejection lasts at least
+	ForgetAt     int64         // one that begins before lasts twice as long
+	Ejection     Reason        // why it is ejected
+	Row          Row           // calls that failed since the last success
+
+	ProbeFull bool  // its last answer to OPTIONS was 503
+	FullUntil int64 // a Retry-After keeps calls away until then; 0: none
+
 	Doubt      bool          // a call got no answer, and nothing has dispelled that since
 	DoubtUntil int64         // from when on a good probe ends Doubt, or one call may try it; 0: any good probe does
 	Hold       time.Duration // of the last doubt by silence; 0: a call was answered since
-	ProbeFull  bool          // its last answer to OPTIONS was 503
-	FullUntil  int64         // a Retry-After keeps calls away until then; 0: none
+
+	Ramp         time.Duration // it is coming back: its share of calls grows over this time; 0: it is not
+	RecoverUntil int64         // when that is done; 0 unless State is Recovering
 
 	Failures  int // failed probes in a row
 	Successes int // good probes in a row
@@ -49,40 +54,64 @@ type Status struct {
 }
 
 // InDoubt says whether the host is to be probed at the fast interval: all but
-// those that are up or full and answered their last probe.
+// those that answered their last probe and are neither down nor doubtful. That a
+// host is ejected is no reason: probes say nothing about it that they did not
+// say while its calls failed, a trial call decides, and a host in trouble is not
+// to be asked more often than others.
 func (s *Status) InDoubt() bool {
 	return s.Dead || s.Doubt || s.Failures > 0
 }
 
-// At returns the status as it is at the time now, which is s unless a
-// Retry-After ran out in the meantime.
+// At returns the status as it is at the time now: a Retry-After or a slow start
+// may have come to its end.
 func (s Status) At(now int64) Status {
-	if s.FullUntil == 0 || now < s.FullUntil {
-		return s
+	for {
+		next, due := s.due(now)
+		if !due {
+			return s
+		}
+		s = next
 	}
-	over := s.FullUntil
-	s.FullUntil = 0
-	s.settle(over, Reason{Event: RetryAfterOver})
-	return s
+}
+
+// due returns the status after the first thing that time brings about until
+// now, if there is one.
+func (s Status) due(now int64) (next Status, due bool) {
+	switch {
+	case s.FullUntil != 0 && now >= s.FullUntil:
+		over := s.FullUntil
+		s.FullUntil = 0
+		s.settle(over, Reason{Event: RetryAfterOver})
+	case s.RecoverUntil != 0 && now >= s.RecoverUntil:
+		s.Ramp = 0
+		s.settle(s.RecoverUntil, Reason{Event: RampOver})
+	default:
+		return s, false
+	}
+	return s, true
 }
 
 // Next is the state machine of a host: the status after o was seen at the time
 // now, with the settings set.
 //
 // With probes, only probes take a host down and bring it up again; calls raise
-// doubts, which is enough to keep other calls away. A doubt by ICMP ends with one
-// good probe: the host was not there, and is. A doubt by silence does so only
-// after a hold, which begins anew with each silent call: hosts exist that answer
-// OPTIONS and not INVITE, and each probe would send the next call into the wait.
-// If the host is silent again before it has answered any call, the next hold is
-// twice as long. An answered call ends every doubt at once. Without probes
-// nothing takes a host down: all doubts are held, and then cleared by a trial
-// call that gets an answer.
+// doubts and eject, which is enough to keep other calls away. A doubt by ICMP
+// ends with one good probe: the host was not there, and is. A doubt by silence
+// does so only after a hold, which begins anew with each silent call: hosts
+// exist that answer OPTIONS and not INVITE, and each probe would send the next
+// call into the wait. If the host is silent again before it has answered any
+// call, the next hold is twice as long. Any response to a call ends every doubt
+// at once. Without probes nothing takes a host down: all doubts are held, and
+// then cleared by a trial call that gets an answer.
+//
+// Calls that fail in a row eject a host, whatever its probes say: see Row. No
+// probe brings it back, but a trial call that is answered.
 func Next(s Status, o Observation, now int64, set *catalog.Health) Status {
 	s = s.At(now)
+	why := Reason{Event: o.Event, Code: int16(o.Code)}
 	switch o.Event {
 	case ProbeOK, ProbeFailed, ProbeUnreachable:
-		s.probed(o, now, set)
+		s.probed(o, now, set, &why)
 	case CallUnreachable:
 		s.doubt()
 		if s.Doubt && !set.Probe {
@@ -90,21 +119,40 @@ func Next(s Status, o Observation, now int64, set *catalog.Health) Status {
 		}
 	case CallSilent:
 		s.silent(now, set)
+	case CallTrying, CallFailed:
+		s.believe()
 	case CallAnswered:
 		s.believe()
+		s.answered(o, now, set, &why)
 	case CallFull:
-		// RFC 3261 21.5.4: a 503 without Retry-After is to be taken as a 500,
-		// which says something about one call and not about the host.
-		if o.RetryAfter > 0 {
-			s.FullUntil = max(s.FullUntil, now+int64(min(o.RetryAfter, MaxRetryAfter)))
+		s.believe()
+		if o.RetryAfter > 0 { // RFC 3261 21.5.4
+			why.For = min(o.RetryAfter, MaxRetryAfter)
+			s.FullUntil = max(s.FullUntil, now+int64(why.For))
 		}
 	}
-	s.settle(now, Reason{o.Event, int16(o.Code)})
+	if o.Event.fails() {
+		s.failed(o, now, set)
+	}
+	s.settle(now, why)
+	return s
+}
+
+// claimed returns the status after a trial call was let through: the next one is
+// a hold later.
+func (s Status) claimed(now int64, set *catalog.Health) Status {
+	s = s.At(now)
+	switch s.State {
+	case Ejected:
+		s.TrialAt = now + int64(s.EjectHold)
+	case Doubtful:
+		s.DoubtUntil = now + int64(holdOf(set))
+	}
 	return s
 }
 
 // probed counts the result of a probe.
-func (s *Status) probed(o Observation, now int64, set *catalog.Health) {
+func (s *Status) probed(o Observation, now int64, set *catalog.Health, why *Reason) {
 	s.LastProbe, s.LastEvent = now, o.Event
 	if o.Event == ProbeOK {
 		s.LastCode, s.RTT = o.Code, o.RTT
@@ -119,72 +167,52 @@ func (s *Status) probed(o Observation, now int64, set *catalog.Health) {
 	if !good {
 		s.Failures++
 		s.Successes = 0
-		if s.Failures >= max(set.DownAfter, 1) {
-			s.Dead = true
-			s.believe() // beyond doubt
+		if s.Failures >= max(set.DownAfter, 1) && !s.Dead {
+			s.die(now, set, why)
 		}
 		return
 	}
 	s.Successes++
 	s.Failures = 0
 	s.ProbeFull = o.Code == 503
-	if s.Successes >= set.UpAfter {
-		s.Dead = false
+	if s.Dead && s.Successes >= set.UpAfter && now >= s.KeptUntil {
+		s.revive(now, set)
 	}
 }
 
-// silent takes note that a call got no answer at all.
-func (s *Status) silent(now int64, set *catalog.Health) {
-	again := !s.Doubt && s.Hold != 0 // cleared, and no call was answered since
-	s.doubt()
-	if !s.Doubt {
-		return
-	}
-	switch {
-	case s.Hold == 0:
-		s.Hold = holdOf(set)
-	case again:
-		s.Hold = min(2*s.Hold, MaxDoubtHold)
-	}
-	s.hold(now, s.Hold)
-}
-
-// doubt takes note that a call did not get through. A dead host is beyond doubt.
-func (s *Status) doubt() { s.Doubt = !s.Dead }
-
-// hold keeps a doubt for a time from now on, if not longer already.
-func (s *Status) hold(now int64, d time.Duration) {
-	s.DoubtUntil = max(s.DoubtUntil, now+int64(d))
-}
-
-// holdOf returns how long a first doubt by silence is held.
-func holdOf(set *catalog.Health) time.Duration {
-	if set.DoubtHold > 0 {
-		return set.DoubtHold
-	}
-	return DoubtHold
-}
-
-// believe ends a doubt for good: the host answered a call, or is known to be
-// dead, which explains its silence.
-func (s *Status) believe() {
-	s.Doubt, s.DoubtUntil, s.Hold = false, 0, 0
-}
-
-// settle derives the state from the facts.
+// settle derives the state from the facts. A share of calls grows from when the
+// host takes calls again: one that becomes full or doubtful meanwhile begins
+// anew.
 func (s *Status) settle(now int64, why Reason) {
-	state := Up
+	state := s.worst()
 	switch {
-	case s.Dead:
-		state = Down
-	case s.ProbeFull || s.FullUntil != 0:
-		state = Full
-	case s.Doubt:
-		state = Doubtful
+	case state != Recovering:
+		s.RecoverUntil = 0
+	case s.State != Recovering:
+		s.RecoverUntil = now + int64(s.Ramp)
 	}
 	if state != s.State {
 		s.State, s.Since, s.Reason = state, now, why
 	}
+	if state == Ejected {
+		s.Reason = s.Ejection
+	}
+}
+
+func (s *Status) worst() State {
+	switch {
+	case s.Dead:
+		return Down
+	case s.Ejected:
+		return Ejected
+	case s.ProbeFull || s.FullUntil != 0:
+		return Full
+	case s.Doubt:
+		return Doubtful
+	case s.Ramp > 0:
+		return Recovering
+	}
+	return Up
 }
 
 // Adopt returns the status under new settings. Without probes no host is down
@@ -192,6 +220,20 @@ func (s *Status) settle(now int64, why Reason) {
 // the next one decides, after the hold.
 func Adopt(s Status, now int64, set *catalog.Health) Status {
 	s = s.At(now)
+	if set.EjectAfter <= 0 {
+		s.pardon()
+		s.settle(now, Reason{Event: EjectionOff})
+	}
+	if set.FlapHold <= 0 {
+		s.KeptUntil = 0
+	}
+	if s.Ramp > 0 && s.Ramp != set.SlowStart {
+		s.Ramp = max(set.SlowStart, 0)
+		if s.State == Recovering {
+			s.RecoverUntil = s.Since + int64(s.Ramp)
+			s = s.At(now)
+		}
+	}
 	if set.Probe {
 		return s
 	}
@@ -199,7 +241,7 @@ func Adopt(s Status, now int64, set *catalog.Health) Status {
 	if s.Doubt && s.DoubtUntil == 0 {
 		s.hold(now, holdOf(set))
 	}
-	s.Dead, s.ProbeFull = false, false
+	s.Dead, s.KeptUntil, s.ProbeFull = false, 0, false
 	s.Failures, s.Successes = 0, 0
 	s.settle(now, Reason{Event: ProbesOff})
 	return s

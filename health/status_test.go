@@ -14,16 +14,21 @@ const second = int64(time.Second)
 
 // Short hands for what is seen.
 var (
-	ok200       = Observation{Event: ProbeOK, Code: 200, RTT: time.Millisecond}
-	ok404       = Observation{Event: ProbeOK, Code: 404}
-	ok503       = Observation{Event: ProbeOK, Code: 503}
-	ok408       = Observation{Event: ProbeOK, Code: 408}
-	silent      = Observation{Event: ProbeFailed}
-	icmp        = Observation{Event: ProbeUnreachable}
-	callSilent  = Observation{Event: CallSilent}
-	callICMP    = Observation{Event: CallUnreachable}
-	callOK      = Observation{Event: CallAnswered}
-	callFull    = Observation{Event: CallFull, Code: 503}
+	ok200      = Observation{Event: ProbeOK, Code: 200, RTT: time.Millisecond}
+	ok404      = Observation{Event: ProbeOK, Code: 404}
+	ok503      = Observation{Event: ProbeOK, Code: 503}
+	ok408      = Observation{Event: ProbeOK, Code: 408}
+	silent     = Observation{Event: ProbeFailed}
+	icmp       = Observation{Event: ProbeUnreachable}
+	callSilent = Observation{Event: CallSilent}
+	callICMP   = Observation{Event: CallUnreachable}
+	callOK     = Observation{Event: CallAnswered}
+	callTrying = Observation{Event: CallTrying, Code: 100}
+	callStuck  = Observation{Event: CallStuck}
+	callFull   = Observation{Event: CallFull, Code: 503}
+	callFailed = func(number uint32) Observation {
+		return Observation{Event: CallFailed, Code: 500, Number: number}
+	}
 	callFullFor = func(d time.Duration) Observation {
 		return Observation{Event: CallFull, Code: 503, RetryAfter: d}
 	}
@@ -58,10 +63,10 @@ func TestNext(t *testing.T) {
 		{"in a row: an answer between starts anew", seen{silent, silent, ok200, silent, silent}, probing(), Up, "nothing seen yet"},
 		{"a 503 between is an answer", seen{silent, silent, ok503, silent, silent}, probing(), Full, "answer to OPTIONS (503)"},
 		{"one success does not bring it back", seen{silent, silent, silent, ok200}, probing(), Down, "no answer to OPTIONS"},
-		{"two in a row do", seen{silent, silent, silent, ok200, ok200}, probing(), Up, "answer to OPTIONS (200)"},
+		{"two in a row do, with a share of calls", seen{silent, silent, silent, ok200, ok200}, probing(), Recovering, "answer to OPTIONS (200)"},
 		{"in a row: a failure between starts anew", seen{silent, silent, silent, ok200, silent, ok200}, probing(), Down, "no answer to OPTIONS"},
 		{"the two counters do not mix: after its return it takes three again",
-			seen{silent, silent, silent, ok200, ok200, silent, silent}, probing(), Up, "answer to OPTIONS (200)"},
+			seen{silent, silent, silent, ok200, ok200, silent, silent}, probing(), Recovering, "answer to OPTIONS (200)"},
 
 		{"503 to OPTIONS is full, not down", seen{ok503, ok503, ok503, ok503}, probing(), Full, "answer to OPTIONS (503)"},
 		{"the next good answer clears it", seen{ok503, ok200}, probing(), Up, "answer to OPTIONS (200)"},
@@ -85,17 +90,17 @@ func TestNext(t *testing.T) {
 		{"calls alone never take it down", seen{callSilent, callSilent, callICMP, callICMP}, probing(), Doubtful, "no answer to a call"},
 		{"a down host stays down", seen{silent, silent, silent, callSilent, callICMP}, probing(), Down, "no answer to OPTIONS"},
 		{"answered calls do not bring a down host back", seen{silent, silent, silent, callOK, callOK}, probing(), Down, "no answer to OPTIONS"},
-		{"a doubt from before is over when it is back", seen{callSilent, silent, silent, silent, ok200, ok200}, probing(), Up, "answer to OPTIONS (200)"},
+		{"a doubt from before is over when it is back", seen{callSilent, silent, silent, silent, ok200, ok200}, probing(), Recovering, "answer to OPTIONS (200)"},
 
 		{"503 without Retry-After says nothing", seen{callFull}, probing(), Up, "nothing seen yet"},
-		{"503 with Retry-After is full", seen{callFullFor(5 * time.Second)}, probing(), Full, "Retry-After to a call (503)"},
-		{"a good probe does not clear it", seen{callFullFor(5 * time.Second), ok200}, probing(), Full, "Retry-After to a call (503)"},
-		{"nor does an answered call", seen{callFullFor(5 * time.Second), callOK}, probing(), Full, "Retry-After to a call (503)"},
+		{"503 with Retry-After is full", seen{callFullFor(5 * time.Second)}, probing(), Full, "503 to a call, Retry-After 5s"},
+		{"a good probe does not clear it", seen{callFullFor(5 * time.Second), ok200}, probing(), Full, "503 to a call, Retry-After 5s"},
+		{"nor does an answered call", seen{callFullFor(5 * time.Second), callOK}, probing(), Full, "503 to a call, Retry-After 5s"},
 		{"time does", seen{callFullFor(2 * time.Second), ok200, ok200}, probing(), Up, "Retry-After over"},
-		{"a shorter one does not shorten it", seen{callFullFor(9 * time.Second), callFullFor(time.Second), ok200}, probing(), Full, "Retry-After to a call (503)"},
-		{"a doubt about a full host leaves it full", seen{callFullFor(9 * time.Second), callSilent}, probing(), Full, "Retry-After to a call (503)"},
+		{"a shorter one does not shorten it", seen{callFullFor(9 * time.Second), callFullFor(time.Second), ok200}, probing(), Full, "503 to a call, Retry-After 9s"},
+		{"a doubt about a full host leaves it full", seen{callFullFor(9 * time.Second), callSilent}, probing(), Full, "503 to a call, Retry-After 9s"},
 		{"and is there when it is not full any more", seen{callFullFor(3 * time.Second), callSilent, silent, silent}, probing(), Doubtful, "Retry-After over"},
-		{"a doubtful host can become full", seen{callSilent, callFullFor(9 * time.Second)}, probing(), Full, "Retry-After to a call (503)"},
+		{"a doubtful host can become full", seen{callSilent, callFullFor(9 * time.Second)}, probing(), Full, "503 to a call, Retry-After 9s"},
 		{"a down host with Retry-After is down", seen{silent, silent, silent, callFullFor(9 * time.Second)}, probing(), Down, "no answer to OPTIONS"},
 
 		{"without probes nothing is ever down", seen{silent, silent, silent, silent, ok408}, notProbing(), Up, "nothing seen yet"},
@@ -151,6 +156,7 @@ func TestNext_DoubtHold(t *testing.T) {
 // calls pay ever more rarely.
 func TestNext_DoubtHoldDoubles(t *testing.T) {
 	set := probing()
+	set.EjectAfter, set.SlowStart = 0, 0 // things of their own
 	now := second
 	var s Status
 	silence := func(want time.Duration) {
@@ -230,7 +236,7 @@ func TestNext_RecordsTheLastProbe(t *testing.T) {
 
 func TestNext_ThresholdsBelowOneAreOne(t *testing.T) {
 	set := probing()
-	set.DownAfter, set.UpAfter = 0, 0
+	set.DownAfter, set.UpAfter, set.SlowStart = 0, 0, 0
 	s := Next(Status{}, silent, second, set)
 	require.Equal(t, Down, s.State)
 	s = Next(s, ok200, 2*second, set)
@@ -262,16 +268,18 @@ func TestAdopt(t *testing.T) {
 	require.Equal(t, down, s)
 }
 
-// invariants are what holds for each status that can come about.
-func invariants(t require.TestingT, s Status, set *catalog.Health) {
+// invariants are what holds at the time now for each status that can come about.
+func invariants(t require.TestingT, s Status, now int64, set *catalog.Health) {
+	require.Equal(t, s.worst(), s.State, "the worst of the facts, and one state")
 	require.Equal(t, s.Dead, s.State == Down)
 	require.False(t, s.Dead && s.Doubt, "a dead host is beyond doubt")
 	require.False(t, s.Failures > 0 && s.Successes > 0, "one of them is not in a row")
+	require.LessOrEqual(t, s.Since, now)
 	if s.State == Doubtful {
 		require.True(t, s.Doubt)
 	}
 	if s.State == Up {
-		require.False(t, s.Doubt || s.ProbeFull || s.FullUntil != 0)
+		require.False(t, s.Doubt || s.ProbeFull || s.FullUntil != 0 || s.Ejected || s.Ramp != 0)
 	}
 	if s.DoubtUntil != 0 {
 		require.True(t, s.Doubt)
@@ -280,11 +288,36 @@ func invariants(t require.TestingT, s Status, set *catalog.Health) {
 	if s.Dead {
 		require.Zero(t, s.Hold)
 	}
+
+	require.Equal(t, s.State == Recovering, s.RecoverUntil != 0)
+	if s.State == Recovering {
+		require.Equal(t, s.Since+int64(s.Ramp), s.RecoverUntil)
+		require.Equal(t, set.SlowStart, s.Ramp)
+	}
+
+	require.Equal(t, s.Ejected, s.EjectedUntil != 0)
+	if s.Ejected {
+		require.GreaterOrEqual(t, s.TrialAt, s.EjectedUntil)
+		require.LessOrEqual(t, s.TrialAt, now+int64(s.EjectHold), "a trial is never more than a hold away")
+		require.Contains(t, []Event{FailedCalls, TrialFailed}, s.Ejection.Event)
+		require.Equal(t, s.EjectHold, s.Ejection.For)
+		require.Zero(t, s.Row.count(), "a trial decides, not a row")
+	} else if set.EjectAfter == 0 {
+		require.Zero(t, s.Row)
+	}
+	if s.State == Ejected {
+		require.Equal(t, s.Ejection, s.Reason)
+	}
+
+	if s.KeptUntil != 0 {
+		require.True(t, s.Dead)
+		require.LessOrEqual(t, s.KeptUntil, s.Since+int64(set.FlapWindow))
+	}
 	if set.Probe {
-		if s.Failures >= set.DownAfter {
+		if s.LastProbe == now && s.Failures >= set.DownAfter {
 			require.Equal(t, Down, s.State)
 		}
-		if s.Successes >= set.UpAfter {
+		if s.LastProbe == now && s.Successes >= set.UpAfter && now >= s.KeptUntil {
 			require.NotEqual(t, Down, s.State)
 		}
 	} else {
@@ -296,34 +329,47 @@ func invariants(t require.TestingT, s Status, set *catalog.Health) {
 
 var anything = []Observation{
 	ok200, ok404, ok503, ok408, silent, icmp, callSilent, callICMP, callOK, callFull,
+	callTrying, callStuck, callFailed(1), callFailed(1), callFailed(2), callFailed(3),
 	callFullFor(time.Second), callFullFor(5 * time.Second), callFullFor(time.Hour),
 }
 
 func TestNext_RandomWalk(t *testing.T) {
-	for seed := range uint64(300) {
+	for seed := range uint64(500) {
 		rnd := rand.New(rand.NewPCG(seed, 2))
-		set := probing()
-		set.Probe = rnd.IntN(3) > 0
-		set.DownAfter, set.UpAfter = 1+rnd.IntN(4), 1+rnd.IntN(4)
+		set := anySettings(rnd)
 		var s Status
 		now := second
 		for range 200 {
 			if rnd.IntN(20) == 0 {
-				next := *set
-				next.Probe = !set.Probe
-				set = &next
-				s = Adopt(s, now, set)
-				invariants(t, s, set)
+				set = anySettings(rnd)
+				s = Adopt(s, now, &set)
+				s.LastProbe = 0 // the thresholds of the last one are not these
+				invariants(t, s, now, &set)
 			}
 			before := s
-			s = Next(s, anything[rnd.IntN(len(anything))], now, set)
-			invariants(t, s, set)
+			o := anything[rnd.IntN(len(anything))]
+			if rnd.IntN(4) == 0 {
+				o.Began = now - rnd.Int64N(20*second)
+			}
+			s = Next(s, o, now, &set)
+			invariants(t, s, now, &set)
 			require.LessOrEqual(t, s.FullUntil, now+int64(MaxRetryAfter), "seed %d", seed)
 			if s.State == before.State && s.Since != before.Since {
 				// It can only have been away from the state in between.
 				require.NotEqual(t, before.At(now).State, before.State, "seed %d", seed)
 			}
-			now += rnd.Int64N(3 * second)
+			if s.Ejected && before.Ejected {
+				require.GreaterOrEqual(t, s.EjectedUntil, before.EjectedUntil, "no hold is cut short")
+				require.GreaterOrEqual(t, s.EjectHold, min(before.EjectHold, set.EjectMax), "seed %d", seed)
+			}
+			if s.Dead && before.Dead {
+				require.Equal(t, before.KeptUntil, s.KeptUntil)
+			}
+			if s.Ejected && rnd.IntN(3) == 0 && now >= s.TrialAt {
+				s = s.claimed(now, &set)
+				invariants(t, s, now, &set)
+			}
+			now += 1 + rnd.Int64N(3*second)
 		}
 	}
 }

@@ -190,11 +190,11 @@ func measureFailover(dead int, icmp bool) func(testing.TB) {
 			next = all[len(all)-1]
 		}
 		l.receive(next.to, respond(next, 200))
-		// The probes that ICMP asked for find the hosts well again.
+		// Other calls find the hosts well again.
 		l.measure(tb, func() {
 			l.forget()
 			for _, h := range l.r.plan.Load().hosts {
-				h.health.Observe(l.now, health.Observation{Event: health.ProbeOK, Code: 200})
+				h.health.Observe(l.now, health.Observation{Event: health.CallAnswered, Code: 200})
 			}
 			l.play()
 		})

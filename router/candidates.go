@@ -33,7 +33,8 @@ func candidates(dst []candidate, rt *route, seed uint64, now int64) []candidate 
 			continue
 		}
 		c := candidate{entry: e}
-		c.state, c.trial = e.host.health.State(now)
+		v := e.host.health.View(now)
+		c.state, c.trial = v.State, v.Trial
 		dst = append(dst, c)
 	}
 	order(dst, seed)
@@ -66,7 +67,7 @@ func before(a, b *candidate) bool {
 
 // tier is the class of health that a host is tried in: up, doubtful, full, down.
 func (c *candidate) tier() health.State {
-	if c.trial {
+	if c.trial || c.state == health.Recovering {
 		return health.Up
 	}
 	return c.state

@@ -112,8 +112,7 @@ func (x *explainer) steps(now int64) (steps []Step) {
 	for i := range x.route.entries {
 		e := &x.route.entries[i]
 		if why := leftOut(e, steps, most); why != "" {
-			state, _ := e.host.health.State(now)
-			steps = append(steps, x.step(0, e, state, why))
+			steps = append(steps, x.step(0, e, e.host.health.View(now).State, why))
 		}
 	}
 	return steps

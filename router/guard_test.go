@@ -148,8 +148,7 @@ func TestNonInviteThatTakesLongIsNoDoubt(t *testing.T) {
 	req := g.from(caller, request("MESSAGE", dialled))[0]
 	g.from(east1, respond(req, 100))
 	g.pass(33 * time.Second)
-	state, _ := g.r.Hosts()[0].Health.State(g.now)
-	require.Equal(t, health.Up, state)
+	require.Equal(t, health.Up, g.r.Hosts()[0].Health.View(g.now).State)
 }
 
 // After a restart every candidate gets the CANCEL; only the one that has the

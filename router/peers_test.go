@@ -66,8 +66,7 @@ func TestPeersKamailio4330_HealthIsKeyedByHostAndListener(t *testing.T) {
 	require.NoError(t, err)
 	a.unreachable(a.call(), transport.NoPort)
 	require.Equal(t, health.Doubtful, a.state("east"))
-	s, _ := b.Hosts()[0].Health.State(a.now)
-	require.Equal(t, health.Up, s)
+	require.Equal(t, health.Up, b.Hosts()[0].Health.View(a.now).State)
 }
 
 // OpenSIPS#2363: a reload ignores or resets state. kamailio#4906: disabled targets vanish from metrics.

@@ -210,7 +210,7 @@ func TestRFC3261_21_5_7_MessageTooLarge(t *testing.T) {
 		require.EqualValues(t, 1, g.counts(CountRejected)["too_large"])
 		require.Zero(t, g.r.Live(), "no call, no attempt")
 		for _, h := range g.r.plan.Load().hosts {
-			state, _ := h.health.State(g.now)
+			state := h.health.View(g.now).State
 			require.Equal(t, health.Up, state)
 		}
 		sends(t, g.from(caller, text), "caller 513 "+method)

@@ -308,6 +308,5 @@ func (k *simChecker) attempted(st *simStep, c *simCall, m *wire.Message, o sent)
 
 // isDown is what health says of a host now.
 func isDown(h *host, now int64) bool {
-	state, _ := h.health.State(now)
-	return state == health.Down
+	return h.health.View(now).State == health.Down
 }

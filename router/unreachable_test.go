@@ -18,8 +18,7 @@ import (
 func (g *rig) state(connector string) health.State {
 	for _, h := range g.r.Hosts() {
 		if h.Connector == connector {
-			s, _ := h.Health.State(g.now)
-			return s
+			return h.Health.View(g.now).State
 		}
 	}
 	panic(connector)

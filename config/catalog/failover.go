@@ -185,6 +185,13 @@ func Duration(t time.Duration) string {
 	return s
 }
 
+func countOrOff(n int) string {
+	if n == 0 {
+		return "off"
+	}
+	return strconv.Itoa(n)
+}
+
 func durationOrOff(t time.Duration) string {
 	if t == 0 {
 		return "off"

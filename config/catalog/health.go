@@ -15,6 +15,13 @@ type Health struct {
 	UpAfter      int           // successes in a row that bring it back
 	DownCodes    Codes         // answers that count as failures
 	DoubtHold    time.Duration // no probe clears the doubt of a silent call sooner
+	EjectAfter   int           // failed calls in a row that eject a host; 0: never
+	EjectTime    time.Duration // how long the first time
+	EjectMax     time.Duration // and at most, doubling each time
+	SlowStart    time.Duration // over which the share of a host that is back grows; 0: at once
+	FlapHold     time.Duration // how long a host that goes down again is kept down at least, doubling; 0: it is not
+	FlapWindow   time.Duration // what is down again so soon after it was back flaps; no hold is longer
+	MaxDetection time.Duration // the longest that a silent host may go unnoticed; 0: any time
 }
 
 // DefaultHealth returns the settings of a file that says nothing.
@@ -28,6 +35,12 @@ func DefaultHealth() Health {
 		UpAfter:      2,
 		DownCodes:    NewCodes(408, 500, 502, 504),
 		DoubtHold:    10 * time.Second,
+		EjectAfter:   5,
+		EjectTime:    10 * time.Second,
+		EjectMax:     5 * time.Minute,
+		SlowStart:    30 * time.Second,
+		FlapHold:     10 * time.Second,
+		FlapWindow:   5 * time.Minute,
 	}
 }
 
@@ -44,6 +57,13 @@ const (
 	FieldUpAfter
 	FieldDownCodes
 	FieldDoubtHold
+	FieldEjectAfter
+	FieldEjectTime
+	FieldEjectMax
+	FieldSlowStart
+	FieldFlapHold
+	FieldFlapWindow
+	FieldMaxDetection
 )
 
 // HealthPart is what one level (all, a group, a connector) says of Health: the
@@ -79,12 +99,34 @@ func (h Health) With(p HealthPart) Health {
 	if p.Set&FieldDoubtHold != 0 {
 		h.DoubtHold = p.Values.DoubtHold
 	}
+	if p.Set&FieldEjectAfter != 0 {
+		h.EjectAfter = p.Values.EjectAfter
+	}
+	if p.Set&FieldEjectTime != 0 {
+		h.EjectTime = p.Values.EjectTime
+	}
+	if p.Set&FieldEjectMax != 0 {
+		h.EjectMax = p.Values.EjectMax
+	}
+	if p.Set&FieldSlowStart != 0 {
+		h.SlowStart = p.Values.SlowStart
+	}
+	if p.Set&FieldFlapHold != 0 {
+		h.FlapHold = p.Values.FlapHold
+	}
+	if p.Set&FieldFlapWindow != 0 {
+		h.FlapWindow = p.Values.FlapWindow
+	}
+	if p.Set&FieldMaxDetection != 0 {
+		h.MaxDetection = p.Values.MaxDetection
+	}
 	return h
 }
 
 // HealthFields are all fields, in the order in which they are shown.
 var HealthFields = [...]HealthField{
 	FieldProbe, FieldInterval, FieldFastInterval, FieldTimeout, FieldDownAfter, FieldUpAfter, FieldDownCodes, FieldDoubtHold,
+	FieldEjectAfter, FieldEjectTime, FieldEjectMax, FieldSlowStart, FieldFlapHold, FieldFlapWindow, FieldMaxDetection,
 }
 
 // Key returns the key of one field in a health block.
@@ -106,6 +148,20 @@ func (f HealthField) Key() string {
 		return "down_codes"
 	case FieldDoubtHold:
 		return "doubt_hold"
+	case FieldEjectAfter:
+		return "eject_after"
+	case FieldEjectTime:
+		return "eject_time"
+	case FieldEjectMax:
+		return "eject_max"
+	case FieldSlowStart:
+		return "slow_start"
+	case FieldFlapHold:
+		return "flap_hold"
+	case FieldFlapWindow:
+		return "flap_window"
+	case FieldMaxDetection:
+		return "max_detection"
 	}
 	return ""
 }
@@ -129,6 +185,20 @@ func (h Health) Text(field HealthField) string {
 		return h.DownCodes.String()
 	case FieldDoubtHold:
 		return Duration(h.DoubtHold)
+	case FieldEjectAfter:
+		return countOrOff(h.EjectAfter)
+	case FieldEjectTime:
+		return Duration(h.EjectTime)
+	case FieldEjectMax:
+		return Duration(h.EjectMax)
+	case FieldSlowStart:
+		return durationOrOff(h.SlowStart)
+	case FieldFlapHold:
+		return durationOrOff(h.FlapHold)
+	case FieldFlapWindow:
+		return Duration(h.FlapWindow)
+	case FieldMaxDetection:
+		return durationOrOff(h.MaxDetection)
 	}
 	return ""
 }
@@ -165,14 +235,17 @@ func (c *Catalog) HealthFor(connector int, global Health) Health {
 	return global.Fit()
 }
 
-// Fit returns h with fast_interval and timeout lowered to the interval, as far
-// as they are longer: their defaults are where the interval is a short one.
+// Fit returns h with times lowered to those that bound them, as far as they are
+// longer: fast_interval and timeout to the interval, eject_time to eject_max,
+// flap_hold to flap_window. The defaults are, where somebody sets a short bound.
 func (h Health) Fit() Health {
 	if h.Interval <= 0 {
 		return h // not settings of a file
 	}
 	h.FastInterval = min(h.FastInterval, h.Interval)
 	h.Timeout = min(h.Timeout, h.Interval)
+	h.EjectTime = min(h.EjectTime, h.EjectMax)
+	h.FlapHold = min(h.FlapHold, h.FlapWindow)
 	return h
 }
 

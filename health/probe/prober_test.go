@@ -88,7 +88,7 @@ func TestProber_HostDiesAndComesBack(t *testing.T) {
 	p.close()
 	eventually(t, "down", func() bool { return h.Status().State == health.Down })
 	newPeer(t, addr.String(), always("200 OK"))
-	eventually(t, "up again", func() bool { return h.Status().State == health.Up })
+	eventually(t, "back", func() bool { return h.Status().State == health.Recovering })
 	require.GreaterOrEqual(t, h.Status().Successes, fast().UpAfter)
 }
 
