@@ -97,10 +97,13 @@ func (h *Host) adopt(set *catalog.Health, now int64) (told changes) {
 // no lock and allocates nothing.
 func (h *Host) View(now int64) View {
 	w := word(h.word.Load())
-	if !w.ramps() {
-		return w.at(now, 0)
+	switch {
+	case w.state() == Up:
+		return View{State: Up, Share: 1}
+	case w.ramps():
+		return w.at(now, h.Settings().SlowStart)
 	}
-	return w.at(now, h.Settings().SlowStart)
+	return w.at(now, 0)
 }
 
 // Claim takes the trial that View told of, for one call: true for one caller,

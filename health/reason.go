@@ -40,7 +40,7 @@ func (r Reason) met(e Event) string {
 	switch {
 	case e == CallFull && r.Event == CallFull && r.For > 0:
 		return e.String() + ", Retry-After " + catalog.Duration(r.For)
-	case r.Code == 0 || e == CallFull:
+	case r.Code == 0 || e == CallFull || e == CallTrying:
 		return e.String()
 	}
 	return e.String() + " (" + strconv.Itoa(int(r.Code)) + ")"

@@ -1,5 +1,5 @@
 // Package health keeps what was observed of hosts: which are up, which are in
-// doubt, full or down, and why.
+// doubt, full, ejected or down, and why; and which regions are unhealthy for it.
 //
 // Next is the whole state machine, a pure function. A Host puts it behind an
 // atomic word that calls read without a lock; a Registry holds the hosts and
