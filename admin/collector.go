@@ -93,6 +93,10 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.reloads(s)
 	c.names(s)
 	c.hosts(s)
+	for _, l := range o.Router.Loads() {
+		s.value(loadCalls, float64(l.Calls), l.Connector, l.Host)
+		s.value(loadMax, float64(l.Max), l.Connector, l.Host)
+	}
 	for _, w := range o.Transport() {
 		c.worker(s, &w)
 	}

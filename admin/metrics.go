@@ -43,6 +43,7 @@ var (
 	rejectedBy = counter("rejected_total", "Requests outside of dialogs that were not let in: no_route, untrusted, max_cps, draining, full, loop, …", "reason")
 	overRate   = counter("trunk_over_rate_total", "Requests refused because the trunk was over its max_cps.", "trunk")
 	attempts   = counter("attempts_total", "Attempts that ended: answered, refused, failed (one of failover.codes), silent, no_progress, no_answer, icmp, send_error, cancelled, timeout.", "connector", "outcome")
+	passedBy   = counter("limited_total", "Hosts that a new call passed by because they or their connector were at max_calls or max_cps.", "connector")
 	failovers  = counter("failovers_total", "Attempts that were given up for the next candidate: silent, no_progress, no_answer, icmp, send_error, code.", "reason")
 
 	routeProgress = histogram("setup_progress_seconds", "From an INVITE to the first ringing or answer that its caller heard of.", "route")
@@ -74,6 +75,8 @@ var (
 	namesKept  = gauge("names", "Names in memory.")
 
 	hostState = gauge("host_state", "1 for the state that a host is in (up, recovering, doubtful, full, ejected, down), 0 for the others; of a disabled host nothing is known.", "connector", "region", "host", "state")
+	loadCalls = gauge("limited_calls", "Calls of a connector, or of a host, that has max_calls; host is empty for all of a connector.", "connector", "host")
+	loadMax   = gauge("limited_calls_max", "Its max_calls.", "connector", "host")
 	operator  = gauge("host_operator_state", "1 for the state that the operator gave a host or its connector (enabled, draining, disabled), 0 for the others.", "connector", "region", "host", "state")
 	hostRTT   = gauge("host_probe_rtt_seconds", "Round trip of the last OPTIONS that was answered; NaN before the first.", "connector", "region", "host")
 	detection = gauge("health_detection_seconds", "Longest time until probes find a silent host down, by the global settings; 0 without probes.")
@@ -105,6 +108,7 @@ var counts = map[string]*metric{
 	router.CountCalls:     calls,
 	router.CountAttempts:  attempts,
 	router.CountFailovers: failovers,
+	router.CountPassedBy:  passedBy,
 	router.CountLate2xx:   late2xx,
 	router.CountDialog:    dialog,
 	router.CountStateless: stateless,

@@ -223,6 +223,7 @@ func (d *decoder) config(data []byte) *Config {
 	d.checkQuotas(cfg)
 	d.checkLoops(cfg)
 	d.checkServe(cfg)
+	d.checkMaxCalls(cfg)
 	d.checkReach(cfg)
 	return cfg
 }

@@ -7,12 +7,12 @@ import (
 var (
 	connectorKeys = keys{
 		known: []string{"name", "region", "hosts", "numbers", "numbers_file", "request_uri", "number", "strip", "prepend", "state",
-			"listener", "failover", "health"},
-		later: []string{"max_cps", "max_calls", "probe", "symmetric", "tls"},
+			"listener", "failover", "health", "max_calls", "max_cps"},
+		later: []string{"probe", "symmetric", "tls"},
 	}
 	hostKeys = keys{
-		known: []string{"uri", "priority", "weight", "state"},
-		later: []string{"max_cps", "max_calls", "tls"},
+		known: []string{"uri", "priority", "weight", "state", "max_calls", "max_cps"},
+		later: []string{"tls"},
 	}
 	groupKeys = keys{
 		known: []string{"name", "connectors", "numbers", "numbers_file", "failover", "health"},
@@ -43,6 +43,7 @@ func (d *decoder) connectors(n node) []catalog.Connector {
 			Strip:       d.stripped(f["strip"]),
 			Prepend:     d.prepended(f["prepend"]),
 			Listener:    d.text(f["listener"], ""),
+			Limits:      d.limits(f),
 			Failover:    d.failover(f["failover"]),
 			Health:      d.health(f["health"]),
 			State:       catalog.State(d.choice(f["state"], states...)),
@@ -75,8 +76,39 @@ func (d *decoder) host(n node) catalog.Host {
 	if v, ok := d.whole(f["weight"]); ok {
 		h.Weight = v
 	}
+	h.Limits = d.limits(f)
 	h.State = catalog.State(d.choice(f["state"], states...))
 	return h
+}
+
+// maxCallsLimit is the most that a max_calls can say.
+const maxCallsLimit = 1_000_000
+
+// limits reads how many calls a connector or a host is given.
+func (d *decoder) limits(f map[string]node) catalog.Limits {
+	return catalog.Limits{
+		MaxCalls: d.integer(f["max_calls"], 0, 1, maxCallsLimit),
+		MaxCPS:   d.integer(f["max_cps"], 0, 1, maxCPS),
+	}
+}
+
+// checkMaxCalls finds max_calls where the end of a call is not seen.
+func (d *decoder) checkMaxCalls(cfg *Config) {
+	if cfg.RecordRoute {
+		return
+	}
+	const text = "needs record_route: the BYE that ends a call does not pass here without it; remove one of the two"
+	for i, c := range cfg.Catalog.Connectors {
+		at := element("connectors", i)
+		if c.Limits.MaxCalls > 0 {
+			d.fail(d.root.find(child(at, "max_calls")), text)
+		}
+		for j, h := range c.Hosts {
+			if h.Limits.MaxCalls > 0 {
+				d.fail(d.root.find(child(element(child(at, "hosts"), j), "max_calls")), text)
+			}
+		}
+	}
 }
 
 // numbers reads a numbers list. Entries that are wrong keep their place, so

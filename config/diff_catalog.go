@@ -36,6 +36,8 @@ func (d *differ) connectors(was, is []catalog.Connector) {
 		d.value(o, "strip", quoted(a.Strip), quoted(b.Strip))
 		d.value(o, "prepend", quoted(a.Prepend), quoted(b.Prepend))
 		d.value(o, "listener", orNone(a.Listener), orNone(b.Listener))
+		d.value(o, "max_calls", count(a.Limits.MaxCalls), count(b.Limits.MaxCalls))
+		d.value(o, "max_cps", count(a.Limits.MaxCPS), count(b.Limits.MaxCPS))
 		d.failover(o, &a.Failover, &b.Failover)
 		d.health(o, &a.Health, &b.Health)
 		d.value(o, "state", a.State.String(), b.State.String())
@@ -64,6 +66,12 @@ func (d *differ) hosts(o owner, was, is []catalog.Host) {
 		if a.Weight != b.Weight {
 			d.say(o, "hosts", "host %s weight %d -> %d", b.URI, a.Weight, b.Weight)
 		}
+		if a.Limits.MaxCalls != b.Limits.MaxCalls {
+			d.say(o, "hosts", "host %s max_calls %s -> %s", b.URI, count(a.Limits.MaxCalls), count(b.Limits.MaxCalls))
+		}
+		if a.Limits.MaxCPS != b.Limits.MaxCPS {
+			d.say(o, "hosts", "host %s max_cps %s -> %s", b.URI, count(a.Limits.MaxCPS), count(b.Limits.MaxCPS))
+		}
 		if a.State != b.State {
 			d.say(o, "hosts", "host %s state %s -> %s", b.URI, a.State, b.State)
 		}
@@ -74,7 +82,7 @@ func (d *differ) hosts(o owner, was, is []catalog.Host) {
 func plain(c *catalog.Connector) *catalog.Connector {
 	p := &catalog.Connector{Name: c.Name, Region: c.Region, Numbers: c.Numbers, FileNumbers: c.FileNumbers}
 	for _, h := range c.Hosts {
-		h.Priority, h.Weight, h.State = 1, 1, catalog.Enabled
+		h.Priority, h.Weight, h.State, h.Limits = 1, 1, catalog.Enabled, catalog.Limits{}
 		p.Hosts = append(p.Hosts, h)
 	}
 	return p

@@ -43,8 +43,8 @@ trunks:
   - {name: carrier-a, sources: [198.51.100.7, 198.51.100.128/25], max_cps: 500, failover: {setup_budget: 5s}}
 connectors:
   - {name: south, region: sa-east-1, hosts: ["sip:10.0.0.9", "sip:10.0.0.10"], numbers: ["+1556*"]}
-  - {name: west, hosts: ["sip:10.0.0.4;lr"], request_uri: keep, health: {probe: false}}
-  - {name: east, hosts: ["sip:10.0.0.3", {uri: "sip:10.0.0.1", weight: 6, state: draining}, "sip:10.0.0.6"], state: disabled}
+  - {name: west, hosts: ["sip:10.0.0.4;lr"], max_calls: 5, max_cps: 6, request_uri: keep, health: {probe: false}}
+  - {name: east, hosts: ["sip:10.0.0.3", {uri: "sip:10.0.0.1", weight: 6, max_calls: 7, max_cps: 8, state: draining}, "sip:10.0.0.6"], state: disabled}
 groups:
   - name: support
     connectors: [{connector: west, priority: 2}, {connector: east, priority: 3}, {connector: south, priority: 1}]
@@ -84,11 +84,15 @@ func TestDiff(t *testing.T) {
 		`connector west: host sip:10.0.0.4 -> sip:10.0.0.4;lr`,
 		`connector west: number +15550009999 removed`,
 		`connector west: request_uri host -> keep`,
+		`connector west: max_calls none -> 5`,
+		`connector west: max_cps none -> 6`,
 		`connector west: failover.codes [503] -> not set`,
 		`connector west: health.probe not set -> false`,
 		`connector east: region us-east-1 -> none`,
 		`connector east: host sip:10.0.0.2 removed`,
 		`connector east: host sip:10.0.0.1 weight 5 -> 6`,
+		`connector east: host sip:10.0.0.1 max_calls none -> 7`,
+		`connector east: host sip:10.0.0.1 max_cps none -> 8`,
 		`connector east: host sip:10.0.0.1 state enabled -> draining`,
 		`connector east: host sip:10.0.0.6 added (priority 1, weight 1)`,
 		`connector east: state enabled -> disabled`,

@@ -92,6 +92,7 @@ connectors:
       - uri: SIP:10.0.0.1:${PORT};transport=UDP;lr
         priority: 2
         weight: 30
+        max_cps: 8
         state: draining
       - sip:[2001:db8::1]
     numbers: [+15550009999, 0100]
@@ -99,6 +100,7 @@ connectors:
     number: +e164
     strip: 9
     prepend: tech*
+    max_cps: 10
     state: disabled
     failover: {no_answer: 20s}
     health: {down_codes: [], probe: true}
@@ -157,12 +159,12 @@ quotas: {groups: 3, connectors_per_group: 3}
 					Hosts: []catalog.Host{
 						{
 							URI: "SIP:10.0.0.1:5061;transport=UDP;lr", Addr: netip.MustParseAddrPort("10.0.0.1:5061"),
-							HostPort: "10.0.0.1:5061", Params: ";transport=UDP;lr", Priority: 2, Weight: 30, State: catalog.Draining,
+							HostPort: "10.0.0.1:5061", Params: ";transport=UDP;lr", Priority: 2, Weight: 30, Limits: catalog.Limits{MaxCPS: 8}, State: catalog.Draining,
 						},
 						{URI: "sip:[2001:db8::1]", Addr: netip.MustParseAddrPort("[2001:db8::1]:5060"), HostPort: "[2001:db8::1]", Priority: 1, Weight: 1},
 					},
 					Numbers:    []catalog.Numbers{{First: "+15550009999"}, {First: "0100"}},
-					RequestURI: catalog.KeepURI, Number: catalog.PlusE164, Strip: "9", Prepend: "tech*", State: catalog.Disabled,
+					RequestURI: catalog.KeepURI, Number: catalog.PlusE164, Strip: "9", Prepend: "tech*", Limits: catalog.Limits{MaxCPS: 10}, State: catalog.Disabled,
 					Failover: catalog.FailoverPart{Set: catalog.FieldNoAnswer, Values: catalog.Failover{NoAnswer: 20 * time.Second}},
 					Health:   catalog.HealthPart{Set: catalog.FieldProbe | catalog.FieldDownCodes, Values: catalog.Health{Probe: true}},
 				},

@@ -6,10 +6,12 @@ import (
 )
 
 // attempt sends the request of c to the host of e as a new client transaction.
-// It has share until first progress, if its settings do not say less.
-func (r *Router) attempt(s *scratch, st *stripe, c *call, e *entry, share int64, m *wire.Message) {
+// It has held a place there, and share until first progress if its settings do
+// not say less.
+func (r *Router) attempt(s *scratch, st *stripe, c *call, e *entry, held hold, share int64, m *wire.Message) {
 	a := c.addAttempt(st)
 	a.host = e.host
+	a.hold = held
 	a.hash = e.host.id
 	a.failover = e.failover[c.trunk.class]
 	a.started = s.now
@@ -32,7 +34,7 @@ func (r *Router) sendRequest(s *scratch, c *call, a *attempt, m *wire.Message) {
 // verdict out. resp is the response, if it was one.
 func (r *Router) event(s *scratch, st *stripe, c *call, a *attempt, e event, resp *wire.Message) {
 	v := decide(c.situation(a), e, a.failover)
-	why := r.note(s, c, a, e, v)
+	why := r.note(s, c, a, e, v, resp)
 	if v.relay {
 		r.relay(s, st, c, a, resp)
 	}
@@ -79,7 +81,7 @@ func (r *Router) event(s *scratch, st *stripe, c *call, a *attempt, e event, res
 
 // note keeps what became of the attempt for the record, and tells health and
 // the counters. It returns why the call moves on, if it does.
-func (r *Router) note(s *scratch, c *call, a *attempt, e event, v verdict) (why failoverReason) {
+func (r *Router) note(s *scratch, c *call, a *attempt, e event, v verdict, resp *wire.Message) (why failoverReason) {
 	var how attemptOutcome
 	var seen health.Event
 	switch e.kind {
@@ -130,6 +132,12 @@ func (r *Router) note(s *scratch, c *call, a *attempt, e event, v verdict) (why 
 		a.host.connector.stats.attempts[how].Add(1)
 	} else if how == attemptAnswered {
 		a.outcome, a.ended = how, s.now // late, but it is what the caller got
+	}
+	switch {
+	case how != attemptAnswered:
+		a.hold.give()
+	case c.invite():
+		r.answered2xx(s, a, resp)
 	}
 	if seen != 0 {
 		a.host.health.Observe(s.now, health.Observation{Event: seen})

@@ -71,6 +71,8 @@ type attempt struct {
 	outcome attemptOutcome
 	status  int
 
+	hold hold // its place in the counts of its host and connector
+
 	progress   bool // a 101-199 came
 	patient    bool // it may ring on: there is nothing else to try
 	abandoned  bool // left behind for the next candidate

@@ -25,11 +25,14 @@ type candidate struct {
 
 // candidates appends to dst the hosts of rt that a call may be tried on, in try
 // order. seed draws among equals: a retransmission has the same seed and gets
-// the same order.
-func candidates(dst []candidate, rt *route, seed uint64, now int64) []candidate {
+// the same order. A new call, unlike other requests, needs room for one more.
+func candidates(dst []candidate, rt *route, seed uint64, now int64, newCall bool) []candidate {
 	for i := range rt.entries {
 		e := &rt.entries[i]
 		if e.host.state != catalog.Enabled || e.host.connector.state != catalog.Enabled {
+			continue
+		}
+		if newCall && !e.host.room(now) {
 			continue
 		}
 		c := candidate{entry: e}

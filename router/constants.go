@@ -30,6 +30,10 @@ const (
 
 	tokenLifeDays = 30 // a route token is good for this long: the longest dialog
 
+	// A call at a host with max_calls counts for so long after its answer, its
+	// last re-INVITE or UPDATE, if nobody sees its end.
+	callLife = 4 * 3600 * second
+
 	// In-dialog requests that one token may send in a second.
 	tokenRate = 50
 

@@ -216,6 +216,7 @@ func (r *Router) forwardDialog(s *scratch, rt *routeSet) {
 		return
 	}
 	s.tally.dialog.Add(1)
+	r.follow(s, rt)
 	s.out.Send(out, dest, msg)
 }
 
@@ -431,7 +432,7 @@ func (r *Router) cancelUnknown(s *scratch, key uint64, set *routeSet) {
 	}
 	c := call{key: key}
 	c.describe(s, s.loopHash(&r.keys[0], m))
-	s.cands = candidates(s.cands[:0], rt, key, s.now)
+	s.cands = candidates(s.cands[:0], rt, key, s.now, false)
 	if len(s.cands) == 0 {
 		r.reply(s, key, reply{status: 481})
 		return

@@ -100,7 +100,7 @@ type explainer struct {
 
 func (x *explainer) steps(now int64) (steps []Step) {
 	most := x.route.failover[x.trunk.class].MaxAttempts
-	cs := candidates(nil, x.route, 0, now)
+	cs := candidates(nil, x.route, 0, now, true)
 	for i, tried := 0, []*host(nil); i < len(cs); i++ {
 		pick := choose(cs, tried, most, false)
 		if pick == nil {
@@ -111,7 +111,7 @@ func (x *explainer) steps(now int64) (steps []Step) {
 	}
 	for i := range x.route.entries {
 		e := &x.route.entries[i]
-		if why := leftOut(e, steps, most); why != "" {
+		if why := leftOut(e, steps, most, now); why != "" {
 			steps = append(steps, x.step(0, e, e.host.health.View(now).State, why))
 		}
 	}
@@ -221,13 +221,21 @@ func reasonFor(c *candidate) string {
 }
 
 // leftOut says why entry e is in none of the steps; "" when it is.
-func leftOut(e *entry, steps []Step, most int) string {
+func leftOut(e *entry, steps []Step, most int, now int64) string {
 	h := e.host
 	switch {
 	case h.connector.state != catalog.Enabled:
 		return h.connector.why
 	case h.state != catalog.Enabled:
 		return h.why
+	}
+	if h.limited {
+		if why := h.connector.limit.full(now); why != "" {
+			return "connector " + why
+		}
+		if why := h.limit.full(now); why != "" {
+			return "host " + why
+		}
 	}
 	for _, s := range steps {
 		if s.Host == h.uri && s.Connector == h.connector.name {

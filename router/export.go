@@ -31,6 +31,7 @@ const (
 	CountTrunk     = "trunk"     // calls by trunk: trunk, outcome
 	CountOverRate  = "over_rate" // refused for max_cps: trunk
 	CountParked    = "parked"    // messages that waited for a name
+	CountPassedBy  = "passed_by" // hosts without room for a call that could have gone there: connector
 )
 
 // Names of histograms, with what their labels say.
@@ -96,6 +97,7 @@ func (r *Router) Counts(f func(Count)) {
 		f(Count{CountOverRate, [2]string{trunk}, ts.overRate.Load()})
 	}
 	for connector, cs := range l.connectors {
+		f(Count{CountPassedBy, [2]string{connector}, cs.passedBy.Load()})
 		for i, name := range attemptNames {
 			if attemptOutcome(i) != attemptPending {
 				f(Count{CountAttempts, [2]string{connector, name}, cs.attempts[i].Load()})
@@ -123,6 +125,29 @@ func (r *Router) Histograms(f func(Histogram)) {
 }
 
 var classes = [7]string{1: "1xx", 2: "2xx", 3: "3xx", 4: "4xx", 5: "5xx", 6: "6xx"}
+
+// Load is how many calls a connector or a host with max_calls has.
+type Load struct {
+	Connector  string
+	Host       string // its URI; "" for all of the connector
+	Calls, Max int
+}
+
+// Loads lists those of the policy in force.
+func (r *Router) Loads() (loads []Load) {
+	var last *connector
+	for _, h := range r.plan.Load().hosts {
+		c := h.connector
+		if l := &c.limit; c != last && l.calls > 0 {
+			loads = append(loads, Load{Connector: c.name, Calls: int(l.load.calls.Load()), Max: int(l.calls)})
+		}
+		last = c
+		if l := &h.limit; l.calls > 0 {
+			loads = append(loads, Load{Connector: c.name, Host: h.uri, Calls: int(l.load.calls.Load()), Max: int(l.calls)})
+		}
+	}
+	return loads
+}
 
 // Usage is what the calls take up.
 type Usage struct {

@@ -13,7 +13,7 @@ import (
 // keys are the keyed hashes made from one secret, one per use, so that a value
 // made for one purpose is worth nothing for another.
 type keys struct {
-	call, branch, loop, host, tag, token sipKey
+	call, branch, loop, host, tag, token, dialog sipKey
 }
 
 type sipKey struct{ k0, k1 uint64 }
@@ -32,6 +32,7 @@ func newKeys(secret []byte) keys {
 		host:   derive("host"),
 		tag:    derive("tag"),
 		token:  derive("token"),
+		dialog: derive("dialog"),
 	}
 }
 

@@ -81,6 +81,7 @@ type connector struct {
 	strip      string
 	prepend    string
 	failover   catalog.FailoverPart
+	limit      limit
 
 	stats *connectorStats
 }
@@ -100,6 +101,8 @@ type host struct {
 	listeners []int // the listener to send from, by the listener a call came to
 	probeFrom int   // the listener to probe from
 	settings  catalog.Health
+	limit     limit
+	limited   bool // it or its connector
 }
 
 // compile makes the plan of a policy. Hosts that were there before keep their
@@ -136,6 +139,7 @@ func (pl *plan) compileConnectors(r *Router) (map[string][]entry, error) {
 			requestURI: cc.RequestURI, number: cc.Number, strip: cc.Strip, prepend: cc.Prepend, failover: cc.Failover,
 			stats: r.ledger.connector(cc.Name),
 		}
+		c.limit = newLimit(cc.Limits, &c.stats.load)
 		settings := pl.policy.Catalog.HealthFor(i, pl.policy.Health)
 		for _, ch := range cc.Hosts {
 			standing := orders.OfHost(&ch)
@@ -144,6 +148,8 @@ func (pl *plan) compileConnectors(r *Router) (map[string][]entry, error) {
 				hostPort: []byte(ch.HostPort), params: []byte(ch.Params),
 				priority: ch.Priority, weight: max(ch.Weight, 1), state: standing.State, why: standing.Why,
 				connector: c, settings: settings,
+				limit:   newLimit(ch.Limits, &r.ledger.host(ch.Addr.String()).load),
+				limited: ch.Limits != catalog.Limits{} || cc.Limits != catalog.Limits{},
 			}
 			for l := range r.listeners {
 				out, err := r.listenerOf(cc, ch.Addr.Addr(), l)

@@ -114,6 +114,7 @@ type Router struct {
 	ledger         ledger
 	names          *names.Names
 	parking        park
+	dialogs        dialogs
 	late           histogram // how much later than asked timers fire
 	untrustedSkips atomic.Uint64
 }

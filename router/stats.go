@@ -41,6 +41,7 @@ type ledger struct {
 	routes     map[string]*routeStats
 	connectors map[string]*connectorStats
 	trunks     map[string]*trunkStats
+	hosts      map[string]*hostStats // by address
 }
 
 // dropReason is why a message was dropped without an answer.
@@ -134,8 +135,15 @@ type setupTimes struct {
 	failover histogram // until the attempt began that brought progress, of calls that failed over
 }
 
+type hostStats struct {
+	label
+	load carried
+}
+
 type connectorStats struct {
 	label
+	load     carried
+	passedBy atomic.Uint64
 	attempts [attemptOutcomes]atomic.Uint64
 }
 
@@ -149,6 +157,7 @@ func (l *label) labelled() *label { return l }
 
 func (l *ledger) route(name string) *routeStats         { return named(l, &l.routes, name) }
 func (l *ledger) connector(name string) *connectorStats { return named(l, &l.connectors, name) }
+func (l *ledger) host(addr string) *hostStats           { return named(l, &l.hosts, addr) }
 func (l *ledger) trunk(name string) *trunkStats         { return named(l, &l.trunks, name) }
 
 // named returns what is kept under name, made when it is asked for the first
@@ -173,7 +182,7 @@ func named[T any, P interface {
 // forget drops what no policy has had for an hour: a name that changes with
 // each reload must not leave its series for good. pl is the policy in force.
 func (l *ledger) forget(pl *plan, now int64) {
-	routes, connectors := make(map[string]bool), make(map[string]bool)
+	routes, connectors, hosts := make(map[string]bool), make(map[string]bool), make(map[string]bool)
 	for _, rt := range pl.routes {
 		if rt != nil {
 			routes[rt.name()] = true
@@ -182,8 +191,12 @@ func (l *ledger) forget(pl *plan, now int64) {
 	for i := range pl.policy.Catalog.Connectors {
 		connectors[pl.policy.Catalog.Connectors[i].Name] = true
 	}
+	for _, h := range pl.hosts {
+		hosts[h.addr.String()] = true
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	forgetNames(l.hosts, func(addr string) bool { return hosts[addr] }, now)
 	forgetNames(l.routes, func(name string) bool { return routes[name] }, now)
 	forgetNames(l.connectors, func(name string) bool { return connectors[name] }, now)
 	forgetNames(l.trunks, func(name string) bool { return pl.byTrunk[name] != nil }, now)

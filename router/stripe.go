@@ -96,6 +96,9 @@ func (st *stripe) remove(c *call) {
 	st.release(&c.answer)
 	st.release(&c.best)
 	st.release(&c.reason)
+	for i := range c.count {
+		c.at(i).hold.give()
+	}
 	if c.more != nil {
 		*c.more = [moreAttempts]attempt{} // it must not hold on to hosts
 		st.spares = append(st.spares, c.more)

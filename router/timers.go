@@ -53,6 +53,7 @@ func (r *Router) Tick(now int64, out *transport.Batch, flush func(now int64, out
 	if r.names != nil {
 		next = min(next, r.unpark(s, flush))
 	}
+	next = min(next, r.dialogs.sweep(now))
 	r.sleepUntil.Store(next)
 	r.ticks.Add(1)
 	return next
@@ -156,7 +157,7 @@ func (r *Router) another(s *scratch, c *call) bool {
 		return false
 	}
 	s.tried = c.tried(s.tried[:0])
-	s.cands = candidates(s.cands[:0], c.route, c.key, s.now)
+	s.cands = candidates(s.cands[:0], c.route, c.key, s.now, c.invite())
 	if len(s.tried) >= c.failover.MaxAttempts {
 		return false
 	}

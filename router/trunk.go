@@ -105,3 +105,9 @@ func (b *bucket) take(now, every, slack int64) (wait int64) {
 		}
 	}
 }
+
+// ready reports whether take would let one through.
+func (b *bucket) ready(now, every, slack int64) bool {
+	next := b.next.Load()
+	return min(next, now+slack+every)-slack <= now
+}

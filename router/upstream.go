@@ -246,8 +246,11 @@ func (r *Router) next(s *scratch, st *stripe, c *call, m *wire.Message) (tried b
 		r.settle(s, st, c, m)
 		return false
 	}
+	if c.count == 0 && c.invite() {
+		c.route.passBy(s.now)
+	}
 	for races := len(c.route.entries); ; races-- {
-		s.cands = candidates(s.cands[:0], c.route, c.key, s.now)
+		s.cands = candidates(s.cands[:0], c.route, c.key, s.now, c.invite())
 		pick := choose(s.cands, s.tried, c.failover.MaxAttempts, silent)
 		if pick == nil {
 			break
@@ -259,8 +262,15 @@ func (r *Router) next(s *scratch, st *stripe, c *call, m *wire.Message) (tried b
 		if pick.trial && races > 0 && !h.health.Claim(s.now) {
 			continue // another call has the trial: the host is in doubt again
 		}
+		var held hold
+		if c.invite() {
+			var room bool
+			if held, room = h.take(s.now); !room {
+				continue // other calls have just taken it: it is no candidate any more
+			}
+		}
 		share := c.share(s.now, contenders(s.cands, s.tried, c.failover.MaxAttempts))
-		r.attempt(s, st, c, pick.entry, share, m)
+		r.attempt(s, st, c, pick.entry, held, share, m)
 		return true
 	}
 	r.settle(s, st, c, m)

@@ -71,7 +71,9 @@ func TestReadmeMetrics(t *testing.T) {
 
 // What is scraped is what the table says, and no other name is in the README.
 func TestReadmeNamesMetricsThatExist(t *testing.T) {
-	r := start(t, settings(t, newSIPSocket(t).addr()))
+	cfg := settings(t, newSIPSocket(t).addr())
+	cfg.Catalog.Connectors[0].Limits.MaxCalls = 100
+	r := start(t, cfg)
 	res, err := http.Get("http://" + r.admin.AdminAddr() + "/metrics")
 	require.NoError(t, err)
 	defer res.Body.Close()

@@ -36,6 +36,8 @@ type Connector struct {
 	// leave from; "" is the one that the call came to.
 	Listener string
 
+	Limits Limits // of all its hosts together
+
 	Failover FailoverPart // of attempts on this connector
 	Health   HealthPart   // of its hosts
 
@@ -50,7 +52,15 @@ type Host struct {
 	Params   string         // the URI's parameters as written, with their leading ";", or ""
 	Priority int            // 1 is tried first
 	Weight   int            // share among hosts of equal priority, 1 or more
+	Limits   Limits
 	State    State
+}
+
+// Limits are how many calls a connector or a host is given; 0 is no limit. The
+// others of a group are tried for those above.
+type Limits struct {
+	MaxCalls int // at a time
+	MaxCPS   int // a second
 }
 
 // Group owns numbers and ranks connectors.
