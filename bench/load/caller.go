@@ -104,9 +104,9 @@ func (s *source) own(m *message, id int, kind byte) bool {
 }
 
 func (s *source) provisional(c *call, w *Report, m *message) {
-	bit, kind := seenTrying, Trying
+	bit, kind, overtaken := seenTrying, Trying, TryingLate
 	if m.status > 100 {
-		bit, kind = seenRinging, Ringing
+		bit, kind, overtaken = seenRinging, Ringing, RingingLate
 	}
 	before := c.seen
 	c.seen |= bit
@@ -116,7 +116,7 @@ func (s *source) provisional(c *call, w *Report, m *message) {
 	case before&bit != 0:
 		w.Counts[Duplicate]++
 	case c.state != inviting || bit < before&(seenTrying|seenRinging):
-		w.Counts[Reordered]++
+		w.Counts[overtaken]++
 	default:
 		w.Counts[kind]++
 	}

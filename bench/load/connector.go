@@ -158,7 +158,7 @@ func (k *connector) ack(c *call, w *Report) {
 	}
 	c.seen |= seenAck
 	if c.seen&seenBye != 0 {
-		w.Counts[Reordered]++
+		w.Counts[AckLate]++
 	}
 	k.g.complete(c)
 }

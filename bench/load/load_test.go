@@ -21,9 +21,6 @@ func through(t *testing.T, r *reflector, cfg Config) *Generator {
 	if cfg.Connectors == nil {
 		cfg.Connectors = []netip.AddrPort{loopback}
 	}
-	if cfg.Timeout == 0 {
-		cfg.Timeout = 200 * time.Millisecond
-	}
 	g, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -36,10 +33,20 @@ func through(t *testing.T, r *reflector, cfg Config) *Generator {
 
 func run(t *testing.T, g *Generator, rate float64, calls int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := g.Run(ctx, rate, calls); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// comes waits until something has been counted so often.
+func comes(t *testing.T, w *Window, k Kind, n int) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); w.Count(k) < n; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s: %d, want %d", k, w.Count(k), n)
+		}
 	}
 }
 
@@ -111,18 +118,21 @@ func TestFaultsAreCounted(t *testing.T) {
 		{"body cut", instead("200 INVITE", func(msg string) []string { return []string{msg[:len(msg)-1]} }), lost(kindsOf{LostAnswer: some, Garbled: some})},
 		{"no SIP", replace("180 INVITE", "SIP/2.0", "SIP/3.0"), with(kindsOf{Ringing: 0, LostRinging: some, Garbled: some})},
 		{"request to the caller", replace("180 INVITE", "SIP/2.0 180 Ringing", "INFO sip:a SIP/2.0"), with(kindsOf{Ringing: 0, LostRinging: some, Unexpected: some})},
-		{"180 after 200", swap("180 INVITE", "200 INVITE"), with(kindsOf{Ringing: 0, Reordered: some})},
-		{"100 after 180", swap("100 INVITE", "180 INVITE"), with(kindsOf{Trying: 0, Reordered: some})},
-		{"BYE before ACK", swap("ACK", "BYE"), with(kindsOf{Reordered: some})},
+		{"180 after 200", swap("180 INVITE", "200 INVITE"), with(kindsOf{Ringing: 0, RingingLate: some})},
+		{"100 after 180", swap("100 INVITE", "180 INVITE"), with(kindsOf{Trying: 0, TryingLate: some})},
+		{"BYE before ACK", swap("ACK", "BYE"), with(kindsOf{AckLate: some})},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			g := through(t, newReflector(t, c.fault), Config{})
+			cfg := Config{}
+			if c.want[Failed] > 0 { // by time, which a busy machine needs some of
+				cfg.Timeout = 2 * time.Second
+			}
+			g := through(t, newReflector(t, c.fault), cfg)
 			w := g.Window("all")
-			// One by one: what is swapped is of one call.
 			run(t, g, 100, some)
-			for c.want[Duplicate]+c.want[Reordered] > w.Count(Duplicate)+w.Count(Reordered) && t.Context().Err() == nil {
-				time.Sleep(time.Millisecond) // they may come after the end of the call
+			for _, k := range []Kind{Duplicate, RingingLate, TryingLate} {
+				comes(t, w, k, c.want[k]) // perhaps after the end of the call
 			}
 			r := w.Report()
 			counted(t, r, c.want)
@@ -141,17 +151,15 @@ func TestLate(t *testing.T) {
 	r := newReflector(t, func(r *reflector, msg string) []string {
 		if is(msg, "200 INVITE") {
 			to := r.caller
-			time.AfterFunc(400*time.Millisecond, func() { _, _ = r.conn.WriteToUDPAddrPort([]byte(msg), to) })
+			time.AfterFunc(2500*time.Millisecond, func() { _, _ = r.conn.WriteToUDPAddrPort([]byte(msg), to) })
 			return nil
 		}
 		return []string{msg}
 	})
-	g := through(t, r, Config{})
+	g := through(t, r, Config{Timeout: 2 * time.Second})
 	w := g.Window("all")
 	run(t, g, 1000, some)
-	for w.Count(Late) < some && t.Context().Err() == nil {
-		time.Sleep(time.Millisecond)
-	}
+	comes(t, w, Late, some)
 	counted(t, w.Report(), lost(map[Kind]int{LostAnswer: some, Late: some}))
 }
 
@@ -160,7 +168,7 @@ func TestScheduleThatStalls(t *testing.T) {
 	r := newReflector(t, nil)
 	g, err := New(Config{Proxy: r.addr, From: loopback, Connectors: []netip.AddrPort{loopback}, Number: func(call int) []byte {
 		if call == 5 {
-			time.Sleep(300 * time.Millisecond)
+			time.Sleep(time.Second)
 		}
 		return number(call)
 	}})
@@ -174,10 +182,10 @@ func TestScheduleThatStalls(t *testing.T) {
 	run(t, g, 100, some)
 	report := w.Report()
 	counted(t, report, with(nil))
-	if most := time.Duration(report.ScheduledForward.Max()); most < 290*time.Millisecond {
+	if most := time.Duration(report.ScheduledForward.Max()); most < 900*time.Millisecond {
 		t.Errorf("the stall is not in what the schedule says: %v", most)
 	}
-	if most := time.Duration(report.Forward.Max()); most > 200*time.Millisecond {
+	if most := time.Duration(report.Forward.Max()); most > 800*time.Millisecond {
 		t.Errorf("the stall is in what was sent: %v", most)
 	}
 }
@@ -188,11 +196,11 @@ func TestOpenLoop(t *testing.T) {
 	r := newReflector(t, func(_ *reflector, msg string) []string {
 		if !stalled && is(msg, "INVITE") {
 			stalled = true
-			time.Sleep(300 * time.Millisecond)
+			time.Sleep(time.Second)
 		}
 		return []string{msg}
 	})
-	g := through(t, r, Config{Timeout: 5 * time.Second})
+	g := through(t, r, Config{})
 	w := g.Window("all")
 	run(t, g, 100, 20)
 	report := w.Report()
@@ -207,7 +215,7 @@ func TestOpenLoop(t *testing.T) {
 func TestManySourcesAndConnectors(t *testing.T) {
 	reached := make(map[int]int)
 	r := newReflector(t, nil)
-	g := through(t, r, Config{Sources: 7, Timeout: 10 * time.Second, Connectors: []netip.AddrPort{loopback, loopback},
+	g := through(t, r, Config{Sources: 7, Connectors: []netip.AddrPort{loopback, loopback},
 		Reached: func(call, connector int) { reached[call] = connector }})
 	w := g.Window("all")
 	run(t, g, 2000, 200)
@@ -252,7 +260,7 @@ func TestRetransmit(t *testing.T) {
 		}
 		return []string{msg}
 	})
-	g := through(t, r, Config{Retransmit: true, Timeout: 10 * time.Second})
+	g := through(t, r, Config{Retransmit: true})
 	w := g.Window("all")
 	run(t, g, 1000, some)
 	counted(t, w.Report(), with(map[Kind]int{Trying: 0, Repeated: 3 * some}))
@@ -263,13 +271,11 @@ func TestRetransmit(t *testing.T) {
 
 // A call counts where it began.
 func TestWindows(t *testing.T) {
-	g := through(t, newReflector(t, nil), Config{Ringing: 200 * time.Millisecond, Timeout: 10 * time.Second})
+	g := through(t, newReflector(t, nil), Config{Ringing: 200 * time.Millisecond})
 	first := g.Window("first")
 	done := make(chan error)
 	go func() { done <- g.Run(t.Context(), 100, 1) }()
-	for first.Count(Forwarded) == 0 && t.Context().Err() == nil {
-		time.Sleep(time.Millisecond)
-	}
+	comes(t, first, Forwarded, 1)
 	second := g.Window("second")
 	if err := <-done; err != nil {
 		t.Fatal(err)
@@ -287,11 +293,34 @@ func TestWindows(t *testing.T) {
 
 // Another Run takes up where the one before ended.
 func TestRunAgain(t *testing.T) {
-	g := through(t, newReflector(t, nil), Config{Timeout: 10 * time.Second})
+	g := through(t, newReflector(t, nil), Config{})
 	w := g.Window("all")
 	run(t, g, 1000, 3)
 	run(t, g, 1000, 2000) // more than the ring of the first holds
 	if r := w.Report(); r.Counts[Good] != 2003 {
 		t.Error(r)
+	}
+}
+
+// Without a proxy between, what is left is the generator's own: the floor of
+// all times and of its CPU.
+func TestWithoutProxy(t *testing.T) {
+	probe, err := listen(loopback)
+	if err != nil {
+		t.Fatal(err)
+	}
+	connector := probe.addr
+	probe.close()
+	g, err := New(Config{Proxy: connector, From: loopback, Connectors: []netip.AddrPort{connector}, Number: number})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(g.Close)
+	w := g.Window("without a proxy")
+	run(t, g, 2000, 2000)
+	r := w.Report()
+	t.Log(r)
+	if r.Counts[Good] != 2000 || r.Counts[Trying] != 0 {
+		t.Error("calls failed")
 	}
 }

@@ -17,7 +17,7 @@ type reflector struct {
 	connector netip.AddrPort
 	fault     func(r *reflector, msg string) []string // what is sent instead of a message; nil: all is well
 	caller    netip.AddrPort                          // of the last INVITE
-	held      string                                  // for faults
+	held      map[string]string                       // what faults keep of a call
 	done      sync.WaitGroup
 }
 
@@ -28,7 +28,7 @@ func newReflector(t *testing.T, fault func(*reflector, string) []string) *reflec
 		t.Fatal(err)
 	}
 	_ = conn.SetReadBuffer(bufferSize)
-	r := &reflector{t: t, conn: conn, addr: conn.LocalAddr().(*net.UDPAddr).AddrPort(), fault: fault}
+	r := &reflector{t: t, conn: conn, addr: conn.LocalAddr().(*net.UDPAddr).AddrPort(), fault: fault, held: make(map[string]string)}
 	t.Cleanup(func() {
 		_ = conn.Close()
 		r.done.Wait()
@@ -121,15 +121,17 @@ func replace(what, old, now string) func(*reflector, string) []string {
 	return instead(what, func(msg string) []string { return []string{strings.Replace(msg, old, now, 1)} })
 }
 
-// swap lets the second overtake the first.
+// swap lets the second overtake the first of a call.
 func swap(first, second string) func(*reflector, string) []string {
 	return func(r *reflector, msg string) []string {
+		_, id, _ := strings.Cut(msg, "Call-ID: ")
+		id = id[:idLength]
 		switch {
 		case is(msg, first):
-			r.held = msg
+			r.held[id] = msg
 			return nil
 		case is(msg, second):
-			return []string{msg, r.held}
+			return []string{msg, r.held[id]}
 		}
 		return []string{msg}
 	}

@@ -38,7 +38,7 @@ func TestThroughTandem(t *testing.T) {
 			r := w.Report()
 			t.Log(r)
 			n := r.Counts
-			if n[Good] != 400 || n[Failed] != 0 || n[Reordered]+n[Duplicate]+n[WrongVia]+n[WrongTag]+n[WrongRoute]+n[Garbled] > 0 {
+			if n[Good] != 400 || n[Failed] != 0 || n[TryingLate]+n[RingingLate]+n[AckLate]+n[Duplicate]+n[WrongVia]+n[WrongTag]+n[WrongRoute]+n[Garbled] > 0 {
 				t.Error("calls failed, or came out of order")
 			}
 			if r.Reached[0] != 400 || n[Trying] != 400 {

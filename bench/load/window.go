@@ -38,7 +38,9 @@ const (
 	Retransmitted // requests that came to a connector again
 	Duplicate     // responses that came again
 	Elsewhere     // INVITEs that came to another connector too
-	Reordered     // 100 after 180 or a final answer, 180 after that, BYE before ACK
+	TryingLate    // 100 after 180 or a final answer
+	RingingLate   // the first 180 after the final answer
+	AckLate       // ACK after BYE, at the connector
 	Late          // came when the call had been given up
 	Garbled       // no SIP, or cut off
 	Stranger      // of no call
@@ -55,7 +57,7 @@ const (
 var kindNames = [kinds]string{"begun", "good", "failed",
 	"INVITE lost", "answer lost", "ACK lost", "BYE lost", "answer to BYE lost", "refused", "BYE refused",
 	"forwarded", "trying", "ringing", "probes",
-	"180 lost", "repeated", "retransmitted", "duplicate", "elsewhere", "reordered", "late", "garbled", "stranger",
+	"180 lost", "repeated", "retransmitted", "duplicate", "elsewhere", "100 overtaken", "180 overtaken", "ACK overtaken", "late", "garbled", "stranger",
 	"wrong Via", "wrong tag", "wrong CSeq", "wrong route", "unexpected", "send failed"}
 
 func (k Kind) String() string { return kindNames[k] }

@@ -12,7 +12,6 @@ package main
 import (
 	"context"
 	"flag"
-	"fmt"
 	"log"
 	"os"
 	"os/signal"
@@ -27,6 +26,7 @@ type settings struct {
 	window  time.Duration
 	quiet   time.Duration
 	reloads int
+	settle  time.Duration
 	pin     bool
 	binary  string
 	results string
@@ -46,6 +46,7 @@ func main() {
 	flag.DurationVar(&s.window, "window", 20*time.Second, "how long calls are measured before the reloads, and after")
 	flag.DurationVar(&s.quiet, "quiet", 5*time.Second, "how long there is no reload between two")
 	flag.IntVar(&s.reloads, "reloads", 5, "how often it reloads")
+	flag.DurationVar(&s.settle, "settle", 0, "after all calls, wait so long and look at the memory once more: Go collects what is left after two minutes")
 	flag.BoolVar(&s.pin, "pin", false, "pin tandem to one CPU and the load to another")
 	flag.StringVar(&s.binary, "tandem", "", "a binary of tandem; built from this tree if not set")
 	flag.StringVar(&s.results, "results", "results", "the directory to write to, - for none")
@@ -82,4 +83,4 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func progress(format string, args ...any) { log.Print(fmt.Sprintf(format, args...)) }
+func progress(format string, args ...any) { log.Printf(format, args...) }

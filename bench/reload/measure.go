@@ -42,6 +42,7 @@ type result struct {
 	answered    time.Duration // start to the end of the first call that got through
 
 	atStart, before, after memory
+	settled                memory
 	reloads                []reload
 
 	windows      []load.Report // before, during and between in turn, after
@@ -95,7 +96,17 @@ func (r *result) measure(ctx context.Context, dir string) error {
 		return err
 	}
 	defer n.Stop()
-	return r.call(ctx, n, all)
+	if err := r.call(ctx, n, all); err != nil {
+		return err
+	}
+	if s.settle > 0 {
+		progress("nothing, for %v", s.settle)
+		if err := sleep(ctx, s.settle); err != nil {
+			return err
+		}
+		r.settled, err = memoryOf(n)
+	}
+	return err
 }
 
 func writeConfig(dir string, all numbers) (string, error) {

@@ -165,6 +165,9 @@ func (r *result) renderLoads(w io.Writer) {
 		say(w, "| reload %d, block: %s | %.2f | %.2f | | %s |\n", i+1, verdict(one.first), one.seen.Seconds(), one.logged.Seconds(), megabytes(one.peak))
 	}
 	say(w, "| at the end | | | %s | |\n", megabytes(r.after.now))
+	if r.settings.settle > 0 {
+		say(w, "| %v later, without calls | | | %s | |\n", r.settings.settle, megabytes(r.settled.now))
+	}
 }
 
 func verdict(first int) string {
