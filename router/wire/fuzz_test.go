@@ -256,6 +256,11 @@ func sipgoDiffers(m *wire.Message) bool {
 	if strings.Contains(text(m, m.CallID), "\r\n") {
 		return true // folds are turned into one space
 	}
+	for _, a := range []wire.Address{m.From, m.To} {
+		if end := a.URI.End; int(end) < len(m.Data) && m.Data[end] == '\t' {
+			return true // a tab behind a URI without brackets becomes part of its host
+		}
+	}
 	sentBy := wire.Span{Start: m.TopVia.Value.Start, End: m.TopVia.Value.End - uint32(m.TopVia.Params.Len())}
 	for i, s := range []wire.Span{sentBy, m.TopVia.Params, m.From.Params, m.To.Params} {
 		part := text(m, s)
