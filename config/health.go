@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -99,6 +100,7 @@ func healthTime(h *catalog.Health, field catalog.HealthField) time.Duration {
 func (d *decoder) checkHealth(cfg *Config) {
 	l := levelsOf(cfg)
 	hosts := make(map[hostAt]hostSettings)
+	late := make(map[string]bool) // paths that checkDetection spoke of
 	d.checkBounds(cfg, nil)
 	for i := range cfg.Catalog.Connectors {
 		c := &cfg.Catalog.Connectors[i]
@@ -109,6 +111,7 @@ func (d *decoder) checkHealth(cfg *Config) {
 		}
 		parts = append(parts, healthAt{rankConnector, child(element("connectors", i), "health"), "connector " + quote(c.Name), c.Health})
 		d.checkBounds(cfg, parts)
+		d.checkDetection(cfg, i, parts, late)
 		d.checkShared(cfg, i, parts, hosts)
 	}
 }
@@ -121,7 +124,7 @@ type healthAt struct {
 }
 
 func (d *decoder) checkBounds(cfg *Config, parts []healthAt) {
-	global := healthAt{rankGlobal, "health", "the global health", catalog.HealthPart{Set: cfg.HealthSet, Values: cfg.Health}}
+	global := globalHealth(cfg)
 	byDefault := catalog.DefaultHealth()
 	for _, b := range healthBounds {
 		base := said{high: healthTime(&byDefault, b.high), hasHigh: true}
@@ -136,6 +139,63 @@ func (d *decoder) checkBounds(cfg *Config, parts []healthAt) {
 			d.checkRule(b.rule, lo, hi)
 		}
 	}
+}
+
+// detectionFields are what the time until a silent host is down follows from,
+// and its limit: where a level says several, the first is named.
+var detectionFields = []catalog.HealthField{
+	catalog.FieldMaxDetection, catalog.FieldInterval, catalog.FieldDownAfter, catalog.FieldTimeout, catalog.FieldFastInterval, catalog.FieldProbe,
+}
+
+// checkDetection finds a connector whose hosts may be silent for longer than
+// max_detection before they are down: at the most specific level that has a part
+// in it, once.
+func (d *decoder) checkDetection(cfg *Config, connector int, parts []healthAt, late map[string]bool) {
+	set := cfg.Health
+	path := "" // of the value that is named
+	limit := ""
+	for _, p := range append([]healthAt{globalHealth(cfg)}, parts...) {
+		set = set.With(p.part)
+		named := false
+		for _, field := range detectionFields {
+			at := child(p.path, field.Key())
+			if d.failed[at] && !late[at] {
+				return // its value is not known
+			}
+			if p.part.Set&field == 0 {
+				continue
+			}
+			if !named {
+				path, named = at, true
+			}
+			if field == catalog.FieldMaxDetection {
+				limit = at
+			}
+		}
+	}
+	set = set.Fit()
+	took := set.Detection()
+	if set.MaxDetection == 0 || set.Probe && took <= set.MaxDetection || late[path] {
+		return
+	}
+	late[path] = true
+	most := "max_detection, " + catalog.Duration(set.MaxDetection)
+	if path != limit {
+		most += fmt.Sprintf(" (line %d)", d.root.find(limit).line())
+	}
+	line := d.root.find(path).line()
+	name := quote(cfg.Catalog.Connectors[connector].Name)
+	if !set.Probe {
+		d.failAt(line, path, "a silent host of connector %s is never down, because it is not probed, and %s, asks for it; set probe to true, or max_detection of the connector to off",
+			name, most)
+		return
+	}
+	d.failAt(line, path, "a silent host of connector %s is down after %s at the latest, which exceeds %s: %s; lower interval, down_after, fast_interval or timeout, or raise max_detection",
+		name, catalog.Duration(took), most, set.DetectionSum())
+}
+
+func globalHealth(cfg *Config) healthAt {
+	return healthAt{rankGlobal, "health", "the global health", catalog.HealthPart{Set: cfg.HealthSet, Values: cfg.Health}}
 }
 
 // hostAt is what makes hosts of several connectors one: they share its health.

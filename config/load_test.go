@@ -103,7 +103,7 @@ connectors:
     max_cps: 10
     state: disabled
     failover: {no_answer: 20s}
-    health: {down_codes: [], probe: true}
+    health: {down_codes: [], probe: true, max_detection: 2m}
   - {name: west, hosts: sip:10.0.0.2, listener: partners}
 groups:
   - name: sales
@@ -112,7 +112,7 @@ groups:
     failover: {first_response: 300ms, no_answer: off, max_attempts: 2}
     health: {interval: 1m}
 failover: {no_answer: 2m, max_ring: 3m, setup_budget: 1m, codes: [503, 480], first_response: 500ms, progress: 3s, timer_c: 4m, max_attempts: 8, exhausted_code: best, after_ringing: true}
-health: {probe: false, interval: 30s, fast_interval: 2s, timeout: 500ms, down_after: 2, up_after: 1, down_codes: [500], doubt_hold: 20s, eject_after: 3, eject_time: 5s, eject_max: 1m, slow_start: off, flap_hold: 20s, flap_window: 10m, max_detection: 40s}
+health: {probe: false, interval: 30s, fast_interval: 2s, timeout: 500ms, down_after: 2, up_after: 1, down_codes: [500], doubt_hold: 20s, eject_after: 3, eject_time: 5s, eject_max: 1m, slow_start: off, flap_hold: 20s, flap_window: 10m, max_detection: off}
 quotas: {groups: 3, connectors_per_group: 3}
 `)
 	require.NotZero(t, cfg.Sum)
@@ -166,7 +166,7 @@ quotas: {groups: 3, connectors_per_group: 3}
 					Numbers:    []catalog.Numbers{{First: "+15550009999"}, {First: "0100"}},
 					RequestURI: catalog.KeepURI, Number: catalog.PlusE164, Strip: "9", Prepend: "tech*", Limits: catalog.Limits{MaxCPS: 10}, State: catalog.Disabled,
 					Failover: catalog.FailoverPart{Set: catalog.FieldNoAnswer, Values: catalog.Failover{NoAnswer: 20 * time.Second}},
-					Health:   catalog.HealthPart{Set: catalog.FieldProbe | catalog.FieldDownCodes, Values: catalog.Health{Probe: true}},
+					Health:   catalog.HealthPart{Set: catalog.FieldProbe | catalog.FieldDownCodes | catalog.FieldMaxDetection, Values: catalog.Health{Probe: true, MaxDetection: 2 * time.Minute}},
 				},
 				{
 					Name: "west", Listener: "partners",
@@ -195,7 +195,7 @@ quotas: {groups: 3, connectors_per_group: 3}
 		Health: catalog.Health{
 			Interval: 30 * time.Second, FastInterval: 2 * time.Second, Timeout: 500 * time.Millisecond,
 			DownAfter: 2, UpAfter: 1, DownCodes: catalog.NewCodes(500), DoubtHold: 20 * time.Second,
-			EjectAfter: 3, EjectTime: 5 * time.Second, EjectMax: time.Minute, FlapHold: 20 * time.Second, FlapWindow: 10 * time.Minute, MaxDetection: 40 * time.Second,
+			EjectAfter: 3, EjectTime: 5 * time.Second, EjectMax: time.Minute, FlapHold: 20 * time.Second, FlapWindow: 10 * time.Minute,
 		},
 		HealthSet: catalog.FieldMaxDetection<<1 - 1,
 		Quotas:    Quotas{Groups: 3, ConnectorsPerGroup: 3},

@@ -3,11 +3,15 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"tandem/config"
+	"tandem/config/catalog"
 )
 
 func newCheck() *cobra.Command {
@@ -17,7 +21,8 @@ func newCheck() *cobra.Command {
 		Short: "Say whether a config can be served, and what it would change",
 		Long: `Say whether a config can be served: "ok" and exit code 0, or every mistake in it
 and 1. Warnings are printed too and change nothing about the code. Nothing is
-sent and no address is bound.
+sent and no address is bound. Of a config that can be served it tells how long a
+silent host may go unnoticed by its settings.
 
 With --diff OTHER it also shows what would change if a node that runs OTHER took
 FILE: first what a reload (SIGHUP) takes, then what waits for a restart.
@@ -52,8 +57,38 @@ func check(out, progress io.Writer, path, other string) error {
 		}
 		diff(out, config.Diff(running, cfg))
 	}
+	detection(out, cfg)
 	fmt.Fprintln(out, "ok")
 	return nil
+}
+
+// detection writes after what time a silent host is down at the latest: a line
+// for each time that there is, with the connectors if there are several.
+func detection(out io.Writer, cfg *config.Config) {
+	connectors := make(map[time.Duration][]string)
+	for i := range cfg.Catalog.Connectors {
+		set := cfg.Catalog.HealthFor(i, cfg.Health)
+		connectors[set.Detection()] = append(connectors[set.Detection()], cfg.Catalog.Connectors[i].Name)
+	}
+	for _, took := range slices.Sorted(maps.Keys(connectors)) {
+		text := "detection: a silent host is down after " + catalog.Duration(took) + " at the latest"
+		if took == 0 {
+			text = "detection: a silent host is never down, because it is not probed"
+		}
+		if len(connectors) > 1 {
+			text += " (" + some(connectors[took]) + ")"
+		}
+		fmt.Fprintln(out, text)
+	}
+}
+
+// some lists the first of many names.
+func some(names []string) string {
+	const most = 5
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", len(names)-most)
 }
 
 // checked loads a config and has a router compiled from it, which needs no

@@ -30,16 +30,36 @@ func TestCheckDiff(t *testing.T) {
   failover.first_response 2s -> 1s
 a restart is needed for:
   workers 0 -> 3
+detection: a silent host is down after 8.7s at the latest
 ok
 `, out)
 
 	out, _, code = command(t, "check", old, "--diff", old)
 	require.Equal(t, 0, code)
-	require.Equal(t, "nothing changes\nok\n", out)
+	require.Equal(t, "nothing changes\ndetection: a silent host is down after 8.7s at the latest\nok\n", out)
 
 	out, _, code = command(t, "check", old, "--diff", "/nowhere.yaml")
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, out, "/nowhere.yaml: cannot be read")
+}
+
+func TestCheckTellsTheDetectionTime(t *testing.T) {
+	for changed, want := range map[string]string{
+		"":                         "detection: a silent host is down after 8.7s at the latest\nok\n",
+		"health: {probe: false}\n": "detection: a silent host is never down, because it is not probed\nok\n",
+		"health: {interval: 1s, max_detection: 5s}\n": "detection: a silent host is down after 4.3s at the latest\nok\n",
+	} {
+		out, _, code := command(t, "check", write(t, running1+changed))
+		require.Equal(t, 0, code, out)
+		require.Equal(t, want, out)
+	}
+	several := strings.Replace(running1, `["sip:10.0.0.2"]}`, `["sip:10.0.0.2"], health: {interval: 10s}}`, 1)
+	out, _, _ := command(t, "check", write(t, several))
+	require.Equal(t, "detection: a silent host is down after 8.7s at the latest (east)\ndetection: a silent host is down after 14.2s at the latest (west)\nok\n", out)
+	out, _, code := command(t, "check", write(t, running1+"health: {max_detection: 8s}\n"))
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, out, "health.max_detection: a silent host of connector \"east\" is down after 8.7s at the latest, which exceeds max_detection, 8s: "+
+		"interval 5s + 10 % of jitter, then 2 times fast_interval 1s + 10 % (down_after 3), then timeout 1s; lower")
 }
 
 // Numbers of a file lead where those of a list do, by the same lookup.
