@@ -257,8 +257,8 @@ func sipgoDiffers(m *wire.Message) bool {
 		return true // folds are turned into one space
 	}
 	for _, a := range []wire.Address{m.From, m.To} {
-		if end := a.URI.End; int(end) < len(m.Data) && m.Data[end] == '\t' {
-			return true // a tab behind a URI without brackets becomes part of its host
+		if a.Params.Len() > 0 && strings.ContainsAny(text(m, wire.Span{Start: a.URI.End, End: a.URI.End + 1}), " \t\r\n") {
+			return true // white space behind a URI without brackets becomes part of its host
 		}
 	}
 	sentBy := wire.Span{Start: m.TopVia.Value.Start, End: m.TopVia.Value.End - uint32(m.TopVia.Params.Len())}
