@@ -54,7 +54,7 @@ func (s *Status) failed(o Observation, now int64, set *catalog.Health) {
 	default:
 		s.Row.add(o)
 		if n := s.Row.count(); n >= set.EjectAfter {
-			s.eject(now, set, Reason{Event: FailedCalls, Last: o.Event, Code: int16(o.Code), Count: int32(n)})
+			s.eject(o, now, set, Reason{Event: FailedCalls, Count: int32(n)})
 		}
 	}
 }
@@ -73,12 +73,13 @@ func (s *Status) tried(o Observation, now int64, set *catalog.Health) {
 			return
 		}
 	}
-	s.eject(now, set, Reason{Event: TrialFailed, Last: o.Event, Code: int16(o.Code)})
+	s.eject(o, now, set, Reason{Event: TrialFailed})
 }
 
-// eject keeps calls away from now on: for eject_time, or, when the host did no
-// better after the last time, for twice as long as then, up to eject_max.
-func (s *Status) eject(now int64, set *catalog.Health, why Reason) {
+// eject keeps calls away from now on, because of the last of some failures: for
+// eject_time, or, when the host did no better after the last time, for twice as
+// long as then, up to eject_max.
+func (s *Status) eject(last Observation, now int64, set *catalog.Health, why Reason) {
 	hold := set.EjectTime
 	if s.Ejected || now < s.ForgetAt {
 		hold = max(hold, 2*s.EjectHold)
@@ -90,12 +91,15 @@ func (s *Status) eject(now int64, set *catalog.Health, why Reason) {
 	s.Ejected, s.EjectHold, s.ForgetAt = true, hold, 0
 	s.EjectedUntil = now + int64(hold)
 	s.TrialAt = s.EjectedUntil
+	why.Last, why.Code, why.For = last.Event, int16(last.Code), hold
 	s.Ejection = why
-	s.Ejection.For = hold
 	// The number that failed last must not decide the trial too.
-	if s.Row.Alone > 0 || s.Row.Pairs > 0 {
+	switch {
+	case last.Event == CallFailed:
+		s.Row = Row{Alone: 1, Number: last.Number}
+	case s.Row.Alone > 0 || s.Row.Pairs > 0:
 		s.Row = Row{Alone: 1, Number: s.Row.Number}
-	} else {
+	default:
 		s.Row = Row{}
 	}
 }

@@ -136,12 +136,12 @@ func TestNext_EjectedHostsComeBackByATrial(t *testing.T) {
 
 func TestNext_EjectionsDouble(t *testing.T) {
 	set := probing()
-	s, now := play(times(5, callStuck)...)
+	s, _ := play(times(5, callStuck)...)
 	for i, want := range []time.Duration{20, 40, 80, 160, 300, 300} {
 		s = Next(s, callSilent, s.EjectedUntil-1, set)
 		s = Next(s, Observation{Event: CallStuck, Began: s.EjectedUntil - 1}, s.EjectedUntil+second, set)
 		require.Equal(t, []time.Duration{10, 20, 40, 80, 160, 300}[i]*time.Second, s.EjectHold, "they began before")
-		now = s.EjectedUntil + second
+		now := s.EjectedUntil + second
 		s = Next(s, callStuck, now, set)
 		require.Equal(t, want*time.Second, s.EjectHold)
 		require.Equal(t, now+int64(want*time.Second), s.EjectedUntil)
