@@ -117,11 +117,10 @@ func (s *scheduler) land(e *entry) {
 		return
 	case aborted:
 		e.due = s.soon(e)
-	case e.wanted && e.inDoubt():
-		e.due = max(e.started+int64(e.minGap()), s.now())
 	default:
-		e.due = max(e.next(), s.now())
+		e.due = max(e.next(rand.Float64()), s.now())
 	}
+	e.wanted = false
 	heap.Push(&s.queue, e)
 }
 
@@ -175,7 +174,7 @@ func (s *scheduler) adopt(e *entry, set *catalog.Health) {
 		e.due = s.soon(e)
 		heap.Push(&s.queue, e)
 	case e.started != 0:
-		next := e.next()
+		next := e.next(rand.Float64())
 		if next <= s.now() {
 			next = s.soon(e) // perhaps one of many
 		}
@@ -253,13 +252,16 @@ func (s *scheduler) untilNext() time.Duration {
 	return time.Duration(max(s.queue[0].due-s.now(), 0))
 }
 
-// next is when the probe after the last one is to leave.
-func (e *entry) next() int64 {
+// next is when the probe after the last one is to leave; random is from 0 to 1.
+func (e *entry) next(random float64) int64 {
 	gap := e.set.Interval
 	if e.inDoubt() {
+		if e.wanted {
+			return e.started + int64(e.minGap())
+		}
 		gap = e.set.FastInterval
 	}
-	return e.started + int64(jittered(gap))
+	return e.started + int64(jittered(gap, random))
 }
 
 func (e *entry) inDoubt() bool {
@@ -277,8 +279,8 @@ func (e *entry) callOff() {
 
 // jittered returns d, more or less, so that hosts which were in step do not stay
 // so.
-func jittered(d time.Duration) time.Duration {
-	return d + time.Duration((rand.Float64()*2-1)*health.Jitter*float64(d))
+func jittered(d time.Duration, random float64) time.Duration {
+	return d + time.Duration((random*2-1)*health.Jitter*float64(d))
 }
 
 // queue is a heap of entries by their due time, for container/heap.
