@@ -90,6 +90,9 @@ func (o Orders) Without(s Subject) Orders {
 	return Orders{next}
 }
 
+// Equal reports whether both are the same orders.
+func (o Orders) Equal(other Orders) bool { return maps.Equal(o.of, other.of) }
+
 // Of returns the order of a subject.
 func (o Orders) Of(s Subject) (Order, bool) {
 	order, ok := o.of[s]

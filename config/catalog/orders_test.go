@@ -204,8 +204,8 @@ func TestStranded(t *testing.T) {
 	require.Equal(t, []string{"group one"}, names(Orders{}, lay(eu)))
 	require.Empty(t, names(lay(us, eu), lay(us)), "taken back")
 
-	require.Equal(t, []string{"group both (all hosts that are left are down)"}, names(Orders{}, lay(east), "10.0.0.2:5060", "10.0.0.3:5060"))
-	require.Equal(t, []string{"group one (all hosts that are left are down)"}, names(Orders{}, lay(second), "10.0.0.2:5060"))
+	require.Equal(t, []string{"group both (all hosts that are left are down or ejected)"}, names(Orders{}, lay(east), "10.0.0.2:5060", "10.0.0.3:5060"))
+	require.Equal(t, []string{"group one (all hosts that are left are down or ejected)"}, names(Orders{}, lay(second), "10.0.0.2:5060"))
 	require.Empty(t, names(Orders{}, lay(first), "10.0.0.2:5060"), "what is down is missed by nobody")
 	require.Equal(t, []string{"group one"}, names(Orders{}, lay(west), "10.0.0.2:5060", "10.0.0.3:5060"))
 }

@@ -4,7 +4,7 @@ package catalog
 type Stranded struct {
 	Group     string // one of the two
 	Connector string // in no group, with numbers of its own
-	Down      bool   // there are hosts to try, all of them down
+	Broken    bool   // there are hosts to try, and none of them works
 }
 
 // String names it as an operator does.
@@ -13,17 +13,17 @@ func (s Stranded) String() string {
 	if s.Group == "" {
 		text = "connector " + s.Connector
 	}
-	if s.Down {
-		return text + " (all hosts that are left are down)"
+	if s.Broken {
+		return text + " (all hosts that are left are down or ejected)"
 	}
 	return text
 }
 
 // Stranded returns the groups, and the connectors with numbers of their own,
 // that other orders would bring from hosts that work to none, or from hosts to
-// try at all to none. down tells whether a host is known to be.
-func (c *Catalog) Stranded(before, after Orders, down func(*Host) bool) (all []Stranded) {
-	was, is := c.reach(before, down), c.reach(after, down)
+// try at all to none. broken tells whether a host is known not to work.
+func (c *Catalog) Stranded(before, after Orders, broken func(*Host) bool) (all []Stranded) {
+	was, is := c.reach(before, broken), c.reach(after, broken)
 	grouped := make(map[string]bool)
 	for i := range c.Groups {
 		g := &c.Groups[i]
@@ -33,13 +33,13 @@ func (c *Catalog) Stranded(before, after Orders, down func(*Host) bool) (all []S
 			from, to = max(from, was[m.Connector]), max(to, is[m.Connector])
 		}
 		if to < from {
-			all = append(all, Stranded{Group: g.Name, Down: to == onlyDown})
+			all = append(all, Stranded{Group: g.Name, Broken: to == onlyBroken})
 		}
 	}
 	for i := range c.Connectors {
 		cc := &c.Connectors[i]
 		if from, to := was[cc.Name], is[cc.Name]; to < from && !grouped[cc.Name] && cc.HasNumbers() {
-			all = append(all, Stranded{Connector: cc.Name, Down: to == onlyDown})
+			all = append(all, Stranded{Connector: cc.Name, Broken: to == onlyBroken})
 		}
 	}
 	return all
@@ -49,13 +49,13 @@ func (c *Catalog) Stranded(before, after Orders, down func(*Host) bool) (all []S
 type reach uint8
 
 const (
-	none     reach = iota // no host to try
-	onlyDown              // hosts to try that are down
-	working               // one that is not
+	none       reach = iota // no host to try
+	onlyBroken              // hosts to try, none of which works
+	working                 // one that does
 )
 
 // reach returns what calls find at each connector by its name.
-func (c *Catalog) reach(orders Orders, down func(*Host) bool) map[string]reach {
+func (c *Catalog) reach(orders Orders, broken func(*Host) bool) map[string]reach {
 	all := make(map[string]reach, len(c.Connectors))
 	for i := range c.Connectors {
 		cc := &c.Connectors[i]
@@ -66,8 +66,8 @@ func (c *Catalog) reach(orders Orders, down func(*Host) bool) map[string]reach {
 			h := &cc.Hosts[j]
 			switch {
 			case orders.OfHost(h).State != Enabled:
-			case down(h):
-				all[cc.Name] = max(all[cc.Name], onlyDown)
+			case broken(h):
+				all[cc.Name] = max(all[cc.Name], onlyBroken)
 			default:
 				all[cc.Name] = working
 			}
