@@ -1,11 +1,17 @@
 // Package admin is what operators and their tools see of a running node over
-// HTTP: metrics, health, calls. It changes nothing; a management API comes later.
+// HTTP: metrics, health, calls; and where they order what it is to leave out. It
+// changes nothing else; a management API comes later.
 //
 //	/metrics  Prometheus
 //	/healthz  200 while the process runs
 //	/readyz   200 while it takes calls, 503 while it starts or drains
 //	/calls    the newest calls whose set-up is over, or all as they end
 //	/explain  the way that a call to a number would take now
+//
+//	GET  /v1/orders                                       what is ordered
+//	POST /v1/regions/{name}/evacuate, restore
+//	POST /v1/connectors/{name}/drain, disable, enable
+//	POST /v1/hosts/{address}/drain, disable, enable
 //
 // It asks nobody for a key, so the config keeps the admin address on loopback;
 // the metrics address serves the first three alone and may be reached by others.
@@ -45,6 +51,7 @@ type Options struct {
 	Detection       func() time.Duration // longest time until a silent host is down
 	Names           func() names.Stats
 	Reloads         func() Reloads
+	Operator        Operator // takes orders
 	Log             *slog.Logger
 }
 
@@ -80,11 +87,14 @@ func Listen(opts Options) (*Server, error) {
 	all := s.handler(registry, &opts)
 	all.Handle("GET /calls", local(calls))
 	all.Handle("GET /explain", local(newExplainPage(&opts)))
+	orders := newOrdersPage(&opts)
+	orders.handle(all)
 	var err error
 	if s.admin, err = open("admin", opts.Admin, all, opts.Log); err != nil {
 		return nil, err
 	}
 	if s.admin != nil {
+		orders.loopback = loopbackHost(s.AdminAddr())
 		s.admin.server.RegisterOnShutdown(calls.stop)
 	}
 	if s.metrics, err = open("metrics", opts.Metrics, s.handler(registry, &opts), opts.Log); err != nil {

@@ -45,6 +45,8 @@ func options(t *testing.T) Options {
 	}, router.Policy{Catalog: cat, Failover: catalog.DefaultFailover()})
 	require.NoError(t, err)
 	return Options{
+		Operator: &fakeOperator{router: r},
+
 		Admin:  "127.0.0.1:0",
 		Router: r,
 		Transport: func() []transport.WorkerStats {

@@ -92,6 +92,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	s.value(detection, o.Detection().Seconds())
 	c.reloads(s)
 	c.names(s)
+	c.orders(s)
 	c.hosts(s)
 	for _, l := range o.Router.Loads() {
 		s.value(loadCalls, float64(l.Calls), l.Connector, l.Host)
@@ -132,6 +133,23 @@ func (c *collector) names(s scrape) {
 	s.value(namesSent, float64(n.Lookups-n.Failures), "found")
 	s.value(namesSent, float64(n.Failures), "failed")
 	s.value(namesKept, float64(n.Names))
+}
+
+// orders counts by what can be ordered, so that a series never comes or goes.
+func (c *collector) orders(s scrape) {
+	orders, unsaved := c.opts.Operator.InForce()
+	count := make(map[verb]int)
+	for _, o := range orders.List() {
+		count[verb{o.Subject.Kind, o.State}]++
+	}
+	for _, of := range verbs {
+		for _, v := range of {
+			if v.state != catalog.Enabled {
+				s.value(ordersGiven, float64(count[v]), v.kind.String(), stateWord(v.kind, v.state))
+			}
+		}
+	}
+	s.flag(ordersKept, unsaved == nil)
 }
 
 func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

@@ -87,6 +87,8 @@ var (
 	watched      = gauge("config_watched", "1 while a change of the config file is seen and reloaded by itself.")
 	draining     = gauge("draining", "1 while new calls are refused because the node is to stop.")
 	statePersist = gauge("state_persistent", "1 when a restart has the same secret; 0: it would break the BYE of calls that are up.")
+	ordersGiven  = gauge("orders", "Orders of operators, those included whose subject the config does not have: regions evacuated, connectors and hosts draining and disabled.", "kind", "state")
+	ordersKept   = gauge("orders_persistent", "1 when a restart has the same orders; 0: it would send calls where operators ordered it not to, or not where it may again.")
 	buildInfo    = gauge("build_info", "1, with the version that runs.", "version")
 	startTime    = gauge("start_time_seconds", "When the node started, in seconds since 1970.")
 

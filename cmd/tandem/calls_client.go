@@ -30,17 +30,12 @@ const (
 // ask sends a request to the admin address of a node. An answer other than
 // those in fine is an error with the node's own text.
 func ask(ctx context.Context, admin, path string, query url.Values, fine ...int) (*http.Response, error) {
-	if !strings.Contains(admin, "://") {
-		admin = "http://" + admin
-	}
-	admin = strings.TrimRight(admin, "/")
+	admin = adminURL(admin)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, admin+path+"?"+query.Encode(), nil)
 	if err != nil {
 		return nil, fmt.Errorf("--admin: %w", err)
 	}
-	// The node is on this machine: no proxy of the environment is asked.
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	res, err := client.Do(req)
+	res, err := adminClient().Do(req)
 	if err != nil {
 		return nil, unreachable(admin, err)
 	}
@@ -56,6 +51,19 @@ func ask(ctx context.Context, admin, path string, query url.Values, fine ...int)
 		return nil, noSuchPage(admin, path)
 	}
 	return nil, fmt.Errorf("the node at %s says: %s", admin, printable(strings.TrimSpace(string(text))))
+}
+
+// adminURL is the address of a node as the user gave it, as a URL.
+func adminURL(admin string) string {
+	if !strings.Contains(admin, "://") {
+		admin = "http://" + admin
+	}
+	return strings.TrimRight(admin, "/")
+}
+
+// adminClient asks no proxy of the environment: the node is on this machine.
+func adminClient() *http.Client {
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 }
 
 func unreachable(admin string, err error) error {

@@ -65,7 +65,12 @@ func demo(ctx context.Context, out io.Writer, duration time.Duration, rate int) 
 		defer c.kill()
 		connectors = append(connectors, c)
 	}
-	n, err := newNode(demoConfig(connectors), slog.New(slog.DiscardHandler))
+	cfg := demoConfig(connectors)
+	if cfg.StateDir, err = os.MkdirTemp("", "tandem-demo-"); err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(cfg.StateDir) }()
+	n, err := newNode(cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}

@@ -67,7 +67,8 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newServe(), newCheck(), newExplain(), newCalls(), newDemo(), newHealthcheck(), newVersion())
+	root.AddCommand(newServe(), newCheck(), newExplain(), newCalls(), newRegion(), newConnectorCommand(), newHostCommand(), newOrders(),
+		newDemo(), newHealthcheck(), newVersion())
 	root.CompletionOptions.DisableDefaultCmd = true
 	return root
 }

@@ -48,6 +48,7 @@ type node struct {
 	names    *names.Names
 	admin    *admin.Server
 	flips    *flips
+	operator *operator
 	reload   *reloader
 	notify   notifier
 }
@@ -60,6 +61,9 @@ func newNode(cfg *config.Config, log *slog.Logger) (*node, error) {
 		return nil, err
 	}
 	n := &node{cfg: cfg, log: log, flips: newFlips(), notify: notifier{log}}
+	if n.operator, err = newOperator(n); err != nil {
+		return nil, err
+	}
 	listen := make([]netip.AddrPort, len(cfg.Listen))
 	for i, l := range cfg.Listen {
 		listen[i] = l.Addr
@@ -123,12 +127,13 @@ func (n *node) wire(secrets [][]byte, persistent bool) error {
 		return conns[listener].Deliver(data, source)
 	}
 	opts.ProbeFailed = n.prober.Unreachable
-	if n.router, err = router.New(opts, policyOf(n.cfg)); err != nil {
+	if n.router, err = router.New(opts, n.operator.policy(n.cfg)); err != nil {
 		return exitError{exitConfig, err}
 	}
 	if err := n.prober.SetTargets(targets(n.router.Hosts())); err != nil {
 		return err
 	}
+	n.operator.remind(n.router.Catalog())
 	n.reload = newReloader(n)
 	n.admin, err = admin.Listen(n.adminOptions(persistent))
 	return err
@@ -202,6 +207,7 @@ func (n *node) adminOptions(persistent bool) admin.Options {
 		Detection:       func() time.Duration { return health.DetectionTime(n.registry.Settings()) },
 		Names:           n.names.Stats,
 		Reloads:         n.reload.stats,
+		Operator:        n.operator,
 		Metrics:         n.cfg.Metrics,
 		Log:             n.log,
 	}

@@ -172,16 +172,19 @@ func (r *reloader) fail(why, file string, err error) string {
 }
 
 // apply brings cfg into force, in one step for calls: those under way go on as
-// they began. An error changes nothing.
+// they began, and what operators ordered stays. An error changes nothing.
 func (n *node) apply(cfg *config.Config) error {
+	n.operator.mu.Lock()
+	defer n.operator.mu.Unlock()
 	now := transport.Now()
-	if err := n.router.SetPolicy(now, policyOf(cfg)); err != nil {
+	if err := n.router.SetPolicy(now, n.operator.policy(cfg)); err != nil {
 		return err
 	}
 	if err := n.prober.SetTargets(targets(n.router.Hosts())); err != nil {
-		err = errors.Join(err, n.router.SetPolicy(now, policyOf(n.reload.config())))
+		err = errors.Join(err, n.router.SetPolicy(now, n.operator.policy(n.reload.config())))
 		return errors.Join(err, n.prober.SetTargets(targets(n.router.Hosts())))
 	}
 	n.registry.Configure(cfg.Health, now)
+	n.operator.remind(&cfg.Catalog)
 	return nil
 }
