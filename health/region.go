@@ -49,7 +49,8 @@ type regions struct {
 
 // SetRegions says which hosts make up each region: those that are to be probed
 // or called, so without what the operator has disabled. A host may be in several
-// regions. Regions that are not named any more have no hosts, and are healthy;
+// regions. What Retain drops counts until the next call of this. Regions that are
+// not named any more have no hosts, and are healthy;
 // one that stays, or comes back, is the same Region.
 func (r *Registry) SetRegions(members map[string][]Key) {
 	hosts := make(map[string][]*Host, len(members))

@@ -72,7 +72,8 @@ type lossy struct {
 func (l *lossy) arrives(sends []time.Duration) (at time.Duration, ok bool) {
 	const trip = 20 * time.Millisecond
 	for _, at := range sends {
-		if l.rnd.Float64() >= l.loss && l.rnd.Float64() >= l.loss {
+		there, back := l.rnd.Float64() >= l.loss, l.rnd.Float64() >= l.loss
+		if there && back {
 			return at + trip, true
 		}
 	}
