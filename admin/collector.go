@@ -94,6 +94,10 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.names(s)
 	c.orders(s)
 	c.hosts(s)
+	for _, r := range o.Router.Regions() {
+		s.value(regionBad, float64(r.Bad), r.Name)
+		s.value(regionHosts, float64(r.Hosts), r.Name)
+	}
 	for _, l := range o.Router.Loads() {
 		s.value(loadCalls, float64(l.Calls), l.Connector, l.Host)
 		s.value(loadMax, float64(l.Max), l.Connector, l.Host)

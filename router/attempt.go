@@ -20,6 +20,7 @@ func (r *Router) attempt(s *scratch, st *stripe, c *call, e *entry, held hold, s
 	a.waitAt = s.now + min(int64(a.failover.FirstResponse), share)
 	a.progressBy = s.now + min(int64(a.failover.Progress), share)
 	a.evidence = min(int64(e.failover[0].FirstResponse), 2*t1)
+	a.stuckAfter = int64(e.failover[0].Progress)
 	if !c.invite() {
 		a.waitAt = min(a.waitAt, c.started+timerB) // RFC 4320: 64·T1 in all
 	}
@@ -96,6 +97,9 @@ func (r *Router) note(s *scratch, c *call, a *attempt, e event, v verdict, resp 
 		}
 	case noProgress:
 		how, why = attemptNoProgress, failedProgress
+		if s.now-a.started >= a.stuckAfter {
+			seen = health.CallStuck
+		}
 	case noAnswer:
 		how, why = attemptNoAnswer, failedNoAnswer
 		c.ringing = false // what the next one says is heard as if it were the first
@@ -140,7 +144,7 @@ func (r *Router) note(s *scratch, c *call, a *attempt, e event, v verdict, resp 
 		r.answered2xx(s, a, resp)
 	}
 	if seen != 0 {
-		a.host.health.Observe(s.now, health.Observation{Event: seen})
+		a.host.health.Observe(s.now, health.Observation{Event: seen, Began: a.started})
 	}
 	return why
 }

@@ -73,6 +73,7 @@ type attempt struct {
 
 	hold hold // its place in the counts of its host and connector
 
+	praised    bool // health was told of a success
 	progress   bool // a 101-199 came
 	patient    bool // it may ring on: there is nothing else to try
 	abandoned  bool // left behind for the next candidate
@@ -90,6 +91,8 @@ type attempt struct {
 	// retransmission has had its time, or what its own settings say, if that is
 	// less. What a trunk or a budget cuts short does not make others avoid it.
 	evidence int64
+	// So long with nothing but 100 says something about the host too.
+	stuckAfter int64
 	// When its first response and its first 101-199 came; 0 before.
 	heard, rang int64
 	cancelAt    int64 // our CANCEL again

@@ -18,9 +18,47 @@ type entry struct {
 // candidate is an entry with what the try order depends on at this moment.
 type candidate struct {
 	entry *entry
-	state health.State
-	trial bool    // it is in doubt, but one call may find out
+	view  health.View
+	tier  tier
 	lot   float64 // its draw among hosts of equal rank and priority; smaller is earlier
+}
+
+// tier is the class of health that a host is tried in, the best first.
+type tier uint8
+
+const (
+	tierUp         tier = iota
+	tierRecovering      // it is coming back, and this call is not of its share
+	tierRegion          // it is up, but most of its region is not
+	tierDoubtful
+	tierFull
+	tierEjected
+	tierDown
+)
+
+// bad reports whether there is little hope in a host.
+func (t tier) bad() bool { return t >= tierEjected }
+
+// tierOf is the tier of a host for the call that draws with seed. A trial is in
+// the host's normal place.
+func tierOf(v health.View, h *host, seed uint64) tier {
+	switch {
+	case v.Trial:
+		return tierUp
+	case v.State == health.Doubtful:
+		return tierDoubtful
+	case v.State == health.Full:
+		return tierFull
+	case v.State == health.Ejected:
+		return tierEjected
+	case v.State == health.Down:
+		return tierDown
+	case h.connector.regionHealth.Unhealthy():
+		return tierRegion
+	case v.Share < 1 && draw(^seed, h) > v.Share:
+		return tierRecovering
+	}
+	return tierUp
 }
 
 // candidates appends to dst the hosts of rt that a call may be tried on, in try
@@ -35,10 +73,8 @@ func candidates(dst []candidate, rt *route, seed uint64, now int64, newCall bool
 		if newCall && !e.host.room(now) {
 			continue
 		}
-		c := candidate{entry: e}
 		v := e.host.health.View(now)
-		c.state, c.trial = v.State, v.Trial
-		dst = append(dst, c)
+		dst = append(dst, candidate{entry: e, view: v, tier: tierOf(v, e.host, seed)})
 	}
 	order(dst, seed)
 	return dst
@@ -56,8 +92,8 @@ func order(cs []candidate, seed uint64) {
 }
 
 func before(a, b *candidate) bool {
-	if at, bt := a.tier(), b.tier(); at != bt {
-		return at < bt
+	if a.tier != b.tier {
+		return a.tier < b.tier
 	}
 	if a.entry.rank != b.entry.rank {
 		return a.entry.rank < b.entry.rank
@@ -68,25 +104,21 @@ func before(a, b *candidate) bool {
 	return a.lot < b.lot
 }
 
-// tier is the class of health that a host is tried in: up, doubtful, full, down.
-func (c *candidate) tier() health.State {
-	if c.trial || c.state == health.Recovering {
-		return health.Up
-	}
-	return c.state
-}
-
 // lot draws an exponential variate of rate weight: sorting by it takes the
 // hosts without replacement in proportion to their weights.
 func lot(seed uint64, h *host) float64 {
+	return -math.Log(draw(seed, h)) / float64(h.weight)
+}
+
+// draw is a number in (0, 1] for a call and a host.
+func draw(seed uint64, h *host) float64 {
 	x := seed ^ uint64(h.id)*0x9e3779b97f4a7c15
 	x ^= x >> 33
 	x *= 0xff51afd7ed558ccd
 	x ^= x >> 33
 	x *= 0xc4ceb9fe1a85ec53
 	x ^= x >> 33
-	u := (float64(x>>11) + 1) / (1 << 53) // in (0, 1]
-	return -math.Log(u) / float64(h.weight)
+	return (float64(x>>11) + 1) / (1 << 53)
 }
 
 // choose picks the candidate for the next attempt, or nil when there is none
@@ -115,7 +147,7 @@ func choose(cs []candidate, tried []*host, most int, silent bool) *candidate {
 	// the region that was silent.
 	const spared, silentRegion = 2, 1
 	var best *candidate
-	var top health.State // the best tier that is left
+	var top tier // the best tier that is left
 	least := spared + silentRegion + 1
 	for i := range cs {
 		h := cs[i].entry.host
@@ -123,13 +155,13 @@ func choose(cs []candidate, tried []*host, most int, silent bool) *candidate {
 			continue
 		}
 		if best == nil {
-			top = cs[i].tier()
+			top = cs[i].tier
 		}
 		cost := 0
 		if n := triedOf(h.connector, tried); n >= 2 && open > 0 || n > 0 && fresh >= left {
 			cost += spared
 		}
-		if silent && (cs[i].tier() != top || h.connector.region == tried[len(tried)-1].connector.region) {
+		if silent && (cs[i].tier != top || h.connector.region == tried[len(tried)-1].connector.region) {
 			cost += silentRegion
 		}
 		if cost < least {
@@ -139,11 +171,11 @@ func choose(cs []candidate, tried []*host, most int, silent bool) *candidate {
 	return best
 }
 
-// contenders counts the candidates that are left and not down, as far as the
+// contenders counts the candidates that are left and not bad, as far as the
 // attempts reach.
 func contenders(cs []candidate, tried []*host, most int) (n int) {
 	for i := range cs {
-		if cs[i].state != health.Down && !wasTried(cs[i].entry.host, tried) && !doubled(cs, i) {
+		if !cs[i].tier.bad() && !wasTried(cs[i].entry.host, tried) && !doubled(cs, i) {
 			n++
 		}
 	}
@@ -162,9 +194,9 @@ func doubled(cs []candidate, i int) bool {
 }
 
 // claims reports whether cs[i] is the first of its connector that is left and
-// not down: what is down has no claim on an attempt.
+// not bad: what is down or ejected has no claim on an attempt.
 func claims(cs []candidate, i int, tried []*host) bool {
-	left := func(c *candidate) bool { return c.state != health.Down && !wasTried(c.entry.host, tried) }
+	left := func(c *candidate) bool { return !c.tier.bad() && !wasTried(c.entry.host, tried) }
 	for j := range i {
 		if cs[j].entry.host.connector == cs[i].entry.host.connector && left(&cs[j]) {
 			return false

@@ -46,7 +46,7 @@ type Setting struct {
 // who the call comes from: the number is then taken as dialled, before the
 // trunk's strip and prepend. "" is nobody: the number is as it is looked up.
 func (r *Router) Explain(number, trunkName string, now int64) (Explanation, error) {
-	x := explainer{plan: r.plan.Load(), trunk: new(trunk)}
+	x := explainer{health: r.health, plan: r.plan.Load(), trunk: new(trunk)}
 	if trunkName != "" {
 		if x.trunk = x.plan.byTrunk[trunkName]; x.trunk == nil {
 			return Explanation{Number: number}, fmt.Errorf("there is no trunk %q", trunkName)
@@ -93,9 +93,10 @@ func (r *Router) Explain(number, trunkName string, now int64) (Explanation, erro
 
 // explainer tells of one route and the calls of one trunk.
 type explainer struct {
-	plan  *plan
-	trunk *trunk
-	route *route
+	health *health.Registry
+	plan   *plan
+	trunk  *trunk
+	route  *route
 }
 
 func (x *explainer) steps(now int64) (steps []Step) {
@@ -107,7 +108,7 @@ func (x *explainer) steps(now int64) (steps []Step) {
 			break
 		}
 		tried = append(tried, pick.entry.host)
-		steps = append(steps, x.step(i+1, pick.entry, pick.state, reasonFor(pick)))
+		steps = append(steps, x.step(i+1, pick.entry, pick.view.State, x.reasonFor(pick)))
 	}
 	for i := range x.route.entries {
 		e := &x.route.entries[i]
@@ -204,7 +205,8 @@ func (x *explainer) attemptSettings(e *entry) []Setting {
 	return all
 }
 
-func reasonFor(c *candidate) string {
+// reasonFor says why a host is in its place.
+func (x *explainer) reasonFor(c *candidate) string {
 	h := c.entry.host
 	place := fmt.Sprintf("connector priority %d, host priority %d, weight %d", c.entry.rank, h.priority, h.weight)
 	if c.entry.rank == 0 {
@@ -212,12 +214,17 @@ func reasonFor(c *candidate) string {
 	}
 	seen := h.health.Status().Reason.String()
 	switch {
-	case c.trial:
-		return place + "; in doubt (" + seen + "), one call may try it"
-	case c.state == health.Up:
+	case c.view.Trial:
+		return fmt.Sprintf("%s; %s (%s): one call may try it", place, c.view.State, seen)
+	case c.tier == tierRegion:
+		bad, all := x.health.Counts(h.connector.regionHealth)
+		return fmt.Sprintf("%s; %d of %d hosts of region %s are down or ejected: behind every healthier region", place, bad, all, h.connector.region)
+	case c.view.State == health.Recovering:
+		return fmt.Sprintf("%s; recovering (%s): takes %.0f %% of its calls so far", place, seen, 100*c.view.Share)
+	case c.view.State == health.Up:
 		return place
 	}
-	return fmt.Sprintf("%s; %s (%s): behind every healthier host", place, c.state, seen)
+	return fmt.Sprintf("%s; %s (%s): behind every healthier host", place, c.view.State, seen)
 }
 
 // leftOut says why entry e is in none of the steps; "" when it is.

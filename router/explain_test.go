@@ -84,7 +84,7 @@ func TestExplainTrial(t *testing.T) {
 	g.observe(1, 1, silentCall)
 	g.now += int64(health.DoubtHold + time.Second)
 	lines := strings.Split(golden(explanation(t, g, "+15550000001")), "\n")
-	require.Equal(t, "1 east us-east-1 sip:203.0.1.1:5060 doubtful: connector priority 1, host priority 1, weight 10; in doubt (no answer to a call), one call may try it", lines[1])
+	require.Equal(t, "1 east us-east-1 sip:203.0.1.1:5060 doubtful: connector priority 1, host priority 1, weight 10; doubtful (no answer to a call): one call may try it", lines[1])
 	require.Equal(t, []string{"203.0.1.1:5060"}, []string{g.from(caller, invite())[1].to.String()}, "and to explain takes no trial away")
 }
 

@@ -41,3 +41,37 @@ func (r *Router) Hosts() []HostInfo {
 	}
 	return hosts
 }
+
+// regions lists the hosts of each region that are to be probed or called.
+func (pl *plan) regions() map[string][]health.Key {
+	regions := make(map[string][]health.Key)
+	for _, h := range pl.hosts {
+		if region := h.connector.region; region != "" && max(h.state, h.connector.state) != catalog.Disabled {
+			regions[region] = append(regions[region], h.health.Key())
+		}
+	}
+	return regions
+}
+
+// RegionInfo is a region of the policy in force.
+type RegionInfo struct {
+	Name      string
+	Unhealthy bool // more than half of its hosts are bad
+	Bad       int  // hosts that are down or ejected
+	Hosts     int  // that are not disabled
+}
+
+// Regions lists the regions of all connectors in the order of the catalog.
+func (r *Router) Regions() (regions []RegionInfo) {
+	seen := make(map[string]bool)
+	for _, h := range r.plan.Load().hosts {
+		c := h.connector
+		if c.region == "" || seen[c.region] {
+			continue
+		}
+		seen[c.region] = true
+		bad, hosts := r.health.Counts(c.regionHealth)
+		regions = append(regions, RegionInfo{Name: c.region, Unhealthy: c.regionHealth.Unhealthy(), Bad: bad, Hosts: hosts})
+	}
+	return regions
+}

@@ -83,7 +83,8 @@ type connector struct {
 	failover   catalog.FailoverPart
 	limit      limit
 
-	stats *connectorStats
+	regionHealth *health.Region
+	stats        *connectorStats
 }
 
 type host struct {
@@ -137,7 +138,7 @@ func (pl *plan) compileConnectors(r *Router) (map[string][]entry, error) {
 		c := &connector{
 			name: cc.Name, id: nameID(cc.Name), region: cc.Region, state: standing.State, why: standing.Why,
 			requestURI: cc.RequestURI, number: cc.Number, strip: cc.Strip, prepend: cc.Prepend, failover: cc.Failover,
-			stats: r.ledger.connector(cc.Name),
+			regionHealth: r.health.Region(cc.Region), stats: r.ledger.connector(cc.Name),
 		}
 		c.limit = newLimit(cc.Limits, &c.stats.load)
 		settings := pl.policy.Catalog.HealthFor(i, pl.policy.Health)

@@ -100,7 +100,7 @@ func (r *Router) answer(s *scratch, st *stripe, c *call, a *attempt) {
 		s.tally.drop(dropMethod)
 		return
 	}
-	r.believe(s, a, m)
+	r.judge(s, c, a, m)
 	if a.heard == 0 {
 		a.heard = s.now
 	}
@@ -112,18 +112,39 @@ func (r *Router) answer(s *scratch, st *stripe, c *call, a *attempt) {
 	r.arm(st, c, s.now)
 }
 
-// believe tells health that the host answered. A 503 with Retry-After is a
-// host that asks for rest; without, it is a 500 (RFC 3261 16.7, 21.5.4).
-func (r *Router) believe(s *scratch, a *attempt, m *wire.Message) {
-	o := health.Observation{Event: health.CallAnswered, Code: m.Status}
-	if m.Status == 503 {
+// judge tells health what a response says of the host that sent it, once for
+// each thing that it can say: a 100 that the host is alive, what rings or
+// answers that calls get through, a failure that one did not. A 503 may also ask
+// for rest; without Retry-After it is a 500 (RFC 3261 16.7, 21.5.4).
+func (r *Router) judge(s *scratch, c *call, a *attempt, m *wire.Message) {
+	o := health.Observation{Event: health.CallAnswered, Code: m.Status, Began: a.started}
+	switch {
+	case a.phase == over:
+		return // it has said so before
+	case m.Status == 100:
+		o.Event = health.CallTrying
+	case m.Status == 503:
+		o.Event = health.CallFull
 		if i := m.Find(wire.HeaderRetryAfter); i >= 0 {
-			if seconds, ok := retryAfter(m.Bytes(m.Headers[i].Value)); ok {
-				o = health.Observation{Event: health.CallFull, Code: 503, RetryAfter: seconds}
-			}
+			o.RetryAfter, _ = retryAfter(m.Bytes(m.Headers[i].Value))
 		}
+	case m.Status >= 300 && a.failover.Codes.Has(m.Status) && !a.revoked:
+		o.Event, o.Number = health.CallFailed, c.numberHash()
+	case a.praised:
+		return
+	default:
+		a.praised = true
 	}
 	a.host.health.Observe(s.now, o)
+}
+
+// numberHash tells the called number from others.
+func (c *call) numberHash() uint32 {
+	h := uint32(2166136261) // FNV-1a
+	for _, b := range c.number[:c.numberLen] {
+		h = (h ^ uint32(b)) * 16777619
+	}
+	return h
 }
 
 // retryAfter reads the seconds at the start of a Retry-After value.

@@ -230,6 +230,7 @@ func (r *Router) setPolicy(now int64, p Policy) error {
 		h.health.Configure(h.settings, now)
 	}
 	r.health.Retain(keys)
+	r.health.SetRegions(pl.regions())
 	return nil
 }
 

@@ -306,7 +306,8 @@ func (k *simChecker) attempted(st *simStep, c *simCall, m *wire.Message, o sent)
 	}
 }
 
-// isDown is what health says of a host now.
-func isDown(h *host, now int64) bool {
-	return h.health.View(now).State == health.Down
+// isBad reports whether health has little hope in a host now.
+func isBad(h *host, now int64) bool {
+	v := h.health.View(now)
+	return v.State >= health.Ejected && !v.Trial
 }

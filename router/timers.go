@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"tandem/health"
 	"tandem/router/transport"
 )
 
@@ -162,7 +161,7 @@ func (r *Router) another(s *scratch, c *call) bool {
 		return false
 	}
 	for i := range s.cands {
-		if s.cands[i].tier() == health.Up && !wasTried(s.cands[i].entry.host, s.tried) {
+		if s.cands[i].tier <= tierRecovering && !wasTried(s.cands[i].entry.host, s.tried) {
 			return true
 		}
 	}

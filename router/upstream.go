@@ -259,7 +259,7 @@ func (r *Router) next(s *scratch, st *stripe, c *call, m *wire.Message) (tried b
 			break
 		}
 		h := pick.entry.host
-		if pick.trial && races > 0 && !h.health.Claim(s.now) {
+		if pick.view.Trial && races > 0 && !h.health.Claim(s.now) {
 			continue // another call has the trial: the host is in doubt again
 		}
 		var held hold

@@ -17,16 +17,27 @@ const flipRoom = 1024
 // flips carries changes of health from whoever saw them, who must not wait, to
 // the log.
 type flips struct {
-	queue   chan health.Flip
+	queue   chan flip
 	skipped atomic.Int64
 }
 
-func newFlips() *flips { return &flips{queue: make(chan health.Flip, flipRoom)} }
+// flip is a change of a host, or of a region when that is not nil.
+type flip struct {
+	host   health.Flip
+	region *health.RegionFlip
+}
 
-// offer is health.Options.OnFlip.
-func (f *flips) offer(flip health.Flip) {
+func newFlips() *flips { return &flips{queue: make(chan flip, flipRoom)} }
+
+// offerHost is health.Options.OnFlip.
+func (f *flips) offerHost(h health.Flip) { f.offer(flip{host: h}) }
+
+// offerRegion is health.Options.OnRegion.
+func (f *flips) offerRegion(r health.RegionFlip) { f.offer(flip{region: &r}) }
+
+func (f *flips) offer(one flip) {
 	select {
-	case f.queue <- flip:
+	case f.queue <- one:
 	default:
 		f.skipped.Add(1)
 	}
@@ -36,8 +47,8 @@ func (f *flips) offer(flip health.Flip) {
 func (f *flips) run(ctx context.Context, log *slog.Logger, hosts func() []router.HostInfo) {
 	for {
 		select {
-		case flip := <-f.queue:
-			f.write(log, flip, hosts())
+		case one := <-f.queue:
+			f.write(log, one, hosts())
 		case <-ctx.Done():
 			for len(f.queue) > 0 {
 				f.write(log, <-f.queue, hosts())
@@ -47,9 +58,13 @@ func (f *flips) run(ctx context.Context, log *slog.Logger, hosts func() []router
 	}
 }
 
-func (f *flips) write(log *slog.Logger, flip health.Flip, hosts []router.HostInfo) {
-	level := slog.LevelWarn
-	if flip.To == health.Up {
+func (f *flips) write(log *slog.Logger, one flip, hosts []router.HostInfo) {
+	if one.region != nil {
+		writeRegion(log, one.region)
+		return
+	}
+	flip, level := one.host, slog.LevelWarn
+	if flip.To <= health.Recovering {
 		level = slog.LevelInfo
 	}
 	host := router.HostInfo{URI: flip.Key.URI} // it may be gone from the config
@@ -67,4 +82,12 @@ func (f *flips) write(log *slog.Logger, flip health.Flip, hosts []router.HostInf
 		args = append(args, "not_shown", n)
 	}
 	log.Log(context.Background(), level, "host is "+flip.To.String(), args...)
+}
+
+func writeRegion(log *slog.Logger, r *health.RegionFlip) {
+	if r.Unhealthy {
+		log.Warn("region is unhealthy: calls go to others first", "region", r.Region, "reason", r.Reason())
+		return
+	}
+	log.Info("region is healthy", "region", r.Region, "reason", r.Reason())
 }

@@ -104,7 +104,7 @@ func secretsOf(cfg *config.Config, log *slog.Logger) (secrets [][]byte, persiste
 // wire puts the parts on the open sockets.
 func (n *node) wire(secrets [][]byte, persistent bool) error {
 	now := transport.Now()
-	n.registry = health.NewRegistry(health.Options{Settings: n.cfg.Health, OnFlip: n.flips.offer})
+	n.registry = health.NewRegistry(health.Options{Settings: n.cfg.Health, OnFlip: n.flips.offerHost, OnRegion: n.flips.offerRegion})
 	n.names = names.New(names.Options{Now: transport.Now, Resolved: func() { n.router.Resolved() }})
 	opts := router.Options{
 		Listeners:   n.listeners(),

@@ -379,7 +379,7 @@ func TestFlipsAreLoggedOnceEach(t *testing.T) {
 	f, log := newFlips(), &logText{}
 	key := health.Key{URI: "sip:10.0.0.1", Addr: netip.MustParseAddrPort("10.0.0.1:5060"), Listener: "10.0.0.9:5060"}
 	for range flipRoom + 3 {
-		f.offer(health.Flip{Key: key, To: health.Down, Reason: health.Reason{Event: health.ProbeFailed}})
+		f.offerHost(health.Flip{Key: key, To: health.Down, Reason: health.Reason{Event: health.ProbeFailed}})
 	}
 	ended, end := context.WithCancel(context.Background())
 	end()
