@@ -74,6 +74,7 @@ func candidates(dst []candidate, rt *route, seed uint64, now int64, newCall bool
 			continue
 		}
 		v := e.host.health.View(now)
+		v.Trial = v.Trial && (newCall || v.State != health.Ejected) // other requests decide no trial of calls
 		dst = append(dst, candidate{entry: e, view: v, tier: tierOf(v, e.host, seed)})
 	}
 	order(dst, seed)

@@ -78,7 +78,8 @@ func TestNoGreyFailure(t *testing.T) {
 		policy func(*Policy)
 		fail   func(g *rig, inv sent)
 	}{
-		"busy": {nil, func(g *rig, inv sent) { g.from(inv.to, respond(inv, 486)) }},
+		"it rang": {nil, func(g *rig, inv sent) { g.from(inv.to, respond(inv, 180)); g.from(inv.to, respond(inv, 500)) }},
+		"busy":    {nil, func(g *rig, inv sent) { g.from(inv.to, respond(inv, 486)) }},
 		"a 503 again": {nil, func(g *rig, inv sent) {
 			for range 9 {
 				g.from(inv.to, respond(inv, 503))
@@ -106,6 +107,32 @@ func TestNoGreyFailure(t *testing.T) {
 			require.Equal(t, health.Up, g.state("east"))
 		})
 	}
+}
+
+// Other requests than INVITE eject nobody, decide no trial and end no ejection.
+func TestOtherRequestsAreNoCalls(t *testing.T) {
+	g := newRig(t, wide())
+	message := func(i, status int, want string) {
+		all := g.from(caller, request("MESSAGE", fmt.Sprintf("sip:+155500000%02d@198.51.100.1", i), fmt.Sprintf("Call-ID: m%d", g.now),
+			fmt.Sprintf("Via: SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bKm%d", g.now)))
+		require.Equal(t, []string{want}, summary(all))
+		g.from(all[0].to, respond(all[0], status))
+		g.now += milli
+	}
+	for i := range 10 {
+		message(i, 500, "east1 MESSAGE")
+	}
+	require.Equal(t, health.Up, g.state("east"))
+	for i := range 5 {
+		all := g.to(fmt.Sprintf("+1555000000%d", i), i)
+		g.from(all[1].to, respond(all[1], 503))
+	}
+	require.Equal(t, health.Ejected, g.state("east"))
+	g.now += int64(11 * time.Second)
+	message(1, 200, "west1 MESSAGE")
+	require.Equal(t, health.Ejected, g.state("east"))
+	trial := g.to("+15550000009", 101)
+	require.Equal(t, "east1 INVITE", summary(trial)[1])
 }
 
 // A host that comes back takes a share of calls that grows, and all of them

@@ -112,28 +112,30 @@ func (r *Router) answer(s *scratch, st *stripe, c *call, a *attempt) {
 	r.arm(st, c, s.now)
 }
 
-// judge tells health what a response says of the host that sent it, once for
-// each thing that it can say: a 100 that the host is alive, what rings or
-// answers that calls get through, a failure that one did not. A 503 may also ask
-// for rest; without Retry-After it is a 500 (RFC 3261 16.7, 21.5.4).
+// judge tells health what a response says of the host that sent it. Of a call it
+// says one thing: that it got through, by the first that rings or answers, or
+// that it did not. All other responses say that the host is alive. A 503 may ask
+// for rest besides (RFC 3261 21.5.4), whatever it answers.
 func (r *Router) judge(s *scratch, c *call, a *attempt, m *wire.Message) {
-	o := health.Observation{Event: health.CallAnswered, Code: m.Status, Began: a.started}
-	switch {
-	case a.phase == over:
-		return // it has said so before
-	case m.Status == 100:
-		o.Event = health.CallTrying
-	case m.Status == 503:
-		o.Event = health.CallFull
+	if a.phase == over {
+		return // it has been said before
+	}
+	o := health.Observation{Event: health.CallTrying, Code: m.Status, Began: a.started}
+	if m.Status == 503 {
 		if i := m.Find(wire.HeaderRetryAfter); i >= 0 {
 			o.RetryAfter, _ = retryAfter(m.Bytes(m.Headers[i].Value))
 		}
-	case m.Status >= 300 && a.failover.Codes.Has(m.Status) && !a.revoked:
+	}
+	switch {
+	case o.RetryAfter > 0:
+		o.Event = health.CallFull
+	case m.Status == 100 || !c.invite() || a.praised || a.revoked:
+	case m.Status == 503:
+		o.Event = health.CallFull
+	case m.Status >= 300 && a.failover.Codes.Has(m.Status):
 		o.Event, o.Number = health.CallFailed, c.numberHash()
-	case a.praised:
-		return
 	default:
-		a.praised = true
+		o.Event, a.praised = health.CallAnswered, true
 	}
 	a.host.health.Observe(s.now, o)
 }

@@ -306,8 +306,9 @@ func (k *simChecker) attempted(st *simStep, c *simCall, m *wire.Message, o sent)
 	}
 }
 
-// isBad reports whether health has little hope in a host now.
-func isBad(h *host, now int64) bool {
+// isBad reports whether health has little hope in a host now; calls may be let
+// through on trial, other requests not.
+func isBad(h *host, call bool, now int64) bool {
 	v := h.health.View(now)
-	return v.State >= health.Ejected && !v.Trial
+	return v.State >= health.Ejected && !(v.Trial && call)
 }
