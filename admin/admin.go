@@ -8,6 +8,8 @@
 //	/calls    the newest calls whose set-up is over, or all as they end
 //	/explain  the way that a call to a number would take now
 //
+//	GET  /v1/health                                       regions and hosts, and why they are as they are
+//	GET  /v1/events                                       their changes, as they happen
 //	GET  /v1/orders                                       what is ordered
 //	POST /v1/regions/{name}/evacuate, restore
 //	POST /v1/connectors/{name}/drain, disable, enable
@@ -52,6 +54,7 @@ type Options struct {
 	Names           func() names.Stats
 	Reloads         func() Reloads
 	Operator        Operator // takes orders
+	Events          *Events  // what changes
 	Log             *slog.Logger
 }
 
@@ -89,6 +92,9 @@ func Listen(opts Options) (*Server, error) {
 	all.Handle("GET /explain", local(newExplainPage(&opts)))
 	orders := newOrdersPage(&opts)
 	orders.handle(all)
+	events := newEventsPage(opts.Events)
+	all.Handle("GET /v1/health", local(newHealthPage(&opts)))
+	all.Handle("GET /v1/events", local(events))
 	var err error
 	if s.admin, err = open("admin", opts.Admin, all, opts.Log); err != nil {
 		return nil, err
@@ -96,6 +102,7 @@ func Listen(opts Options) (*Server, error) {
 	if s.admin != nil {
 		orders.loopback = loopbackHost(s.AdminAddr())
 		s.admin.server.RegisterOnShutdown(calls.stop)
+		s.admin.server.RegisterOnShutdown(events.stop)
 	}
 	if s.metrics, err = open("metrics", opts.Metrics, s.handler(registry, &opts), opts.Log); err != nil {
 		return nil, errors.Join(err, s.admin.close())
@@ -168,7 +175,7 @@ func (s *Server) AdminAddr() string { return s.admin.addr() }
 // MetricsAddr is the address for metrics alone as it was bound, "" for none.
 func (s *Server) MetricsAddr() string { return s.metrics.addr() }
 
-// Serve answers until ctx ends, then ends those who follow calls and lets other
+// Serve answers until ctx ends, then ends those who follow calls or events and lets other
 // requests under way finish, for a second. The error is of an address that failed.
 func (s *Server) Serve(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)

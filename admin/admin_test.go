@@ -46,6 +46,7 @@ func options(t *testing.T) Options {
 	require.NoError(t, err)
 	return Options{
 		Operator: &fakeOperator{router: r},
+		Events:   NewEvents(func() int64 { return 2 }),
 
 		Admin:  "127.0.0.1:0",
 		Router: r,

@@ -24,6 +24,7 @@ const mostOrder = 4 << 10
 // before it serves.
 type ordersPage struct {
 	operator Operator
+	events   *Events
 	hosts    func() []router.HostInfo
 	catalog  func() *catalog.Catalog
 	now      func() int64     // the router's clock
@@ -34,7 +35,7 @@ type ordersPage struct {
 
 func newOrdersPage(opts *Options) *ordersPage {
 	p := &ordersPage{
-		operator: opts.Operator, hosts: opts.Router.Hosts, catalog: opts.Router.Catalog,
+		operator: opts.Operator, events: opts.Events, hosts: opts.Router.Hosts, catalog: opts.Router.Catalog,
 		now: opts.Now, clock: time.Now, log: opts.Log,
 	}
 	if p.log == nil {
@@ -101,6 +102,7 @@ func (p *ordersPage) take(r *http.Request) (*OrderAnswer, error) {
 	}
 	if a.Changed {
 		p.audit(r, &c, done, a)
+		p.events.order(a, c.note)
 	}
 	return a, nil
 }

@@ -6,16 +6,17 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"tandem/admin"
 	"tandem/health"
 	"tandem/router"
 )
 
-// flipRoom is how many changes of health may wait for the log. All hosts of a
+// flipRoom is how many changes of health may wait to be told. All hosts of a
 // large region can change within a moment.
 const flipRoom = 1024
 
 // flips carries changes of health from whoever saw them, who must not wait, to
-// the log.
+// the log and to those who listen to events.
 type flips struct {
 	queue   chan flip
 	skipped atomic.Int64
@@ -43,27 +44,34 @@ func (f *flips) offer(one flip) {
 	}
 }
 
-// run logs changes until ctx ends, then those that are left.
-func (f *flips) run(ctx context.Context, log *slog.Logger, hosts func() []router.HostInfo) {
+// run tells of changes until ctx ends, then of those that are left.
+func (f *flips) run(ctx context.Context, log *slog.Logger, events *admin.Events, hosts func() []router.HostInfo) {
+	tell := func(one flip) {
+		notShown := int(f.skipped.Swap(0))
+		if one.region != nil {
+			writeRegion(log, one.region, notShown)
+			events.Region(one.region, notShown)
+			return
+		}
+		hosts := hosts()
+		writeHost(log, &one.host, hosts, notShown)
+		events.Host(&one.host, hosts, notShown)
+	}
 	for {
 		select {
 		case one := <-f.queue:
-			f.write(log, one, hosts())
+			tell(one)
 		case <-ctx.Done():
 			for len(f.queue) > 0 {
-				f.write(log, <-f.queue, hosts())
+				tell(<-f.queue)
 			}
 			return
 		}
 	}
 }
 
-func (f *flips) write(log *slog.Logger, one flip, hosts []router.HostInfo) {
-	if one.region != nil {
-		writeRegion(log, one.region)
-		return
-	}
-	flip, level := one.host, slog.LevelWarn
+func writeHost(log *slog.Logger, flip *health.Flip, hosts []router.HostInfo, notShown int) {
+	level := slog.LevelWarn
 	if flip.To <= health.Recovering {
 		level = slog.LevelInfo
 	}
@@ -78,16 +86,22 @@ func (f *flips) write(log *slog.Logger, one flip, hosts []router.HostInfo) {
 	if host.Connector != "" {
 		args = append(args, "connector", host.Connector, "region", host.Region)
 	}
-	if n := f.skipped.Swap(0); n > 0 {
-		args = append(args, "not_shown", n)
-	}
-	log.Log(context.Background(), level, "host is "+flip.To.String(), args...)
+	log.Log(context.Background(), level, "host is "+flip.To.String(), withSkipped(args, notShown)...)
 }
 
-func writeRegion(log *slog.Logger, r *health.RegionFlip) {
+func writeRegion(log *slog.Logger, r *health.RegionFlip, notShown int) {
+	args := withSkipped([]any{"region", r.Region, "reason", r.Reason()}, notShown)
 	if r.Unhealthy {
-		log.Warn("region is unhealthy: calls go to others first", "region", r.Region, "reason", r.Reason())
+		log.Warn("region is unhealthy: calls go to others first", args...)
 		return
 	}
-	log.Info("region is healthy", "region", r.Region, "reason", r.Reason())
+	log.Info("region is healthy", args...)
+}
+
+// withSkipped adds how many changes before this one had no room to wait.
+func withSkipped(args []any, notShown int) []any {
+	if notShown > 0 {
+		args = append(args, "not_shown", notShown)
+	}
+	return args
 }

@@ -48,6 +48,7 @@ type node struct {
 	names    *names.Names
 	admin    *admin.Server
 	flips    *flips
+	events   *admin.Events
 	operator *operator
 	reload   *reloader
 	notify   notifier
@@ -60,7 +61,7 @@ func newNode(cfg *config.Config, log *slog.Logger) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &node{cfg: cfg, log: log, flips: newFlips(), notify: notifier{log}}
+	n := &node{cfg: cfg, log: log, flips: newFlips(), events: admin.NewEvents(transport.Now), notify: notifier{log}}
 	if n.operator, err = newOperator(n); err != nil {
 		return nil, err
 	}
@@ -208,6 +209,7 @@ func (n *node) adminOptions(persistent bool) admin.Options {
 		Names:           n.names.Stats,
 		Reloads:         n.reload.stats,
 		Operator:        n.operator,
+		Events:          n.events,
 		Metrics:         n.cfg.Metrics,
 		Log:             n.log,
 	}
@@ -256,7 +258,7 @@ func (n *node) run(stop, kill context.Context) error {
 	var logs errgroup.Group
 	logging, endLog := context.WithCancel(context.Background())
 	logs.Go(func() error { n.router.RunLog(logging); return nil })
-	logs.Go(func() error { n.flips.run(logging, n.log, n.router.Hosts); return nil })
+	logs.Go(func() error { n.flips.run(logging, n.log, n.events, n.router.Hosts); return nil })
 
 	n.admin.SetReady(true)
 	n.announce()

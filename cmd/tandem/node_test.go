@@ -20,6 +20,7 @@ import (
 	"github.com/emiago/sipgo/sip"
 	"github.com/stretchr/testify/require"
 
+	"tandem/admin"
 	"tandem/config"
 	"tandem/config/catalog"
 	"tandem/health"
@@ -383,7 +384,8 @@ func TestFlipsAreLoggedOnceEach(t *testing.T) {
 	}
 	ended, end := context.WithCancel(context.Background())
 	end()
-	f.run(ended, log.logger(), func() []router.HostInfo {
+	events := admin.NewEvents(transport.Now)
+	f.run(ended, log.logger(), events, func() []router.HostInfo {
 		return []router.HostInfo{{Connector: "east", Region: "here", URI: key.URI, Key: key}}
 	})
 	require.Equal(t, flipRoom, strings.Count(log.String(), "\n"))
