@@ -14,7 +14,7 @@ func (d *draft) add(k number.Key, o owner) owner {
 	if had, ok := a.get(k); ok {
 		return had
 	}
-	if d.used >= fullAt(a.groupBits()) {
+	if d.used >= fullAt(a.bits) {
 		d.words = copied(a, roomy(d.used), a.mixer)
 	}
 	for !put(d.words, k, o) {
@@ -28,7 +28,7 @@ func (d *draft) add(k number.Key, o owner) owner {
 func (d *draft) grow(n int) {
 	if bits := bitsFor(d.used + n); d.words == nil {
 		d.words = newWords(bits, newMixer())
-	} else if bits > d.words.groupBits() {
+	} else if bits > d.words.bits {
 		d.words = copied(d.words, d.used+n, d.words.mixer)
 	}
 }

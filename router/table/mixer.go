@@ -11,35 +11,38 @@ import (
 // are random: who sends calls, or picks numbers, cannot tell which of them meet.
 // It keeps no secret from those who can read memory.
 type mixer struct {
-	first, second     uint64 // odd
+	first, second     uint64 // odd, but first is shifted: it takes keys to the upper bits
 	unfirst, unsecond uint64 // their inverses modulo 2^64
 }
 
 func newMixer() mixer { return mixerOf(rand.Uint64()|1, rand.Uint64()|1) }
 
 func mixerOf(first, second uint64) mixer {
-	return mixer{first, second, inverse(first), inverse(second)}
+	return mixer{first << unused, second, inverse(first), inverse(second)}
 }
 
-// mix returns what k becomes in its low number.Bits bits; those above are
-// of no meaning. Multiplying carries low bits up only, and numbers are dense
-// runs: between two products the upper half is folded onto the lower.
+// mix returns what k becomes in its upper number.Bits bits; those below are 0.
+// Multiplying carries low bits up only, and numbers are dense runs: between two
+// products the upper half is folded onto the lower.
 func (m *mixer) mix(k number.Key) uint64 {
 	x := uint64(k) * m.first
-	x ^= x << (64 - number.Bits) >> (64 - number.Bits + foldBits)
+	x ^= x >> foldBits & upper
 	return x * m.second
 }
 
-// unmix undoes mix. Folding is its own inverse: what is folded onto lies below
-// foldBits, so it is not folded on again.
+// unmix undoes mix. Folding is its own inverse: what is folded onto is the lower
+// half, so it is not folded on again.
 func (m *mixer) unmix(mixed uint64) number.Key {
-	const mask = 1<<number.Bits - 1
-	x := mixed * m.unsecond & mask
-	x ^= x >> foldBits
-	return number.Key(x * m.unfirst & mask)
+	x := mixed * m.unsecond
+	x ^= x >> foldBits & upper
+	return number.Key(x >> unused * m.unfirst & (1<<number.Bits - 1))
 }
 
-const foldBits = (number.Bits + 1) / 2
+const (
+	unused          = 64 - number.Bits
+	upper    uint64 = (1<<number.Bits - 1) << unused
+	foldBits        = (number.Bits + 1) / 2
+)
 
 // inverse is Newton's: each step doubles the bits that are right, 3 to 96.
 func inverse(odd uint64) uint64 {

@@ -13,26 +13,17 @@ const excluded owner = 1 << 32
 // excluded, and what is left are indices into distant, for larger ids.
 func (a *words) decode(w uint64) owner {
 	w &= a.step - 1
-	if w < a.step>>1 {
-		return owner(w >> 1)
-	}
-	return a.decodeUpper(w)
-}
-
-// decodeUpper is not part of decode, and not inlined into get, because the
-// compiler puts no conditional moves where the address of a load comes from: get
-// would branch on every word of a group.
-//
-//go:noinline
-func (a *words) decodeUpper(w uint64) owner {
 	code := w >> 1
-	if code == a.excludedCode() {
+	switch {
+	case w < a.ids:
+		return owner(code)
+	case code == a.excludedCode():
 		return excluded
 	}
 	return owner((*a.distant.routes.Load())[code-a.idCodes()])
 }
 
-func (a *words) idCodes() uint64      { return a.step >> 2 }
+func (a *words) idCodes() uint64      { return a.ids >> 1 }
 func (a *words) excludedCode() uint64 { return a.step>>1 - 1 }
 
 // encode is for the writer. It reports false when too many large ids have been

@@ -9,7 +9,7 @@ import (
 // resizeIfFull starts a goroutine that makes words larger, or much too large
 // ones smaller, and ends with that. Called with mu held.
 func (e *exact) resizeIfFull() {
-	now := e.words.Load().groupBits()
+	now := e.words.Load().bits
 	full := e.used >= fullAt(now)
 	empty := now > leastBits && e.used < fullAt(now-3)
 	if e.resized == nil && (full || empty) {

@@ -29,18 +29,18 @@ func TestResize(t *testing.T) {
 		set(i, uint32(i))
 	}
 	verify()
-	require.Equal(t, bitsFor(50_000), table.exact.words.Load().groupBits())
+	require.Equal(t, bitsFor(50_000), table.exact.words.Load().bits)
 	for i := range 49_900 {
 		require.True(t, table.Delete(keyAt(i)))
 		delete(want, keyAt(i))
 	}
 	verify()
-	require.LessOrEqual(t, table.exact.words.Load().groupBits(), leastBits+3)
+	require.LessOrEqual(t, table.exact.words.Load().bits, leastBits+3)
 	for i := range 100_000 {
 		set(49_900+i%100, 1<<31+uint32(i))
 	}
 	verify()
-	require.LessOrEqual(t, table.exact.words.Load().groupBits(), leastBits+3, "ids of routes that are no more cost nothing")
+	require.LessOrEqual(t, table.exact.words.Load().bits, leastBits+3, "ids of routes that are no more cost nothing")
 }
 
 // TestResize_BadMixer: numbers that all meet in one group are mixed anew.
@@ -168,6 +168,6 @@ func TestResize_TooSmall(t *testing.T) {
 	e.resized = make(chan struct{})
 	e.resize(e.words.Load(), leastBits, e.resized)
 	table.Settle() // it may have begun another one
-	require.Less(t, 2000, fullAt(e.words.Load().groupBits()))
+	require.Less(t, 2000, fullAt(e.words.Load().bits))
 	require.Equal(t, 2000, countOf(e.words.Load()))
 }

@@ -9,7 +9,7 @@ import (
 
 // words is a hash table from key to value, one 64-bit word an entry, in groups
 // of four: half a cache line. The home group of a key is the upper bits of its
-// mixed key, so the word needs to hold only the lower ones, the rest:
+// mixed key, so the word needs to hold only those below, the rest:
 //
 //	rest (52-g bits) | distance (8) | owner (3+g) | passed (1), g = log2(groups)
 //
@@ -28,10 +28,9 @@ import (
 // of a search depends on what is in the table alone.
 type words struct {
 	groups  []group
-	home    uint8  // the shift from a mixed key, at the top, to its home
-	rest    uint8  // the shift from a mixed key to the rest, at the top
-	below   uint8  // bits below the distance
-	step    uint64 // one of distance: 1 << below
+	bits    int    // log2(groups)
+	step    uint64 // one of distance
+	ids     uint64 // twice the ids of routes that an owner may be itself
 	mixer   mixer
 	distant *distant
 }
@@ -49,13 +48,12 @@ const (
 
 // newWords returns a table of 2^groupBits groups.
 func newWords(groupBits int, m mixer) *words {
-	rest := number.Bits - groupBits
+	step := uint64(1) << (groupBits + unused - distanceBits)
 	return &words{
 		groups:  make([]group, 1<<groupBits),
-		home:    uint8(64 - groupBits),
-		rest:    uint8(64 - rest),
-		below:   uint8(64 - rest - distanceBits),
-		step:    1 << (64 - rest - distanceBits),
+		bits:    groupBits,
+		step:    step,
+		ids:     step >> 1,
 		mixer:   m,
 		distant: new(distant),
 	}
@@ -76,45 +74,28 @@ func bitsFor(n int) int {
 // furthest is some 60 groups away; there is room for all up to 88 %.
 func fullAt(groupBits int) int { return 3 << groupBits }
 
-func (a *words) groupBits() int { return bits.Len(uint(len(a.groups) - 1)) }
-
 // start is where the search for k begins: its home, and the part of a word that
 // an entry of k at home has, everything above the owner.
 func (a *words) start(k number.Key) (at uint, want uint64) {
-	mixed := a.mixer.mix(k)
-	return uint(mixed << (64 - number.Bits) >> (a.home & 63)), mixed<<(a.rest&63) + a.step
+	turned := bits.RotateLeft64(a.mixer.mix(k), a.bits) // rest, zeros, home
+	home := turned & uint64(len(a.groups)-1)
+	return uint(home), turned ^ home + a.step
 }
 
 // last reports whether want is as far from home as can be.
 func (a *words) last(want uint64) bool { return ^want&(furthest*a.step) == 0 }
 
-// get searches for k. The four words of a group are compared without a branch:
-// which of them it is cannot be foretold, and a branch that waits for memory
-// keeps the next lookup's from being fetched meanwhile.
+// get is for who changes words, or where nobody does: others may find a place
+// and load from it what has taken it since. Lookup is for all.
 func (a *words) get(k number.Key) (owner, bool) {
-	at, want := a.start(k)
-	groups, step := a.groups, a.step
-	g := &groups[at&uint(len(groups)-1)]
-	for {
-		first := g[0].Load()
-		// Above the owner all is 0 in the one that is equal.
-		found := min(first^want, g[1].Load()^want, g[2].Load()^want, g[3].Load()^want)
-		if found < step {
-			if found < step>>1 {
-				return owner(found >> 1), true
-			}
-			return a.decodeUpper(found), true
-		}
-		if first&passed == 0 || a.last(want) {
-			return 0, false
-		}
-		at++
-		want += step
-		g = &groups[at&uint(len(groups)-1)]
+	at, slot, ok := a.find(k)
+	if !ok {
+		return 0, false
 	}
+	return a.decode(a.groups[at][slot].Load()), true
 }
 
-// find is get for the writer: where the word of k is.
+// find returns where the word of k is, to those who may get.
 func (a *words) find(k number.Key) (at uint, slot int, ok bool) {
 	at, want := a.start(k)
 	for {
@@ -195,7 +176,9 @@ func (a *words) needed(at uint) bool {
 }
 
 // distance is 0 of an empty word.
-func (a *words) distance(w uint64) uint64 { return w >> a.below & furthest }
+func (a *words) distance(w uint64) uint64 {
+	return w >> ((a.bits + unused - distanceBits) & 63) & furthest
+}
 
 // each calls f with the entries of groups from up to, not including, to, until
 // f returns false.
@@ -217,6 +200,6 @@ func (a *words) each(from, to uint, f func(at uint, slot int, k number.Key, o ow
 // key is the key of the word w that stands in group at.
 func (a *words) key(at uint, w uint64) number.Key {
 	home := (at - uint(a.distance(w)) + 1) & uint(len(a.groups)-1)
-	rest := 64 - a.rest
-	return a.mixer.unmix(uint64(home)<<rest | w>>a.rest)
+	rest := w &^ (a.step<<distanceBits - 1)
+	return a.mixer.unmix(bits.RotateLeft64(rest|uint64(home), -a.bits))
 }
