@@ -40,14 +40,14 @@ const (
 
 // prepared is a list of numbers to look up, as text and as keys.
 type prepared struct {
-	text []byte
+	text [][length]byte
 	keys []uint64
 }
 
-func prepare(text []byte) prepared {
+func prepare(text [][length]byte) prepared {
 	p := prepared{text: text}
-	for at := 0; at < len(text); at += length {
-		p.keys = append(p.keys, keyOf(text[at:at+length]))
+	for i := range text {
+		p.keys = append(p.keys, keyOf(text[i][:]))
 	}
 	return p
 }
@@ -56,26 +56,22 @@ func prepare(text []byte) prepared {
 // lookup waits for the lookup before.
 var zero uint32
 
-func overText(list prepared, count int, dependent bool, lookup func([]byte) (uint32, bool)) (c cost) {
+func overText(list prepared, count int, dependent bool, m lookups) (c cost) {
 	sum := uint32(0)
 	for from := 0; from+stretch <= count; from += stretch {
-		text := list.text[from*length : (from+stretch)*length]
-		for _, c := range text { // a message that has just come is in the cache
-			sum += uint32(c)
+		text := list.text[from : from+stretch]
+		for _, number := range text { // a message that has just come is in the cache
+			sum += uint32(number[0])
 		}
 		start := time.Now()
 		if dependent {
 			last := uint32(0)
-			for at := 0; at+length <= len(text); at += length {
-				skip := int(last & zero)
-				last, _ = lookup(text[at+skip : at+length])
+			for i := range text {
+				last, _ = m.one(text[i][last&zero:])
 			}
 			sum += last
 		} else {
-			for at := 0; at+length <= len(text); at += length {
-				route, _ := lookup(text[at : at+length])
-				sum += route
-			}
+			sum += m.all(text)
 		}
 		c = append(c, float64(time.Since(start).Nanoseconds())/stretch)
 	}
@@ -122,32 +118,32 @@ func measureContestants(count, rounds int) ([]*figures, error) {
 	n := newNumbers(count)
 	hits, misses := prepare(n.draw(drawn, n.hit)), prepare(n.draw(drawn, n.miss))
 	var all []*figures
-	var lookups []func([]byte) (uint32, bool)
+	var made []lookups
 	for _, c := range contestants {
 		before, start := heap(), time.Now()
-		lookup, err := c.make(n)
+		m, err := c.make(n)
 		if err != nil {
 			return nil, err
 		}
 		f := &figures{name: c.name, count: count, build: float64(time.Since(start).Nanoseconds()) / float64(count)}
 		f.bytes = (heap() - before) / float64(count)
 		for i := 0; i < count; i += 997 {
-			if route, ok := lookup(n.hit(i)); !ok || route != routeOf(i) {
+			if route, ok := m.one(n.hit(i)); !ok || route != routeOf(i) {
 				return nil, fmt.Errorf("%s: %s leads to %d, %t", c.name, n.hit(i), route, ok)
 			}
-			if _, ok := lookup(n.miss(i)); ok {
+			if _, ok := m.one(n.miss(i)); ok {
 				return nil, fmt.Errorf("%s: %s is there", c.name, n.miss(i))
 			}
 		}
-		f.allocs = allocsOf(hits, lookup)
-		all, lookups = append(all, f), append(lookups, lookup)
+		f.allocs = allocsOf(hits, m)
+		all, made = append(all, f), append(made, m)
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	for range rounds {
 		for i, f := range all {
-			f.hit = append(f.hit, overText(hits, drawn, false, lookups[i])...)
-			f.miss = append(f.miss, overText(misses, drawn, false, lookups[i])...)
-			f.dependent = append(f.dependent, overText(hits, keysRead, true, lookups[i])...)
+			f.hit = append(f.hit, overText(hits, drawn, false, made[i])...)
+			f.miss = append(f.miss, overText(misses, drawn, false, made[i])...)
+			f.dependent = append(f.dependent, overText(hits, keysRead, true, made[i])...)
 			runtime.GC()
 		}
 	}
@@ -186,10 +182,10 @@ func measureSketches(count, rounds int) ([]*figures, error) {
 	return all, nil
 }
 
-func allocsOf(list prepared, lookup func([]byte) (uint32, bool)) float64 {
+func allocsOf(list prepared, m lookups) float64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	overText(list, 100_000, false, lookup)
+	overText(list, 100_000, false, m)
 	runtime.ReadMemStats(&after)
 	const own = 100 // of the list of costs
 	if mallocs := after.Mallocs - before.Mallocs; mallocs > own {

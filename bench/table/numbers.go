@@ -33,11 +33,11 @@ func (n *numbers) number(i, from int) []byte {
 	return fmt.Appendf(nil, "+1%06d%04d", n.blocks[from+i/blockSize], i%blockSize)
 }
 
-// draw is a list of numbers in random order, one behind the other.
-func (n *numbers) draw(count int, of func(int) []byte) []byte {
-	list := make([]byte, 0, count*length)
-	for range count {
-		list = append(list, of(n.rnd.IntN(n.count))...)
+// draw is a list of numbers in random order.
+func (n *numbers) draw(count int, of func(int) []byte) [][length]byte {
+	list := make([][length]byte, count)
+	for i := range list {
+		list[i] = [length]byte(of(n.rnd.IntN(n.count)))
 	}
 	return list
 }

@@ -35,11 +35,11 @@ func measureUpdates(count, rounds int) (*updates, error) {
 	}
 	u := &updates{count: count}
 	hits := n.draw(drawn, n.hit)
-	each := func(list []byte, f func(k number.Key, i int)) (c cost) {
-		for from := 0; (from+stretch)*length <= len(list); from += stretch {
+	each := func(list [][length]byte, f func(k number.Key, i int)) (c cost) {
+		for from := 0; from+stretch <= len(list); from += stretch {
 			start := time.Now()
 			for i := from; i < from+stretch; i++ {
-				f(numberKey(list[i*length:][:length]), i)
+				f(numberKey(list[i][:]), i)
 			}
 			c = append(c, float64(time.Since(start).Nanoseconds())/stretch)
 		}
@@ -78,7 +78,7 @@ func measureUpdates(count, rounds int) (*updates, error) {
 
 // resize fills a table to the point at which it grows, and looks numbers up,
 // one by one, before and while it does.
-func (u *updates) resize(n *numbers, hits []byte) error {
+func (u *updates) resize(n *numbers, hits [][length]byte) error {
 	for kind, clock := range []func() int64{wallClock, cpuClock} {
 		t, err := buildTable(n)
 		if err != nil {
@@ -117,7 +117,7 @@ func changing(t *table.Table, added int, took *latencies) func(over *atomic.Bool
 
 // timed times single lookups, on a thread of its own, until during has
 // returned; beside runs meanwhile.
-func timed(t *table.Table, hits []byte, clock func() int64, beside func(over *atomic.Bool), during func()) latencies {
+func timed(t *table.Table, hits [][length]byte, clock func() int64, beside func(over *atomic.Bool), during func()) latencies {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var over atomic.Bool
@@ -127,9 +127,9 @@ func timed(t *table.Table, hits []byte, clock func() int64, beside func(over *at
 	all := make(latencies, 0, 8_000_000) // what would grow would be timed too
 	clear(all[:cap(all)])                // and so would its first use
 	for i := 0; !over.Load() && len(all) < cap(all); i++ {
-		at := i % drawn * length
+		number := hits[i%drawn][:]
 		before := clock()
-		m, _ := t.Lookup(hits[at : at+length])
+		m, _ := t.Lookup(number)
 		all = append(all, float64(clock()-before))
 		runtime.KeepAlive(m)
 	}
