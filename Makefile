@@ -5,7 +5,7 @@ DURATION ?= 1m
 SYSTEM   := ./cmd/tandem
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help demo test tools peer lint unit sim system soak fuzz bench bench-kamailio build image
+.PHONY: help demo test tools peer lint unit sim system soak health-soak fuzz bench bench-kamailio build image
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -56,7 +56,14 @@ system: tools
 	$(GO) test -race -timeout 10m $(SYSTEM)
 
 soak: tools ## long runs: 10,000 SIPp calls at 500/s, dead connectors behind a veth beside a busy group
-	$(GO) test -tags soak -count 1 -run '^TestSoak' -v -timeout 20m $(SYSTEM)
+	$(GO) test -tags soak -count 1 -run '^TestSoak_' -v -timeout 20m $(SYSTEM)
+
+# HEALTH_TABLE=FILE.md has the table written there, the curve of an evacuation
+# beside it, else they are in the output.
+health-soak: tools ## experiments on health: hosts that die, flap, lie or are slow, and what each cost calls
+	@if [ -n "$(HEALTH_TABLE)" ]; then printf 'Commit %s, %s CPUs, %s. Times are those of the log and of callers; 20 calls/s unless it says otherwise.\n\n' \
+		"$$(git describe --always --dirty)" "$$(nproc)" "$$(date -u +%F)" >"$(HEALTH_TABLE)"; fi
+	HEALTH_TABLE=$(if $(HEALTH_TABLE),$(abspath $(HEALTH_TABLE))) $(GO) test -tags soak -count 1 -run '^TestSoakHealth' -v -parallel 6 -timeout 40m $(SYSTEM)
 
 # By default Go spends up to a minute on each new input to make it shorter. One
 # failure does not keep the other targets from their time; all are named at the end.
