@@ -18,11 +18,21 @@ const maxConflicts = 10
 // the Table.
 type Builder struct {
 	exact    draft
+	waiting  []entry // to be added to exact
 	ranges   []span
 	prefixes draft
 
 	ofExact, ofPrefixes conflicts
 }
+
+// entry is a number and what it leads to.
+type entry struct {
+	key   number.Key
+	owner owner
+}
+
+// addedAtOnce is how many numbers wait until they are added.
+const addedAtOnce = 64
 
 // Grow makes room for n more numbers, which saves time when there are millions.
 func (b *Builder) Grow(n int) { b.exact.grow(n) }
@@ -42,14 +52,30 @@ func (b *Builder) addNumber(k number.Key, o owner) error {
 	if err := checkNumber(k); err != nil {
 		return err
 	}
-	switch had := b.exact.add(k, o); {
-	case had == o:
-	case had == excluded || o == excluded:
-		b.ofExact.add("number %s is excluded and has a route, %d", k, min(had, o))
-	default:
-		b.ofExact.add("number %s has two routes, %d and %d", k, had, o)
+	if b.waiting = append(b.waiting, entry{k, o}); len(b.waiting) == addedAtOnce {
+		b.addWaiting()
 	}
 	return nil
+}
+
+// addWaiting touches the homes of all that wait before it adds them: so they are
+// fetched from memory together, and not one after the other.
+func (b *Builder) addWaiting() {
+	a := b.exact.written()
+	for _, e := range b.waiting {
+		at, _ := a.start(e.key)
+		a.groups[at][0].Load()
+	}
+	for _, e := range b.waiting {
+		switch had := b.exact.add(e.key, e.owner); {
+		case had == e.owner:
+		case had == excluded || e.owner == excluded:
+			b.ofExact.add("number %s is excluded and has a route, %d", e.key, min(had, e.owner))
+		default:
+			b.ofExact.add("number %s has two routes, %d and %d", e.key, had, e.owner)
+		}
+	}
+	b.waiting = b.waiting[:0]
 }
 
 // AddRange leads the numbers from first to last, both included, to route. Both
@@ -101,6 +127,7 @@ func checkRange(first, last number.Key) error {
 // different routes that overlap, are errors; ranges of one route that overlap
 // become one.
 func (b *Builder) Build() (*Table, error) {
+	b.addWaiting()
 	built := *b
 	*b = Builder{}
 	c := built.ofExact

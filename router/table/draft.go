@@ -17,7 +17,7 @@ func (d *draft) add(k number.Key, o owner) owner {
 	if d.used >= fullAt(a.bits) {
 		d.words = copied(a, roomy(d.used), a.mixer)
 	}
-	for !put(d.words, k, o) {
+	for !d.words.add(k, o) {
 		d.words = copied(d.words, roomy(d.used), newMixer())
 	}
 	d.used++

@@ -74,11 +74,7 @@ func (e *exact) advance() bool {
 	old, next := e.words.Load(), e.next
 	to := min(e.moved+movedAtOnce, uint(len(old.groups)))
 	fits := old.each(e.moved, to, func(_ uint, _ int, k number.Key, o owner) bool {
-		code, ok := next.encode(o)
-		if ok {
-			_, ok = next.insert(k, code)
-		}
-		return ok
+		return next.add(k, o)
 	})
 	e.moved = to
 	return fits

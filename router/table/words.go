@@ -146,6 +146,16 @@ func (a *words) insert(k number.Key, code uint64) (uint, bool) {
 	}
 }
 
+// add is insert of an owner. It reports false when there is no room for k, or for
+// the id of its route.
+func (a *words) add(k number.Key, o owner) bool {
+	code, ok := a.encode(o)
+	if ok {
+		_, ok = a.insert(k, code)
+	}
+	return ok
+}
+
 // remove deletes the entry that find has found.
 func (a *words) remove(at uint, slot int) {
 	w := &a.groups[at][slot]
