@@ -61,7 +61,7 @@ soak: tools ## long runs: 10,000 SIPp calls at 500/s, dead connectors behind a v
 # HEALTH_TABLE=FILE.md has the table written there, the curve of an evacuation
 # beside it, else they are in the output.
 health-soak: tools ## experiments on health: hosts that die, flap, lie or are slow, and what each cost calls
-	@if [ -n "$(HEALTH_TABLE)" ]; then printf 'Commit %s, %s CPUs, %s. Times are those of the log and of callers; 20 calls/s unless it says otherwise.\n\n' \
+	@if [ -n "$(HEALTH_TABLE)" ]; then printf 'Commit %s, %s CPUs, %s; 20 calls/s unless it says otherwise.\n\n' \
 		"$$(git describe --always --dirty)" "$$(nproc)" "$$(date -u +%F)" >"$(HEALTH_TABLE)"; fi
 	HEALTH_TABLE=$(if $(HEALTH_TABLE),$(abspath $(HEALTH_TABLE))) $(GO) test -tags soak -count 1 -run '^TestSoakHealth' -v -parallel 6 -timeout 40m $(SYSTEM)
 

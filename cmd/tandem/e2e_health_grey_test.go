@@ -19,11 +19,11 @@ const sick = "127.0.0.11" // the host that falls ill
 
 // ails has the first connector's host do something else for a time. check holds
 // the goals between the end of the illness and the end of the calls.
-func ails(t *testing.T, scenario, settings string, how manner, check func(*experiment)) {
+func ails(t *testing.T, scenario string, rate int, how manner, check func(*experiment)) {
 	t.Helper()
-	x := newExperiment(t, scenario, oneEach+settings, sick, "127.0.0.12")
+	x := newExperiment(t, scenario, oneEach, sick, "127.0.0.12")
 	a := x.actor(sick)
-	x.begin(healthRate)
+	x.begin(rate)
 	time.Sleep(warmUp)
 	before := x.asked(sick)
 	x.fell = time.Now()
@@ -41,10 +41,7 @@ func ails(t *testing.T, scenario, settings string, how manner, check func(*exper
 	x.end()
 }
 
-var (
-	failedCalls = regexp.MustCompile(`^(\d+) failed calls in a row`)
-	ejectedFor  = regexp.MustCompile(`ejected for (\w+)`)
-)
+var failedCalls = regexp.MustCompile(`^(\d+) failed calls in a row`)
 
 // ejects holds that a grey failure is found within 5 failed calls or 1 s, and
 // that the host is back a slow start after the first trial that can go well: no
@@ -89,7 +86,7 @@ func (x *experiment) trials(hold time.Duration) {
 
 func TestSoakHealth503(t *testing.T) {
 	if alone(t) {
-		ails(t, "503 to calls", "", says(503), ejects)
+		ails(t, "503 to calls", healthRate, says(503), ejects)
 	}
 }
 
@@ -97,7 +94,7 @@ func TestSoakHealth503(t *testing.T) {
 // eject_after of them the host is ejected.
 func TestSoakHealth503RetryAfter(t *testing.T) {
 	if alone(t) {
-		ails(t, "503 to calls, Retry-After: 2", "", says(503, "Retry-After: 2"), func(x *experiment) {
+		ails(t, "503 to calls, Retry-After: 2", healthRate, says(503, "Retry-After: 2"), func(x *experiment) {
 			f, ok := x.first(sick, "full", x.fell)
 			x.goal(ok && f.Time.Sub(x.fell) < time.Second, "not full at once")
 			asked := 0
@@ -119,19 +116,19 @@ func TestSoakHealth503RetryAfter(t *testing.T) {
 func TestSoakHealthOnly100(t *testing.T) {
 	if alone(t) {
 		trying := manner{options: 200, invite: func(g *leg) { g.respond(100) }}
-		ails(t, "100 and nothing else", "", trying, ejects)
+		ails(t, "100 and nothing else", healthRate, trying, ejects)
 	}
 }
 
 func TestSoakHealthGrey500(t *testing.T) {
 	if alone(t) {
-		ails(t, "OPTIONS fine, 500 to calls of all numbers", "", says(500), ejects)
+		ails(t, "OPTIONS fine, 500 to calls of all numbers", healthRate, says(500), ejects)
 	}
 }
 
 func TestSoakHealthGreySilent(t *testing.T) {
 	if alone(t) {
-		ails(t, "OPTIONS fine, silence to calls", "", manner{options: 200}, ejects)
+		ails(t, "OPTIONS fine, silence to calls", healthRate, manner{options: 200}, ejects)
 	}
 }
 
@@ -139,7 +136,7 @@ func TestSoakHealthGreySilent(t *testing.T) {
 func slow(t *testing.T, late time.Duration, check func(*experiment)) {
 	how := healthy
 	how.late = late
-	ails(t, fmt.Sprintf("slow: %v until any answer, to OPTIONS too", late), "", how, check)
+	ails(t, fmt.Sprintf("slow: %v until any answer, to OPTIONS too", late), healthRate, how, check)
 }
 
 func TestSoakHealthSlow200ms(t *testing.T) {
@@ -167,6 +164,25 @@ func TestSoakHealthSlow2s(t *testing.T) {
 func TestSoakHealthSlow5s(t *testing.T) {
 	if alone(t) {
 		slow(t, 5*time.Second, (*experiment).slowIsDown)
+	}
+}
+
+// lateToCalls is prompt with OPTIONS and answers calls after first_response, so
+// that all of them move on.
+var lateToCalls = manner{options: 200, invite: func(g *leg) {
+	g.after(2200*time.Millisecond, func() { healthy.invite(g) })
+}}
+
+func TestSoakHealthLateCalls(t *testing.T) {
+	if alone(t) {
+		ails(t, "OPTIONS fine, 2.2 s until any answer to calls", healthRate, lateToCalls, ejects)
+	}
+}
+
+// With fewer calls a late answer comes between any five that were given up.
+func TestSoakHealthLateFewCalls(t *testing.T) {
+	if alone(t) {
+		ails(t, "OPTIONS fine, 2.2 s until any answer to calls, 4 calls/s", 4, lateToCalls, ejects)
 	}
 }
 

@@ -119,7 +119,8 @@ func TestSoakHealthRestartSilent(t *testing.T) {
 func restarts(t *testing.T, scenario string, ill func(*experiment)) {
 	const drained, third = "127.0.0.12", "127.0.0.13"
 	x := newExperiment(t, scenario, threeInARow, sick, drained, third)
-	x.hangUp()
+	x.alibi = "calls rang at the dead host when the node was killed: nobody knows of them"
+	x.excuse = func(p *play) bool { return p.rang && p.began.Before(x.fell) && x.fell.Sub(p.began) < time.Second }
 	x.begin(healthRate)
 	time.Sleep(warmUp)
 	x.fell = time.Now()
@@ -156,7 +157,7 @@ func TestSoakHealthLoss(t *testing.T) {
 	if !inNetns(t) {
 		return
 	}
-	const pairs, over = 12, 130 * time.Second
+	const pairs, over = 12, 140 * time.Second // what runs in a namespace has 170 s
 	var hosts []string
 	var connectors, groups strings.Builder
 	for i := range pairs {

@@ -28,7 +28,11 @@ type row struct {
 	notes          []string
 }
 
-const rowHead = `| scenario | calls | lost | waited | p50 | max | detected after | back after | OPTIONS sent | load average | notes |
+const rowHead = `Lost: calls that no answer reached. Waited: answered calls that were tried more than once; p50 and max are the time from the
+INVITE to the last attempt. Detected and back count from the beginning and the end of the failure. An OPTIONS that is
+not answered is sent, and counted, twice.
+
+| scenario | calls | lost | waited | p50 | max | detected after | back after | OPTIONS sent | load average | notes |
 |---|---|---|---|---|---|---|---|---|---|---|
 `
 
