@@ -229,7 +229,7 @@ func hostHealth(h *router.HostInfo, s *health.Status, at moment, history bool) H
 		one.DetectionSec = health.DetectionTime(set).Seconds()
 	}
 	if s.Since != 0 {
-		since, sec := at.wall(s.Since), time.Duration(at.now-s.Since).Seconds()
+		since, sec := at.wall(s.Since), time.Duration(at.now-s.Since).Round(time.Millisecond).Seconds()
 		one.Since, one.SinceSec = &since, &sec
 	}
 	if s.LastProbe != 0 {

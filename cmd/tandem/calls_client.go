@@ -24,7 +24,7 @@ const (
 	followSilence = 45 * time.Second
 
 	mostAnswer = 64 << 20 // bytes: more than 10,000 calls have
-	mostLine   = 1 << 20  // bytes of one call
+	mostLine   = 1 << 20  // bytes of one call, or one event
 )
 
 // ask sends a request to the admin address of a node. An answer other than
@@ -100,11 +100,21 @@ func recentCalls(ctx context.Context, q *callsQuery) ([]json.RawMessage, error) 
 
 // followCalls prints calls as they end until ctx does.
 func followCalls(ctx context.Context, p *callsPrinter, q *callsQuery) error {
+	return followLines(ctx, q.admin, "/calls", q.values(), func(line []byte) error {
+		if line = bytes.TrimSpace(line); len(line) == 0 {
+			return nil // a sign of life
+		}
+		return p.print(line)
+	})
+}
+
+// followLines hands over the lines of an answer that has no end, until ctx does.
+func followLines(ctx context.Context, admin, path string, query url.Values, each func(line []byte) error) error {
 	request, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	silence := time.AfterFunc(followSilence, func() { cancel(fmt.Errorf("it has said nothing for %s", followSilence)) })
 	defer silence.Stop()
-	res, err := ask(request, q.admin, "/calls", q.values(), http.StatusOK)
+	res, err := ask(request, admin, path, query, http.StatusOK)
 	if err != nil {
 		return ended(ctx, err)
 	}
@@ -113,10 +123,8 @@ func followCalls(ctx context.Context, p *callsPrinter, q *callsQuery) error {
 	lines.Buffer(nil, mostLine)
 	for lines.Scan() {
 		silence.Reset(followSilence)
-		if line := bytes.TrimSpace(lines.Bytes()); len(line) > 0 { // an empty one is a sign of life
-			if err := p.print(line); err != nil {
-				return err
-			}
+		if err := each(lines.Bytes()); err != nil {
+			return err
 		}
 	}
 	err = lines.Err()

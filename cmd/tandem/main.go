@@ -67,7 +67,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newServe(), newCheck(), newExplain(), newCalls(), newRegion(), newConnectorCommand(), newHostCommand(), newOrders(),
+	root.AddCommand(newServe(), newCheck(), newExplain(), newHealth(), newCalls(), newRegion(), newConnectorCommand(), newHostCommand(), newOrders(),
 		newDemo(), newHealthcheck(), newVersion())
 	root.CompletionOptions.DisableDefaultCmd = true
 	return root
