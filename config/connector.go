@@ -7,8 +7,8 @@ import (
 var (
 	connectorKeys = keys{
 		known: []string{"name", "region", "hosts", "numbers", "numbers_file", "request_uri", "number", "strip", "prepend", "state",
-			"listener", "failover", "health", "max_calls", "max_cps"},
-		later: []string{"probe", "symmetric", "tls"},
+			"listener", "failover", "health", "probe", "max_calls", "max_cps"},
+		later: []string{"symmetric", "tls"},
 	}
 	hostKeys = keys{
 		known: []string{"uri", "priority", "weight", "state", "max_calls", "max_cps"},
@@ -46,6 +46,7 @@ func (d *decoder) connectors(n node) []catalog.Connector {
 			Limits:      d.limits(f),
 			Failover:    d.failover(f["failover"]),
 			Health:      d.health(f["health"]),
+			Probe:       d.probe(f["probe"]),
 			State:       catalog.State(d.choice(f["state"], states...)),
 		}
 		for _, host := range d.list(f["hosts"]) {

@@ -40,6 +40,9 @@ func (d *differ) connectors(was, is []catalog.Connector) {
 		d.value(o, "max_cps", count(a.Limits.MaxCPS), count(b.Limits.MaxCPS))
 		d.failover(o, &a.Failover, &b.Failover)
 		d.health(o, &a.Health, &b.Health)
+		for _, key := range catalog.ProbeKeys {
+			d.value(o, "probe."+key, orNotSet(a.Probe.Text(key)), orNotSet(b.Probe.Text(key)))
+		}
 		d.value(o, "state", a.State.String(), b.State.String())
 	})
 }
@@ -224,6 +227,13 @@ func words(list []string) string { return joined(list, func(s string) string { r
 func orNone(s string) string {
 	if s == "" {
 		return "none"
+	}
+	return s
+}
+
+func orNotSet(s string) string {
+	if s == "" {
+		return notSet
 	}
 	return s
 }

@@ -43,7 +43,7 @@ trunks:
   - {name: carrier-a, sources: [198.51.100.7, 198.51.100.128/25], max_cps: 500, failover: {setup_budget: 5s}}
 connectors:
   - {name: south, region: sa-east-1, hosts: ["sip:10.0.0.9", "sip:10.0.0.10"], numbers: ["+1556*"]}
-  - {name: west, hosts: ["sip:10.0.0.4;lr"], max_calls: 5, max_cps: 6, request_uri: keep, health: {probe: false}}
+  - {name: west, hosts: ["sip:10.0.0.4;lr"], max_calls: 5, max_cps: 6, request_uri: keep, health: {probe: false}, probe: {to: "sip:a@b", max_forwards: 0}}
   - {name: east, hosts: ["sip:10.0.0.3", {uri: "sip:10.0.0.1", weight: 6, max_calls: 7, max_cps: 8, state: draining}, "sip:10.0.0.6"], state: disabled}
 groups:
   - name: support
@@ -88,6 +88,8 @@ func TestDiff(t *testing.T) {
 		`connector west: max_cps none -> 6`,
 		`connector west: failover.codes [503] -> not set`,
 		`connector west: health.probe not set -> false`,
+		`connector west: probe.to not set -> sip:a@b`,
+		`connector west: probe.max_forwards not set -> 0`,
 		`connector east: region us-east-1 -> none`,
 		`connector east: host sip:10.0.0.2 removed`,
 		`connector east: host sip:10.0.0.1 weight 5 -> 6`,
@@ -176,6 +178,7 @@ func full() *Config {
 		Catalog: catalog.Catalog{
 			Connectors: []catalog.Connector{{
 				Name: "c", Region: "r", Numbers: numbers(), FileNumbers: files(), Strip: "0", Prepend: "1", Listener: "public", Failover: fpart, Health: hpart,
+				Probe: catalog.Probe{HasMaxForwards: true, MaxForwards: 1},
 				Hosts: []catalog.Host{{
 					URI: "sip:10.0.0.1", Addr: netip.MustParseAddrPort("10.0.0.1:5060"), HostPort: "10.0.0.1", Params: ";lr", Priority: 1, Weight: 1,
 				}},

@@ -201,12 +201,13 @@ func globalHealth(cfg *Config) healthAt {
 // hostAt is what makes hosts of several connectors one: they share its health.
 type hostAt struct {
 	addr     netip.AddrPort
-	listener int // that it is probed from
+	listener int // that calls leave from, or the first that reaches it
 }
 
 type hostSettings struct {
 	path, connector string
 	health          catalog.Health
+	probe           catalog.Probe
 }
 
 // checkShared finds a host that two connectors want to be judged differently.
@@ -225,17 +226,27 @@ func (d *decoder) checkShared(cfg *Config, connector int, parts []healthAt, host
 		path := child(element(child(element("connectors", connector), "hosts"), j), "uri")
 		first, seen := hosts[at]
 		if !seen {
-			hosts[at] = hostSettings{path, c.Name, own}
+			hosts[at] = hostSettings{path, c.Name, own, c.Probe}
 			continue
 		}
-		for _, field := range catalog.HealthFields {
-			was, is := first.health.Text(field), own.Text(field)
-			if was == is {
-				continue
-			}
-			d.failAt(d.root.find(path).line(), path, "%s is a host of connector %s too (line %d), and a host has one health: its health.%s is %s here and %s there; set both alike",
-				h.Addr, quote(first.connector), d.root.find(first.path).line(), field.Key(), is, was)
-			break
+		if key, is, was := first.unlike(&own, &c.Probe); key != "" {
+			d.failAt(d.root.find(path).line(), path, "%s is a host of connector %s too (line %d), and a host has one health: its %s is %s here and %s there; set both alike",
+				h.Addr, quote(first.connector), d.root.find(first.path).line(), key, is, was)
 		}
 	}
+}
+
+// unlike returns the first setting that is another one, with both its values.
+func (s *hostSettings) unlike(own *catalog.Health, probe *catalog.Probe) (key, is, was string) {
+	for _, field := range catalog.HealthFields {
+		if was, is := s.health.Text(field), own.Text(field); was != is {
+			return "health." + field.Key(), is, was
+		}
+	}
+	for _, key := range catalog.ProbeKeys {
+		if was, is := s.probe.Text(key), probe.Text(key); was != is {
+			return "probe." + key, orNotSet(is), orNotSet(was)
+		}
+	}
+	return "", "", ""
 }

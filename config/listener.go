@@ -180,7 +180,7 @@ func (d *decoder) publicOf(l *listening, public []publicAddr) (chosen *publicAdd
 	return chosen, false, true
 }
 
-// listenerOf returns the listener that a host is probed from: the one of a
+// listenerOf returns the listener that a host is reached from: the one of a
 // name, else the first that reaches it, else -1.
 func listenerOf(listeners []Listener, name string, host netip.Addr) int {
 	for i, l := range listeners {
@@ -213,22 +213,29 @@ func (d *decoder) checkListeners(cfg *Config) {
 	}
 	for i := range cfg.Catalog.Connectors {
 		c := &cfg.Catalog.Connectors[i]
-		path := child(element("connectors", i), "listener")
-		if c.Listener == "" || d.failed[path] {
-			continue
-		}
-		line := d.root.find(path).line()
-		at := listenerOf(cfg.Listen, c.Listener, netip.Addr{})
-		if at < 0 {
-			d.failAt(line, path, "%s", unknownListener(c.Listener, names))
-			continue
-		}
-		for _, h := range c.Hosts {
-			if l := &cfg.Listen[at]; h.Addr.IsValid() && !l.reaches(h.Addr.Addr()) {
-				d.failAt(line, path, "listener %s, %s, cannot send to %s: %s; choose another listener, or another host",
-					quote(l.Name), l.Addr, h.Addr, l.whyNot(h.Addr.Addr()))
-				break
-			}
+		path := element("connectors", i)
+		d.checkChosen(cfg, child(path, "listener"), c.Listener, c.Hosts, names)
+		d.checkChosen(cfg, child(child(path, "probe"), "listener"), c.Probe.Listener, c.Hosts, names)
+	}
+}
+
+// checkChosen checks that there is a listener with a name, and that it reaches
+// all hosts.
+func (d *decoder) checkChosen(cfg *Config, path, name string, hosts []catalog.Host, names []string) {
+	if name == "" || d.failed[path] {
+		return
+	}
+	line := d.root.find(path).line()
+	at := listenerOf(cfg.Listen, name, netip.Addr{})
+	if at < 0 {
+		d.failAt(line, path, "%s", unknownListener(name, names))
+		return
+	}
+	for _, h := range hosts {
+		if l := &cfg.Listen[at]; h.Addr.IsValid() && !l.reaches(h.Addr.Addr()) {
+			d.failAt(line, path, "listener %s, %s, cannot send to %s: %s; choose another listener, or another host",
+				quote(l.Name), l.Addr, h.Addr, l.whyNot(h.Addr.Addr()))
+			return
 		}
 	}
 }

@@ -104,7 +104,7 @@ connectors:
     state: disabled
     failover: {no_answer: 20s}
     health: {down_codes: [], probe: true, max_detection: 2m}
-  - {name: west, hosts: sip:10.0.0.2, listener: partners}
+  - {name: west, hosts: sip:10.0.0.2, listener: partners, probe: {from: "sip:+1555;phone-context=x@[2001:db8::1]:5070;a=b", to: "SIP:b.example", request_uri: "sip:10.0.0.9", max_forwards: 0, listener: partners}}
 groups:
   - name: sales
     connectors: [{connector: east, priority: 1}, {connector: west, priority: 99}]
@@ -170,6 +170,9 @@ quotas: {groups: 3, connectors_per_group: 3}
 				},
 				{
 					Name: "west", Listener: "partners",
+					Probe: catalog.Probe{
+						From: "sip:+1555;phone-context=x@[2001:db8::1]:5070;a=b", To: "SIP:b.example", RequestURI: "sip:10.0.0.9", HasMaxForwards: true, Listener: "partners",
+					},
 					Hosts: []catalog.Host{{URI: "sip:10.0.0.2", Addr: netip.MustParseAddrPort("10.0.0.2:5060"), HostPort: "10.0.0.2", Priority: 1, Weight: 1}},
 				},
 			},

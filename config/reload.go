@@ -23,13 +23,15 @@ func UntilRestart(old, new *Config) (*Config, error) {
 	}
 	for i, c := range next.Catalog.Connectors {
 		for j, h := range c.Hosts {
-			suits := func(l Listener) bool {
-				if c.Listener != "" {
-					return l.Name == c.Listener && l.reaches(h.Addr.Addr())
-				}
-				return l.Addr.Addr().Is4() == h.Addr.Addr().Is4()
+			suits := func(name string) bool {
+				return slices.ContainsFunc(next.Listen, func(l Listener) bool {
+					if name != "" {
+						return l.Name == name && l.reaches(h.Addr.Addr())
+					}
+					return l.Addr.Addr().Is4() == h.Addr.Addr().Is4()
+				})
 			}
-			if !slices.ContainsFunc(next.Listen, suits) {
+			if !suits(c.Listener) || !suits(c.Probe.Listener) {
 				fail((placed{h, i, j}).path(), "the listener that reaches %s comes with a restart only: restart the node to take this file", h.Addr)
 			}
 		}

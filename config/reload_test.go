@@ -57,6 +57,11 @@ connectors: [{name: east, listener: inside, hosts: ["sip:10.0.0.1"]}]
 groups: [{name: g, connectors: [{connector: east, priority: 1}], numbers: ["+1555"]}]
 `, "test.yaml: connectors[0].hosts[0].uri: the listener that reaches 10.0.0.1:5060 comes with a restart only: restart the node to take this file"},
 		{`
+listen: [{address: "udp://192.0.2.10:5060", name: inside}]
+connectors: [{name: east, probe: {listener: inside}, hosts: ["sip:10.0.0.1"]}]
+groups: [{name: g, connectors: [{connector: east, priority: 1}], numbers: ["+1555"]}]
+`, "test.yaml: connectors[0].hosts[0].uri: the listener that reaches 10.0.0.1:5060 comes with a restart only: restart the node to take this file"},
+		{`
 listen: [udp://192.0.2.10:5060, "udp://[2001:db8::10]:5060"]
 connectors: [{name: east, hosts: ["sip:[2001:db8::1]"]}]
 groups: [{name: g, connectors: [{connector: east, priority: 1}], numbers: ["+1555"]}]

@@ -93,6 +93,66 @@ func parseHostAddr(hostport string) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(ip.Unmap(), port), nil
 }
 
+// partyURI reads a SIP URI that a request of our own says. Nothing is sent to it.
+func (d *decoder) partyURI(n node) string {
+	text := d.text(n, "")
+	if text == "" || d.failed[n.path] {
+		return ""
+	}
+	if err := checkPartyURI(text); err != nil {
+		d.fail(n, "%v", err)
+		return ""
+	}
+	return text
+}
+
+// checkPartyURI accepts sip:, a user part or none, an address or a name.
+func checkPartyURI(text string) error {
+	scheme, rest, _ := strings.Cut(text, ":")
+	switch strings.ToLower(scheme) {
+	case "sip":
+	case "sips":
+		return fmt.Errorf("sips: is not yet supported; this version sends over UDP, so write sip:%s", printable(rest))
+	default:
+		return fmt.Errorf("%s is not a SIP URI; write one as in sip:ping@example.com", quote(text))
+	}
+	if i := strings.IndexFunc(rest, notInURI); i >= 0 {
+		return fmt.Errorf("%s holds %q, which cannot stand in a URI", quote(text), []rune(rest[i:])[0])
+	}
+	if strings.Contains(rest, "?") {
+		return errors.New(`the URI has headers, which a request cannot have there (RFC 3261 19.1.1); remove everything from the "?"`)
+	}
+	host := rest
+	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
+		if at == 0 || strings.IndexByte(rest, '@') < at {
+			return fmt.Errorf("%s is not a SIP URI; write one user part before one @, or neither", quote(text))
+		}
+		host = rest[at+1:]
+	}
+	params := ""
+	if i := strings.IndexByte(host, ';'); i >= 0 {
+		host, params = host[:i], host[i:]
+	}
+	name, _, err := splitHostPort(host)
+	if err == nil {
+		err = checkHost(name)
+	}
+	if err != nil {
+		return err
+	}
+	var uri sip.Uri
+	if err := sip.ParseUri(text, &uri); err != nil {
+		return fmt.Errorf("%s is not a SIP URI (%w); write one as in sip:ping@example.com", quote(text), err)
+	}
+	if err := checkURIParams(uri.UriParams); err != nil {
+		return err
+	}
+	if strings.Contains(params+";", ";;") || strings.Contains(params, ";=") {
+		return fmt.Errorf(`%s has an empty parameter; remove a ";"`, quote(text))
+	}
+	return nil
+}
+
 // checkURIParams accepts parameters that do not change where calls go, or how.
 func checkURIParams(params sip.HeaderParams) error {
 	for _, p := range params {

@@ -17,7 +17,8 @@ type HostInfo struct {
 	Why       string        // what makes it so: "connector is draining (ordered …)"; "" when it is enabled
 	Key       health.Key
 	Health    *health.Host
-	Listener  int // to probe from
+	Listener  int           // to probe from
+	Probe     catalog.Probe // what probes say
 }
 
 // wanted is what makes the host's state, and its connector's.
@@ -36,7 +37,7 @@ func (r *Router) Hosts() []HostInfo {
 		hosts = append(hosts, HostInfo{
 			Connector: h.connector.name, Region: h.connector.region,
 			URI: h.uri, Addr: h.addr, State: max(h.state, h.connector.state), Why: h.wanted(),
-			Key: h.health.Key(), Health: h.health, Listener: h.probeFrom,
+			Key: h.health.Key(), Health: h.health, Listener: h.probeFrom, Probe: h.connector.probe,
 		})
 	}
 	return hosts

@@ -81,6 +81,7 @@ type connector struct {
 	strip      string
 	prepend    string
 	failover   catalog.FailoverPart
+	probe      catalog.Probe
 	limit      limit
 
 	regionHealth *health.Region
@@ -137,7 +138,7 @@ func (pl *plan) compileConnectors(r *Router) (map[string][]entry, error) {
 		standing := orders.OfConnector(cc)
 		c := &connector{
 			name: cc.Name, id: nameID(cc.Name), region: cc.Region, state: standing.State, why: standing.Why,
-			requestURI: cc.RequestURI, number: cc.Number, strip: cc.Strip, prepend: cc.Prepend, failover: cc.Failover,
+			requestURI: cc.RequestURI, number: cc.Number, strip: cc.Strip, prepend: cc.Prepend, failover: cc.Failover, probe: cc.Probe,
 			regionHealth: r.health.Region(cc.Region), stats: r.ledger.connector(cc.Name),
 		}
 		c.limit = newLimit(cc.Limits, &c.stats.load)
@@ -159,10 +160,20 @@ func (pl *plan) compileConnectors(r *Router) (map[string][]entry, error) {
 				}
 				h.listeners = append(h.listeners, out)
 			}
-			h.probeFrom = h.listeners[0]
+			// Health is of the way that calls take. Probes that leave from another
+			// listener are another means to know it: they change no key, so that
+			// what is known outlives a change of theirs, and marks of calls and
+			// probes meet in one place.
 			h.health = r.health.Host(health.Key{
-				URI: "sip:" + ch.Addr.String(), Addr: ch.Addr, Listener: r.listeners[h.probeFrom].Addr.String(),
+				URI: "sip:" + ch.Addr.String(), Addr: ch.Addr, Listener: r.listeners[h.listeners[0]].Addr.String(),
 			})
+			h.probeFrom = h.listeners[0]
+			if name := cc.Probe.Listener; name != "" {
+				var err error
+				if h.probeFrom, err = r.listenerNamed(name, ch.Addr.Addr()); err != nil {
+					return nil, fmt.Errorf("connector %q: probes of host %s: %w", cc.Name, ch.URI, err)
+				}
+			}
 			pl.hosts = append(pl.hosts, h)
 			if pl.byAddr[h.addr] == nil {
 				pl.byAddr[h.addr] = h
@@ -272,15 +283,20 @@ func (r *Router) listenerOf(cc *catalog.Connector, dest netip.Addr, preferred in
 		}
 		return 0, errors.New("no listener of its address family; add one to listen")
 	}
+	return r.listenerNamed(cc.Listener, dest)
+}
+
+// listenerNamed is the listener of a name, which has to reach dest.
+func (r *Router) listenerNamed(name string, dest netip.Addr) (int, error) {
 	for i := range r.listeners {
-		if r.listeners[i].Name == cc.Listener {
+		if r.listeners[i].Name == name {
 			if !r.listeners[i].reaches(dest) {
-				return 0, fmt.Errorf("listener %q cannot reach it; choose another", cc.Listener)
+				return 0, fmt.Errorf("listener %q cannot reach it; choose another", name)
 			}
 			return i, nil
 		}
 	}
-	return 0, fmt.Errorf("there is no listener %q", cc.Listener)
+	return 0, fmt.Errorf("there is no listener %q", name)
 }
 
 // listenerFor picks the listener that a message to dest leaves from: the one

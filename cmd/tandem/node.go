@@ -192,7 +192,7 @@ func targets(hosts []router.HostInfo) []probe.Target {
 			continue
 		}
 		seen[h.Key] = true
-		targets = append(targets, probe.Target{Key: h.Key, Host: h.Health, Addr: h.Addr, URI: h.URI, Listener: h.Listener})
+		targets = append(targets, probe.Target{Key: h.Key, Host: h.Health, Addr: h.Addr, URI: h.URI, Listener: h.Listener, Says: h.Probe})
 	}
 	return targets
 }

@@ -32,14 +32,15 @@ type Connector struct {
 	Strip      string     // prefix removed where it stands
 	Prepend    string     // put before a number that has no "+"
 
-	// Listener is the name of the listener that calls and probes to the hosts
-	// leave from; "" is the one that the call came to.
+	// Listener is the name of the listener that calls to the hosts leave from, and
+	// probes unless Probe has another; "" is the one that the call came to.
 	Listener string
 
 	Limits Limits // of all its hosts together
 
 	Failover FailoverPart // of attempts on this connector
 	Health   HealthPart   // of its hosts
+	Probe    Probe        // of its hosts
 
 	State State
 }

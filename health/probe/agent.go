@@ -98,7 +98,7 @@ func (a *agent) options(ctx context.Context, req *sip.Request) (int, error) {
 }
 
 // request builds the OPTIONS of RFC 3261 11.1 for a host, and returns its
-// branch too. sipgo adds Call-ID, CSeq and Max-Forwards.
+// branch too. sipgo adds Call-ID and CSeq, and Max-Forwards where there is none.
 func (a *agent) request(t *target) (req *sip.Request, branch string) {
 	req = sip.NewRequest(sip.OPTIONS, t.recipient)
 	req.SetTransport("UDP")
@@ -112,11 +112,18 @@ func (a *agent) request(t *target) (req *sip.Request, branch string) {
 	via.Params.Add("rport", "")
 
 	from := &sip.FromHeader{Address: sip.Uri{Scheme: "sip", User: "tandem", Host: a.host, Port: a.port}}
+	if t.from != nil {
+		from.Address = *t.from
+	}
 	from.Params.Add("tag", sip.GenerateTagN(16))
 
 	req.AppendHeader(via)
 	req.AppendHeader(from)
-	req.AppendHeader(&sip.ToHeader{Address: t.recipient})
+	req.AppendHeader(&sip.ToHeader{Address: t.to})
+	if t.Says.HasMaxForwards {
+		hops := sip.MaxForwardsHeader(t.Says.MaxForwards)
+		req.AppendHeader(&hops)
+	}
 	req.AppendHeader(sip.NewHeader("Accept", "application/sdp"))
 	req.AppendHeader(sip.NewHeader("User-Agent", "tandem"))
 	return req, branch

@@ -20,6 +20,7 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,7 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 
+	"tandem/config/catalog"
 	"tandem/health"
 )
 
@@ -61,14 +63,17 @@ type Target struct {
 	Key      health.Key
 	Host     *health.Host   // what is observed goes there
 	Addr     netip.AddrPort // where OPTIONS go
-	URI      string         // the request-URI
+	URI      string         // the request-URI, unless Says has one
 	Listener int            // index in Options.Listeners
+	Says     catalog.Probe  // what OPTIONS say; its Listener is Listener
 }
 
-// target is a Target with its URI parsed.
+// target is a Target with its URIs parsed.
 type target struct {
 	Target
 	recipient sip.Uri
+	from      *sip.Uri // nil: the agent's own
+	to        sip.Uri
 }
 
 var (
@@ -161,11 +166,31 @@ func (p *Prober) parse(t Target) (target, error) {
 	}
 	t.Addr = plain(t.Addr)
 	parsed := target{Target: t}
-	if err := sip.ParseUri(t.URI, &parsed.recipient); err != nil {
-		return target{}, fmt.Errorf("URI %q: %w", t.URI, err)
+	recipient, err := parseURI(cmp.Or(t.Says.RequestURI, t.URI))
+	if err != nil {
+		return target{}, err
 	}
-	parsed.recipient.Headers = nil // RFC 3261 19.1.1: not in a request-URI
-	return parsed, nil
+	parsed.recipient, parsed.to = *recipient, *recipient
+	if t.Says.To != "" {
+		to, err := parseURI(t.Says.To)
+		if err != nil {
+			return target{}, err
+		}
+		parsed.to = *to
+	}
+	if t.Says.From != "" {
+		parsed.from, err = parseURI(t.Says.From)
+	}
+	return parsed, err
+}
+
+func parseURI(text string) (*sip.Uri, error) {
+	uri := new(sip.Uri)
+	if err := sip.ParseUri(text, uri); err != nil {
+		return nil, fmt.Errorf("URI %q: %w", text, err)
+	}
+	uri.Headers = nil // RFC 3261 19.1.1: not in a request
+	return uri, nil
 }
 
 // Unreachable tells that an ICMP error for dest quotes a request with this
