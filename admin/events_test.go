@@ -122,13 +122,17 @@ func TestEventsTellWhatChanges(t *testing.T) {
 	d := &desk{t: t, opts: w.opts, addr: s.AdminAddr()}
 	d.answered("/v1/connectors/west/drain", `{"note": "maintenance 4711"}`)
 	d.answered("/v1/connectors/west/drain", `{"note": "maintenance 4711"}`) // changes nothing
+	e = l.event("region")
+	require.Equal(t, []string{"us-west", "healthy", "none of its hosts is in service"}, []string{e.Subject, e.To, e.Reason.Text})
 	e = l.event("order")
 	require.Equal(t, []string{"connector west", "enabled", "draining", "maintenance 4711"}, []string{e.Subject, e.From, e.To, e.Reason.Text})
 	require.Equal(t, []string{"west", "us-west"}, append(e.Connectors, e.Regions...))
 	d.answered("/v1/connectors/west/enable", "")
+	e = l.event("region")
+	require.Equal(t, []string{"us-west", "unhealthy"}, []string{e.Subject, e.To})
 	e = l.event("order")
 	require.Equal(t, []string{"draining", "enabled", "ordered"}, []string{e.From, e.To, e.Reason.Text})
-	require.Regexp(t, `-5$`, e.ID)
+	require.Regexp(t, `-7$`, e.ID)
 }
 
 func TestEventsNameAHostThatIsGone(t *testing.T) {

@@ -165,7 +165,7 @@ func TestHealthOfWhatIsOutOfService(t *testing.T) {
 	require.NoError(t, w.opts.Router.SetOrders(w.now, orders))
 	all := w.look("")
 	order := Order{Kind: "region", Name: "us-east", State: "evacuated", At: noon, Note: "fire"}
-	require.Equal(t, []RegionHealth{{Region: "us-east", Hosts: 2, Evacuated: true, Order: &order}, {Region: "us-west", Hosts: 1}}, all.Regions)
+	require.Equal(t, []RegionHealth{{Region: "us-east", Evacuated: true, Order: &order}, {Region: "us-west", Hosts: 1}}, all.Regions)
 	require.Equal(t, []any{"draining", "region us-east is evacuated (ordered 2026-11-23T12:00:00Z: fire)", true, 8.7},
 		[]any{all.Hosts[0].Operator, all.Hosts[0].OperatorReason, all.Hosts[0].Probed, all.Hosts[0].DetectionSec})
 	require.Equal(t, []any{"disabled", "connector is disabled (ordered 2026-11-23T12:00:00Z)", false, 0.0},

@@ -49,6 +49,7 @@ func (r *Row) count() int {
 func (s *Status) failed(o Observation, now int64, set *catalog.Health) {
 	switch {
 	case set.EjectAfter <= 0 || s.Dead:
+	case o.began(now) < s.JudgedFrom: // older news than its return
 	case s.Ejected:
 		s.tried(o, now, set)
 	default:
@@ -116,6 +117,7 @@ func (s *Status) answered(o Observation, now int64, set *catalog.Health, why *Re
 	}
 	hold := s.EjectHold
 	s.pardon()
+	s.JudgedFrom = now
 	s.Ramp = max(set.SlowStart, 0)
 	// It has to do well for as long as it was away, and until it has its whole
 	// share of calls, before the next ejection is taken for a first one.

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"tandem/config/catalog"
 )
 
 // play has a host see things, one a second from the first second on.
@@ -259,4 +261,27 @@ func TestHost_TrialOfAnEjectedHost(t *testing.T) {
 	require.False(t, h.View(over+int64(time.Hour)).Trial, "it says itself that it takes no calls")
 	h.Observe(over+3*second, ok200)
 	require.True(t, h.View(over+int64(time.Hour)).Trial)
+}
+
+// Calls that began before the ejection and fail after the trial was answered.
+func TestOldNewsEjectsNobodyAgain(t *testing.T) {
+	set := catalog.DefaultHealth()
+	s := Status{}
+	sec := int64(time.Second)
+	now := 100 * sec
+	// five calls that began at 88 s were stuck: ejected at 100 s
+	for i := range int64(5) {
+		s = Next(s, Observation{Event: CallStuck, Began: now - 12*sec + i}, now, &set)
+	}
+	require.Equal(t, Ejected, s.State)
+	now = 110*sec + 1
+	s = s.claimed(now, &set)
+	s = Next(s, Observation{Event: CallAnswered, Code: 180, Began: now}, now+sec/10, &set)
+	require.Equal(t, Recovering, s.State)
+	// those that began between 99 and 100 s, before it was ejected
+	for i := range int64(5) {
+		began := 99*sec + i
+		s = Next(s, Observation{Event: CallStuck, Began: began}, began+12*sec, &set)
+	}
+	require.Equal(t, Recovering, s.State, "%v", s.Reason)
 }

@@ -46,6 +46,6 @@ func flapHold(downs int, set *catalog.Health) time.Duration {
 // revive brings a dead host back, with a share of calls that grows.
 func (s *Status) revive(now int64, set *catalog.Health) {
 	s.Dead, s.KeptUntil = false, 0
-	s.BackAt = now
+	s.BackAt, s.JudgedFrom = now, now
 	s.Ramp = max(set.SlowStart, 0)
 }

@@ -132,7 +132,9 @@ func (h *Host) Claim(now int64) bool {
 // and one atomic addition if it is the outcome of a call. A new doubt asks for a
 // probe at once, and so does what may be the end of a host.
 func (h *Host) Observe(now int64, o Observation) (from, to State, flipped bool) {
-	h.tally.count(o.Event)
+	if !o.Besides {
+		h.tally.count(o.Event)
+	}
 	if w := word(h.word.Load()); w.ignores(now, &o) {
 		return w.state(), w.state(), false
 	}

@@ -97,6 +97,9 @@ type Observation struct {
 	RetryAfter time.Duration // CallFull; 0 when the response had none
 	RTT        time.Duration // ProbeOK: from request to response
 	Number     uint32        // CallFailed: a hash of the called number
+	// Besides says that it is not the outcome of a call: it was told before, or
+	// is of another request. It ejects nobody and decides no trial.
+	Besides bool
 	// Began is when the attempt began that a call's event is of; 0 is now. The
 	// outcome of calls that began before an ejection was over decides no trial.
 	Began int64

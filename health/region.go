@@ -35,6 +35,9 @@ type RegionFlip struct {
 
 // Reason writes the counts for a log line: "2 of 3 hosts down or ejected".
 func (f RegionFlip) Reason() string {
+	if f.Hosts == 0 {
+		return "none of its hosts is in service"
+	}
 	return strconv.Itoa(f.Bad) + " of " + strconv.Itoa(f.Hosts) + " hosts down or ejected"
 }
 
@@ -47,8 +50,8 @@ type regions struct {
 	byName map[string]*Region
 }
 
-// SetRegions says which hosts make up each region: those that are to be probed
-// or called, so without what the operator has disabled. A host may be in several
+// SetRegions says which hosts make up each region: those that calls are for, so
+// without what the operator has taken out of service. A host may be in several
 // regions. What Retain drops counts until the next call of this. Regions that are
 // not named any more have no hosts, and are healthy;
 // one that stays, or comes back, is the same Region.

@@ -66,7 +66,7 @@ func TestRegion_FollowsItsHosts(t *testing.T) {
 		"west true: 2 of 2 hosts down or ejected at 4",
 		"east false: 1 of 3 hosts down or ejected at 5",
 		"east true: 1 of 1 hosts down or ejected at 0",
-		"west false: 0 of 0 hosts down or ejected at 0",
+		"west false: none of its hosts is in service at 0",
 	}, told)
 }
 

@@ -33,6 +33,7 @@ type Status struct {
 	ForgetAt     int64         // one that begins before lasts twice as long
 	Ejection     Reason        // why it is ejected
 	Row          Row           // calls that failed since the last success
+	JudgedFrom   int64         // what began before it came back counts for nothing
 
 	ProbeFull bool  // its last answer to OPTIONS was 503
 	FullUntil int64 // a Retry-After keeps calls away until then; 0: none
@@ -131,7 +132,7 @@ func Next(s Status, o Observation, now int64, set *catalog.Health) Status {
 			s.FullUntil = max(s.FullUntil, now+int64(why.For))
 		}
 	}
-	if o.Event.fails() {
+	if o.Event.fails() && !o.Besides {
 		s.failed(o, now, set)
 	}
 	s.settle(now, why)

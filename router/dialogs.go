@@ -24,6 +24,7 @@ type dialogs struct {
 
 type upCall struct {
 	hold    hold
+	tag     uint32 // hash of the callee's: the end of another fork is not its end
 	expires int64
 }
 
@@ -41,27 +42,27 @@ func (d *dialogs) key(s *scratch, k *keys, host uint32, callID, tag []byte) uint
 
 // begin keeps the place of a call that is up now. The same call again, forked
 // behind the host, needs no other.
-func (d *dialogs) begin(key uint64, h hold, now int64) {
+func (d *dialogs) begin(key uint64, c upCall) {
 	share := &d.shares[key%dialogShares]
 	share.mu.Lock()
 	defer share.mu.Unlock()
 	if _, again := share.up[key]; again {
-		h.give()
+		c.hold.give()
 		return
 	}
 	if share.up == nil {
 		share.up = make(map[uint64]upCall)
 	}
-	share.up[key] = upCall{h, now + callLife}
+	share.up[key] = c
 	d.count.Add(1)
 }
 
 // end gives the place of a call back, once.
-func (d *dialogs) end(key uint64) {
+func (d *dialogs) end(key uint64, tag uint32) {
 	share := &d.shares[key%dialogShares]
 	share.mu.Lock()
 	defer share.mu.Unlock()
-	if c, ok := share.up[key]; ok {
+	if c, ok := share.up[key]; ok && c.tag == tag {
 		delete(share.up, key)
 		c.hold.give()
 		d.count.Add(-1)
@@ -113,8 +114,11 @@ func (r *Router) answered2xx(s *scratch, a *attempt, resp *wire.Message) {
 	if a.hold.none() {
 		a.hold = a.host.add() // it was given up before
 	}
+	if a.hold.none() {
+		return // there is no max_calls
+	}
 	key := r.dialogs.key(s, &r.keys[0], a.hash, resp.Bytes(resp.CallID), resp.Bytes(resp.From.Tag))
-	r.dialogs.begin(key, a.hold, s.now)
+	r.dialogs.begin(key, upCall{hold: a.hold, tag: tagHash(resp.Bytes(resp.To.Tag)), expires: s.now + callLife})
 	a.hold = hold{}
 }
 
@@ -124,14 +128,23 @@ func (r *Router) follow(s *scratch, rt *routeSet) {
 	if r.dialogs.count.Load() == 0 || m.Method != wire.BYE && m.Method != wire.INVITE && m.Method != wire.UPDATE {
 		return
 	}
-	tag := m.From.Tag
+	caller, callee := m.From.Tag, m.To.Tag
 	if rt.from == fromCallee {
-		tag = m.To.Tag
+		caller, callee = callee, caller
 	}
-	key := r.dialogs.key(s, &r.keys[0], rt.token.host, m.Bytes(m.CallID), m.Bytes(tag))
+	key := r.dialogs.key(s, &r.keys[0], rt.token.host, m.Bytes(m.CallID), m.Bytes(caller))
 	if m.Method == wire.BYE {
-		r.dialogs.end(key)
+		r.dialogs.end(key, tagHash(m.Bytes(callee)))
 	} else {
 		r.dialogs.refresh(key, s.now)
 	}
+}
+
+// tagHash tells the callee's tags of one call apart (FNV-1a).
+func tagHash(tag []byte) uint32 {
+	h := uint32(2166136261)
+	for _, b := range tag {
+		h = (h ^ uint32(b)) * 16777619
+	}
+	return h
 }

@@ -207,3 +207,81 @@ func TestUnhealthyRegionFallsBehind(t *testing.T) {
 	require.NoError(t, g.r.SetPolicy(g.now, disabled))
 	require.Equal(t, "sip:"+hosts[2].String()+" INVITE", "sip:"+summary(g.to("+15550000001", 3))[1], "one of two: who is disabled does not count")
 }
+
+// Requests that are no calls and get no answer, or a 503 that asks for rest: the
+// host is in doubt, or full, and not ejected; nor do they decide a trial.
+func TestOtherRequestsThatFail(t *testing.T) {
+	alone := wide()
+	alone.Catalog.Groups[0].Connectors = alone.Catalog.Groups[0].Connectors[:1]
+	message := func(g *rig, i int) sent {
+		g.now += milli
+		return g.from(caller, request("MESSAGE", fmt.Sprintf("sip:+155500000%02d@198.51.100.1", i), fmt.Sprintf("Call-ID: m%d", g.now),
+			fmt.Sprintf("Via: SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bKm%d", g.now)))[0]
+	}
+	g := newRig(t, alone)
+	for i := range 8 {
+		m := message(g, i)
+		g.from(m.to, respond(m, 503, "Retry-After: 1"))
+	}
+	require.Equal(t, health.Full, g.state("east"))
+	g = newRig(t, alone)
+	for i := range 8 {
+		message(g, i)
+		g.pass(40 * time.Second)
+	}
+	require.Equal(t, health.Doubtful, g.state("east"))
+
+	g = newRig(t, alone)
+	for i := range 5 {
+		all := g.to(fmt.Sprintf("+1555000000%d", i), i)
+		g.from(all[1].to, respond(all[1], 503))
+	}
+	g.now += int64(11 * time.Second)
+	before := g.r.Hosts()[0].Health.Status().EjectedUntil
+	message(g, 1)
+	g.pass(40 * time.Second)
+	require.Equal(t, before, g.r.Hosts()[0].Health.Status().EjectedUntil)
+}
+
+// A host that always rings too late is ejected for it: a response to a call that
+// has moved on is no success.
+func TestAnswersThatComeTooLate(t *testing.T) {
+	g := newRig(t, wide())
+	waited := 0
+	for i := range 20 {
+		all := g.to(fmt.Sprintf("+155500000%02d", i), i)
+		if summary(all)[1] == "east1 INVITE" {
+			waited++
+			g.pass(2500 * time.Millisecond)
+			g.from(all[1].to, respond(all[1], 180))
+			g.from(all[1].to, respond(all[1], 487))
+		}
+		g.now += second
+	}
+	require.LessOrEqual(t, waited, 10)
+	require.Equal(t, health.Ejected, g.state("east"))
+}
+
+// Hosts that are out of service do not make a region of those that are left.
+func TestDrainedHostsAreNotOfTheirRegion(t *testing.T) {
+	p := wide()
+	p.Catalog.Connectors[0].Hosts = nil
+	for i, a := range []string{"203.0.113.1:5060", "203.0.113.2:5060", "203.0.113.3:5060"} {
+		h := hostAt(addr(a))
+		h.Priority = i + 1
+		p.Catalog.Connectors[0].Hosts = append(p.Catalog.Connectors[0].Hosts, h)
+	}
+	g := newRig(t, p)
+	for k := range 2 {
+		for range 5 {
+			g.r.Hosts()[k].Health.Observe(g.now, health.Observation{Event: health.CallFull})
+		}
+	}
+	orders := catalog.Orders{}
+	for _, a := range []string{"203.0.113.1:5060", "203.0.113.2:5060"} {
+		orders = orders.With(catalog.Order{Subject: catalog.HostSubject(addr(a)), State: catalog.Draining, At: time.Unix(1, 0)})
+	}
+	require.NoError(t, g.r.SetOrders(g.now, orders))
+	g.now += int64(24 * time.Hour)
+	require.Equal(t, "203.0.113.3:5060 INVITE", summary(g.to("+15550000001", 1))[1], "%+v", g.r.Regions())
+}

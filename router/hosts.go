@@ -43,11 +43,12 @@ func (r *Router) Hosts() []HostInfo {
 	return hosts
 }
 
-// regions lists the hosts of each region that are to be probed or called.
+// regions lists the hosts of each region that calls are for: one that is out of
+// service says nothing about the others.
 func (pl *plan) regions() map[string][]health.Key {
 	regions := make(map[string][]health.Key)
 	for _, h := range pl.hosts {
-		if region := h.connector.region; region != "" && max(h.state, h.connector.state) != catalog.Disabled {
+		if region := h.connector.region; region != "" && max(h.state, h.connector.state) == catalog.Enabled {
 			regions[region] = append(regions[region], h.health.Key())
 		}
 	}
@@ -59,7 +60,7 @@ type RegionInfo struct {
 	Name      string
 	Unhealthy bool // more than half of its hosts are bad
 	Bad       int  // hosts that are down or ejected
-	Hosts     int  // that are not disabled
+	Hosts     int  // that are in service
 }
 
 // Regions lists the regions of all connectors in the order of the catalog.

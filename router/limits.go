@@ -110,10 +110,11 @@ func (h *host) take(now int64) (held hold, ok bool) {
 
 func (h *host) add() hold { return hold{h.limit.add(), h.connector.limit.add()} }
 
-// passBy counts the hosts of a route that have no room for a new call.
+// passBy counts the hosts of a route that are in service and have no room for a
+// new call.
 func (rt *route) passBy(now int64) {
 	for i := range rt.entries {
-		if h := rt.entries[i].host; !h.room(now) {
+		if h := rt.entries[i].host; max(h.state, h.connector.state) == catalog.Enabled && !h.room(now) {
 			h.connector.stats.passedBy.Add(1)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -250,7 +252,7 @@ func TestMemoryOfACountedCall(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	for i := range uint64(calls) {
-		d.begin(i*0x9e3779b97f4a7c15, hold{}, 1)
+		d.begin(i*0x9e3779b97f4a7c15, upCall{expires: 1})
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)
@@ -273,4 +275,101 @@ func TestLimitsAllocateNothing(t *testing.T) {
 		held.give()
 	}))
 	require.False(t, slices.ContainsFunc(g.r.Loads(), func(l Load) bool { return l.Calls != 0 }))
+}
+
+func TestMaxCPSAloneKeepsNoDialogs(t *testing.T) {
+	g := newRig(t, limited(catalog.Limits{MaxCPS: 1000}, catalog.Limits{}))
+	for i := range 50 {
+		g.answeredBy("east1", i)
+		g.now += second / 100
+	}
+	require.Zero(t, g.r.dialogs.count.Load())
+}
+
+// Forked behind the host: the caller ends the second dialog, the first is up.
+func TestMaxCallsOfAFork(t *testing.T) {
+	g := newRig(t, limited(catalog.Limits{MaxCalls: 1}, catalog.Limits{}))
+	all := g.nth(1)
+	ok := g.from(all[1].to, respond(all[1], 200))
+	fork := strings.ReplaceAll(respond(all[1], 200), "calleetag", "othertag")
+	require.Equal(t, []string{"caller 200 INVITE"}, summary(g.from(all[1].to, fork)))
+	d := dialogOf{header(ok[0].text, "Record-Route")[0], header(all[1].text, "Call-ID")[0]}
+	bye := strings.ReplaceAll(d.bye("x", false), "calleetag", "othertag")
+	require.Equal(t, []string{"east1 BYE"}, summary(g.from(caller, bye)))
+	require.Equal(t, 1, g.carries(), "the first dialog is still up")
+}
+
+// A 2xx that comes when the caller was told 487 long ago.
+func TestMaxCallsOfAnAnswerAfterCancel(t *testing.T) {
+	g := newRig(t, limited(catalog.Limits{MaxCalls: 1}, catalog.Limits{}))
+	inv := g.call()
+	g.from(east1, respond(inv, 180))
+	g.from(caller, strings.ReplaceAll(invite(), "INVITE", "CANCEL"))
+	g.pass(33 * time.Second)
+	require.Zero(t, g.carries())
+	for range 2 {
+		require.Equal(t, []string{"caller 200 INVITE"}, summary(g.from(east1, respond(inv, 200))))
+		require.Equal(t, 1, g.carries())
+	}
+}
+
+func TestPassedByIsInService(t *testing.T) {
+	p := limited(catalog.Limits{MaxCalls: 1}, catalog.Limits{})
+	p.Catalog.Connectors[0].State = catalog.Draining
+	g := newRig(t, p)
+	g.r.plan.Load().hosts[0].take(g.now)
+	g.nth(1)
+	require.Zero(t, g.counts(CountPassedBy)["east"])
+}
+
+// Many take and give at a time: never is more out than may be, and what was not
+// given leaves nothing behind, whoever of the two refuses.
+func TestTakeIsExact(t *testing.T) {
+	for name, p := range map[string]Policy{
+		"host":           limited(catalog.Limits{MaxCalls: 100}, catalog.Limits{MaxCalls: 3}),
+		"connector":      limited(catalog.Limits{MaxCalls: 3}, catalog.Limits{MaxCalls: 100}),
+		"host rate":      limited(catalog.Limits{MaxCalls: 3}, catalog.Limits{MaxCalls: 100, MaxCPS: 1}),
+		"connector rate": limited(catalog.Limits{MaxCalls: 100, MaxCPS: 1}, catalog.Limits{MaxCalls: 3}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newRig(t, p).r.plan.Load().hosts[0]
+			var now, out, most atomic.Int64
+			now.Store(second)
+			var wg sync.WaitGroup
+			for range 4 {
+				wg.Go(func() {
+					for range 5000 {
+						held, ok := h.take(now.Add(second / 3))
+						if !ok {
+							continue
+						}
+						if n := out.Add(1); n > most.Load() {
+							most.Store(n)
+						}
+						runtime.Gosched()
+						out.Add(-1)
+						held.give()
+					}
+				})
+			}
+			wg.Wait()
+			require.LessOrEqual(t, most.Load(), int64(3))
+			require.Zero(t, h.limit.load.calls.Load())
+			require.Zero(t, h.connector.limit.load.calls.Load())
+		})
+	}
+}
+
+// A call that is forgotten gives back what it still holds.
+func TestForgottenCallGivesItsPlaceBack(t *testing.T) {
+	g := newRig(t, limited(catalog.Limits{MaxCalls: 1}, catalog.Limits{}))
+	g.call()
+	for _, st := range g.r.stripes {
+		for _, c := range st.heads {
+			if c != nil {
+				st.remove(c)
+			}
+		}
+	}
+	require.Zero(t, g.carries())
 }

@@ -126,10 +126,13 @@ func (r *Router) judge(s *scratch, c *call, a *attempt, m *wire.Message) {
 			o.RetryAfter, _ = retryAfter(m.Bytes(m.Headers[i].Value))
 		}
 	}
+	// What comes from an attempt that was given up came too late for its call.
+	late := a.abandoned && m.Status/100 != 2
+	o.Besides = !c.invite() || a.praised || a.revoked || late
 	switch {
 	case o.RetryAfter > 0:
 		o.Event = health.CallFull
-	case m.Status == 100 || !c.invite() || a.praised || a.revoked:
+	case m.Status == 100 || o.Besides:
 	case m.Status == 503:
 		o.Event = health.CallFull
 	case m.Status >= 300 && a.failover.Codes.Has(m.Status):
@@ -215,6 +218,10 @@ func (r *Router) finish(s *scratch, st *stripe, c *call, a *attempt) {
 			// A 2xx again, from this host or forked behind it: every one goes
 			// upstream (RFC 3261 16.7 step 5).
 			r.relay(s, st, c, a, m)
+			if c.invite() && a.outcome != attemptAnswered {
+				a.outcome, a.ended = attemptAnswered, s.now // after our CANCEL had had no answer
+				r.answered2xx(s, a, m)
+			}
 			return
 		}
 		// It was given up 64·T1 after our CANCEL, and answers all the same.

@@ -54,7 +54,7 @@ func (r *Router) Unreachable(now int64, u transport.Unreachable, out *transport.
 	}
 	if a.phase != trying || a.abandoned {
 		if a.phase == trying && !u.Local {
-			a.host.health.Observe(now, health.Observation{Event: health.CallUnreachable, Began: a.started})
+			a.host.health.Observe(now, health.Observation{Event: health.CallUnreachable, Began: a.started, Besides: true})
 		}
 		return
 	}

@@ -249,7 +249,7 @@ func (r *Router) next(s *scratch, st *stripe, c *call, m *wire.Message) (tried b
 	if c.count == 0 && c.invite() {
 		c.route.passBy(s.now)
 	}
-	for races := len(c.route.entries); ; races-- {
+	for races := 2 * len(c.route.entries); ; races-- {
 		s.cands = candidates(s.cands[:0], c.route, c.key, s.now, c.invite())
 		pick := choose(s.cands, s.tried, c.failover.MaxAttempts, silent)
 		if pick == nil {
@@ -259,14 +259,17 @@ func (r *Router) next(s *scratch, st *stripe, c *call, m *wire.Message) (tried b
 			break
 		}
 		h := pick.entry.host
-		if pick.view.Trial && races > 0 && !h.health.Claim(s.now) {
+		if pick.view.Trial && races > len(c.route.entries) && !h.health.Claim(s.now) {
 			continue // another call has the trial: the host is in doubt again
 		}
 		var held hold
 		if c.invite() {
 			var room bool
 			if held, room = h.take(s.now); !room {
-				continue // other calls have just taken it: it is no candidate any more
+				if races > 0 {
+					continue // other calls have just taken it: it is no candidate any more
+				}
+				break
 			}
 		}
 		share := c.share(s.now, contenders(s.cands, s.tried, c.failover.MaxAttempts))

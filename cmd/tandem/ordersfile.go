@@ -45,7 +45,7 @@ var errOrders = errors.New("the orders of operators (drained, disabled, evacuate
 // readOrders returns the orders kept in dir. Without a file there are none; what
 // is there and cannot be read is an error, since an order must never be ignored.
 func readOrders(dir string) (*ordersFile, catalog.Orders, error) {
-	f := &ordersFile{path: filepath.Join(dir, "orders.json")}
+	f := &ordersFile{path: filepath.Join(dir, ordersName)}
 	text, err := f.read()
 	if err != nil {
 		return nil, catalog.Orders{}, fmt.Errorf("%w: %w; let this user read it", errOrders, err)

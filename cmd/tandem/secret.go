@@ -17,7 +17,7 @@ const secretBytes = 32
 // file that is there but holds no secret is an error: writing a new one over it
 // would break the dialogs of whoever signed with the old one.
 func keptSecret(dir string) ([]byte, error) {
-	path := filepath.Join(dir, "secret")
+	path := filepath.Join(dir, secretName)
 	secret, err := readSecret(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return secret, err

@@ -102,6 +102,29 @@ func TestStateDirInTheOrderOfTheDesign(t *testing.T) {
 	require.Empty(t, userStateDir(env()))
 }
 
+// What a node has kept in the system's directory is not forgotten when that can
+// only be read.
+func TestStateDirKeepsWhatIsThere(t *testing.T) {
+	was := systemStateDir
+	defer func() { systemStateDir = was }()
+	base := t.TempDir()
+	home := func(name string) string { return map[string]string{"HOME": base}[name] }
+	file := filepath.Join(base, "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	systemStateDir = file
+	dir, err := stateDir("", home)
+	require.NoError(t, err)
+	require.Equal(t, filepath.Join(base, ".local", "state", "tandem"), dir, "it cannot be used, and has nothing")
+
+	systemStateDir = filepath.Join(base, "system")
+	require.False(t, keeps(systemStateDir))
+	dir, err = stateDir("", home)
+	require.NoError(t, err)
+	require.Equal(t, systemStateDir, dir)
+	require.NoError(t, os.WriteFile(filepath.Join(systemStateDir, ordersName), nil, 0o600))
+	require.True(t, keeps(systemStateDir))
+}
+
 func TestStateDirThatCannotBeUsed(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))

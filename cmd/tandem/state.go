@@ -7,12 +7,20 @@ import (
 	"strings"
 )
 
-const systemStateDir = "/var/lib/tandem"
+var systemStateDir = "/var/lib/tandem" // tests have another
+
+// Files of a state directory.
+const (
+	secretName = "secret"
+	ordersName = "orders.json"
+)
 
 // stateDir is where a node keeps what has to survive a restart (design D8):
 // where the config says, else what systemd's StateDirectory= gives, else
-// /var/lib/tandem when it can be written, else the user's state directory. The
-// error is that of the last place tried; the path then is for the message.
+// /var/lib/tandem when it can be written, or has something of before, which must
+// not be forgotten because it can only be read now; else the user's state
+// directory. The error is that of the last place tried; the path then is for the
+// message.
 func stateDir(configured string, env func(string) string) (string, error) {
 	if configured != "" {
 		return configured, usable(configured)
@@ -21,8 +29,8 @@ func stateDir(configured string, env func(string) string) (string, error) {
 	if dir, _, _ := strings.Cut(env("STATE_DIRECTORY"), ":"); dir != "" {
 		return dir, usable(dir)
 	}
-	if usable(systemStateDir) == nil {
-		return systemStateDir, nil
+	if err := usable(systemStateDir); err == nil || keeps(systemStateDir) {
+		return systemStateDir, err
 	}
 	dir := userStateDir(env)
 	if dir == "" {
@@ -40,6 +48,16 @@ func userStateDir(env func(string) string) string {
 		return filepath.Join(home, ".local", "state", "tandem")
 	}
 	return ""
+}
+
+// keeps reports whether a node has left something in the directory.
+func keeps(dir string) bool {
+	for _, name := range []string{secretName, ordersName} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // usable makes the directory if need be and tries to write to it.
