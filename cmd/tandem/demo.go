@@ -191,6 +191,7 @@ func demoConfig(connectors []*connector) *config.Config {
 	failover.Progress = 3 * time.Second
 	health := catalog.DefaultHealth()
 	health.Interval, health.FastInterval, health.Timeout = time.Second, 250*time.Millisecond, 500*time.Millisecond
+	health.SlowStart = 2 * time.Second
 	cfg := &config.Config{
 		File:        "demo",
 		Listen:      []config.Listener{{Network: "udp", Addr: netip.MustParseAddrPort("127.0.0.1:0")}},

@@ -11,11 +11,12 @@ import (
 
 // levels is a config of three groups. Two have a carrier that is slow in its
 // own way, and a failover block of their own for it; the third has a connector
-// that takes longer to ring than the others' blocks allow.
+// that takes longer to ring than the others' blocks allow. The one that never
+// gets beyond 100 is not ejected for it, so that each call meets it.
 const levels = `
 failover: {progress: 10s}
 connectors:
-  - {name: trying-only, region: east, hosts: [{uri: "sip:127.0.0.11:5060"}]}
+  - {name: trying-only, region: east, hosts: [{uri: "sip:127.0.0.11:5060"}], health: {eject_after: off}}
   - {name: ringing-only, region: east, hosts: [{uri: "sip:127.0.0.12:5060"}], failover: {no_answer: 1s}}
   - {name: deliberate, region: east, hosts: [{uri: "sip:127.0.0.13:5060"}]}
   - {name: quick, region: east, hosts: [{uri: "sip:127.0.0.14:5060"}]}
