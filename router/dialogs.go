@@ -118,7 +118,7 @@ func (r *Router) answered2xx(s *scratch, a *attempt, resp *wire.Message) {
 		return // there is no max_calls
 	}
 	key := r.dialogs.key(s, &r.keys[0], a.hash, resp.Bytes(resp.CallID), resp.Bytes(resp.From.Tag))
-	r.dialogs.begin(key, upCall{hold: a.hold, tag: tagHash(resp.Bytes(resp.To.Tag)), expires: s.now + callLife})
+	r.dialogs.begin(key, upCall{hold: a.hold, tag: fnv32(resp.Bytes(resp.To.Tag)), expires: s.now + callLife})
 	a.hold = hold{}
 }
 
@@ -134,17 +134,8 @@ func (r *Router) follow(s *scratch, rt *routeSet) {
 	}
 	key := r.dialogs.key(s, &r.keys[0], rt.token.host, m.Bytes(m.CallID), m.Bytes(caller))
 	if m.Method == wire.BYE {
-		r.dialogs.end(key, tagHash(m.Bytes(callee)))
+		r.dialogs.end(key, fnv32(m.Bytes(callee)))
 	} else {
 		r.dialogs.refresh(key, s.now)
 	}
-}
-
-// tagHash tells the callee's tags of one call apart (FNV-1a).
-func tagHash(tag []byte) uint32 {
-	h := uint32(2166136261)
-	for _, b := range tag {
-		h = (h ^ uint32(b)) * 16777619
-	}
-	return h
 }

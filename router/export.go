@@ -138,12 +138,12 @@ func (r *Router) Loads() (loads []Load) {
 	var last *connector
 	for _, h := range r.plan.Load().hosts {
 		c := h.connector
-		if l := &c.limit; c != last && l.calls > 0 {
-			loads = append(loads, Load{Connector: c.name, Calls: int(l.load.calls.Load()), Max: int(l.calls)})
+		if l := &c.limit; c != last && l.most.MaxCalls > 0 {
+			loads = append(loads, Load{Connector: c.name, Calls: int(l.load.calls.Load()), Max: l.most.MaxCalls})
 		}
 		last = c
-		if l := &h.limit; l.calls > 0 {
-			loads = append(loads, Load{Connector: c.name, Host: h.uri, Calls: int(l.load.calls.Load()), Max: int(l.calls)})
+		if l := &h.limit; l.most.MaxCalls > 0 {
+			loads = append(loads, Load{Connector: c.name, Host: h.uri, Calls: int(l.load.calls.Load()), Max: l.most.MaxCalls})
 		}
 	}
 	return loads

@@ -10,8 +10,8 @@ import (
 // limit is how many calls a connector or a host may be given, and what it has.
 // Others are tried for what is above.
 type limit struct {
-	calls int64 // at a time; 0 is no limit
-	every int64 // nanoseconds between two, on average; 0 is no limit
+	most  catalog.Limits
+	every int64 // nanoseconds between two, on average, of max_cps
 	slack int64
 	load  *carried
 }
@@ -23,7 +23,7 @@ type carried struct {
 }
 
 func newLimit(l catalog.Limits, of *carried) limit {
-	own := limit{calls: int64(l.MaxCalls), load: of}
+	own := limit{most: l, load: of}
 	if l.MaxCPS > 0 {
 		own.every = second / int64(l.MaxCPS)
 		own.slack = own.every * int64(l.MaxCPS-1)
@@ -34,28 +34,36 @@ func newLimit(l catalog.Limits, of *carried) limit {
 // full says why there is no room for one more call; "" when there is.
 func (l *limit) full(now int64) string {
 	switch {
-	case !l.room(now) && l.every > 0 && !l.load.rate.ready(now, l.every, l.slack):
-		return fmt.Sprintf("over its max_cps of %d", second/l.every)
-	case !l.room(now):
-		return fmt.Sprintf("has %d calls, its max_calls is %d", l.load.calls.Load(), l.calls)
+	case !l.paces(now):
+		return fmt.Sprintf("over its max_cps of %d", l.most.MaxCPS)
+	case !l.holds():
+		return fmt.Sprintf("has %d calls, its max_calls is %d", l.load.calls.Load(), l.most.MaxCalls)
 	}
 	return ""
 }
 
-func (l *limit) room(now int64) bool {
-	return (l.calls == 0 || l.load.calls.Load() < l.calls) && (l.every == 0 || l.load.rate.ready(now, l.every, l.slack))
+func (l *limit) room(now int64) bool { return l.holds() && l.paces(now) }
+
+// holds reports whether max_calls lets one more call in, paces whether max_cps
+// lets one in now.
+func (l *limit) holds() bool {
+	return l.most.MaxCalls == 0 || l.load.calls.Load() < int64(l.most.MaxCalls)
+}
+
+func (l *limit) paces(now int64) bool {
+	return l.most.MaxCPS == 0 || l.load.rate.ready(now, l.every, l.slack)
 }
 
 // take makes room for one more call. The load is nil where calls do not count.
 func (l *limit) take(now int64) (held *carried, ok bool) {
-	if l.calls > 0 {
-		if l.load.calls.Add(1) > l.calls {
+	if l.most.MaxCalls > 0 {
+		if l.load.calls.Add(1) > int64(l.most.MaxCalls) {
 			l.load.calls.Add(-1)
 			return nil, false
 		}
 		held = l.load
 	}
-	if l.every > 0 && l.load.rate.take(now, l.every, l.slack) > 0 {
+	if l.most.MaxCPS > 0 && l.load.rate.take(now, l.every, l.slack) > 0 {
 		held.give()
 		return nil, false
 	}
@@ -64,7 +72,7 @@ func (l *limit) take(now int64) (held *carried, ok bool) {
 
 // add is take for a call that is there already, whatever the limit says.
 func (l *limit) add() *carried {
-	if l.calls == 0 {
+	if l.most.MaxCalls == 0 {
 		return nil
 	}
 	l.load.calls.Add(1)

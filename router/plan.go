@@ -34,8 +34,8 @@ type Policy struct {
 }
 
 // plan is a Policy compiled: immutable, except for the numbers, which change in
-// place, and the atomic words of health and counters that it points to. A call keeps the route and the trunk of the
-// plan it began with.
+// place, and the atomic words of health and counters that it points to. A call
+// keeps the route and the trunk of the plan it began with.
 type plan struct {
 	policy  Policy
 	numbers *numbers
@@ -137,7 +137,7 @@ func (pl *plan) compileConnectors(r *Router) (map[string][]entry, error) {
 		cc := &pl.policy.Catalog.Connectors[i]
 		standing := orders.OfConnector(cc)
 		c := &connector{
-			name: cc.Name, id: nameID(cc.Name), region: cc.Region, state: standing.State, why: standing.Why,
+			name: cc.Name, id: fnv32(cc.Name), region: cc.Region, state: standing.State, why: standing.Why,
 			requestURI: cc.RequestURI, number: cc.Number, strip: cc.Strip, prepend: cc.Prepend, failover: cc.Failover, probe: cc.Probe,
 			regionHealth: r.health.Region(cc.Region), stats: r.ledger.connector(cc.Name),
 		}
@@ -322,13 +322,4 @@ func (r *Router) listenerFor(dest netip.Addr, preferred int) (int, bool) {
 func (l *listener) reaches(dest netip.Addr) bool {
 	own := l.Addr.Addr()
 	return own.Is4() == dest.Is4() && (own.IsUnspecified() || own.IsLoopback() == dest.IsLoopback())
-}
-
-// nameID hashes a name in a way that is the same everywhere (FNV-1a).
-func nameID(name string) uint32 {
-	h := uint32(2166136261)
-	for i := range len(name) {
-		h = (h ^ uint32(name[i])) * 16777619
-	}
-	return h
 }

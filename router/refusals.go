@@ -3,8 +3,8 @@ package router
 import "sync/atomic"
 
 // refusals remember which INVITEs were refused without state lately, in a fixed
-// table of words: 35 bits of a hash of the request, 5 of the reason, 24 of the second. What
-// was refused for a reason that has gone since (a rate, a number that came with
+// table of words: 35 bits of a hash of the request, 5 of the reason, 24 of the
+// second. What was refused for a reason that has gone since (a rate, a number that came with
 // a reload) must not be let in by a retransmission: its caller has taken the
 // refusal, and the phone would ring for nobody. Of two keys that share a word
 // the later one takes it over.

@@ -136,20 +136,11 @@ func (r *Router) judge(s *scratch, c *call, a *attempt, m *wire.Message) {
 	case m.Status == 503:
 		o.Event = health.CallFull
 	case m.Status >= 300 && a.failover.Codes.Has(m.Status):
-		o.Event, o.Number = health.CallFailed, c.numberHash()
+		o.Event, o.Number = health.CallFailed, fnv32(c.number[:c.numberLen])
 	default:
 		o.Event, a.praised = health.CallAnswered, true
 	}
 	a.host.health.Observe(s.now, o)
-}
-
-// numberHash tells the called number from others.
-func (c *call) numberHash() uint32 {
-	h := uint32(2166136261) // FNV-1a
-	for _, b := range c.number[:c.numberLen] {
-		h = (h ^ uint32(b)) * 16777619
-	}
-	return h
 }
 
 // retryAfter reads the seconds at the start of a Retry-After value.
