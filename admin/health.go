@@ -226,7 +226,7 @@ func hostHealth(h *router.HostInfo, s *health.Status, at moment, history bool) H
 		Calls: CallCounts{calls.Answered, calls.Failed, calls.Over.Seconds()},
 	}
 	if one.Probed {
-		one.DetectionSec = health.DetectionTime(set).Seconds()
+		one.DetectionSec = set.Detection().Seconds()
 	}
 	if s.Since != 0 {
 		since, sec := at.wall(s.Since), time.Duration(at.now-s.Since).Round(time.Millisecond).Seconds()

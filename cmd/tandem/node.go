@@ -205,7 +205,7 @@ func (n *node) adminOptions(persistent bool) admin.Options {
 		Now:             transport.Now,
 		StatePersistent: persistent,
 		Version:         version(),
-		Detection:       func() time.Duration { return health.DetectionTime(n.registry.Settings()) },
+		Detection:       func() time.Duration { return n.registry.Settings().Detection() },
 		Names:           n.names.Stats,
 		Reloads:         n.reload.stats,
 		Operator:        n.operator,
@@ -327,6 +327,6 @@ func (n *node) announce() {
 		"connectors", len(n.cfg.Catalog.Connectors),
 		"numbers", numbersOf(n.cfg),
 		"workers", len(n.udp.Stats())/len(listeners),
-		"detection", health.DetectionTime(&n.cfg.Health).String(),
+		"detection", n.cfg.Health.Detection().String(),
 	)
 }

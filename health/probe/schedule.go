@@ -280,7 +280,7 @@ func (e *entry) callOff() {
 // jittered returns d, more or less, so that hosts which were in step do not stay
 // so.
 func jittered(d time.Duration, random float64) time.Duration {
-	return d + time.Duration((random*2-1)*health.Jitter*float64(d))
+	return d + time.Duration((random*2-1)*catalog.ProbeJitter*float64(d))
 }
 
 // queue is a heap of entries by their due time, for container/heap.
