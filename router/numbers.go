@@ -1,9 +1,10 @@
 package router
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"slices"
+	"iter"
 
 	"tandem/config/catalog"
 	"tandem/config/number"
@@ -11,15 +12,35 @@ import (
 )
 
 // Owner is who numbers belong to: a group, or a connector that has them for
-// itself. One of the two is "".
+// itself, by its ID, else by its name. One of the two is "". The zero Owner is
+// nobody: its numbers lead nowhere, whatever ranges and prefixes hold them.
 type Owner struct{ Group, Connector string }
+
+// ownerGroup and ownerConnector are the owners that a catalog has.
+func ownerGroup(g *catalog.Group) Owner         { return Owner{Group: cmp.Or(g.ID, g.Name)} }
+func ownerConnector(c *catalog.Connector) Owner { return Owner{Connector: cmp.Or(c.ID, c.Name)} }
 
 // String names the owner as an operator does.
 func (o Owner) String() string {
-	if o.Group != "" {
+	switch {
+	case o.Group != "":
 		return fmt.Sprintf("group %q", o.Group)
+	case o.Connector != "":
+		return fmt.Sprintf("connector %q", o.Connector)
 	}
-	return fmt.Sprintf("connector %q", o.Connector)
+	return "nobody"
+}
+
+// Owned is numbers and who has them.
+type Owned struct {
+	Entry catalog.Entry
+	Owner Owner
+}
+
+// Numbers are all numbers of a policy, from elsewhere than its catalog.
+type Numbers interface {
+	Count() int                   // about how many there are
+	All() iter.Seq2[Owned, error] // ends at an error
 }
 
 // numbers leads from numbers to their owners. Plans share it for as long as
@@ -53,7 +74,34 @@ func (r *Router) numbersOf(p *Policy) (*numbers, error) {
 		}
 	}
 	n := &numbers{ids: make(map[Owner]uint32)}
-	c := p.Catalog
+	b := new(table.Builder)
+	var err error
+	if p.Numbers != nil {
+		err = n.fill(b, p.Numbers)
+	} else {
+		err = n.fillFrom(b, p.Catalog)
+	}
+	if err != nil {
+		return nil, err
+	}
+	n.table, err = b.Build()
+	return n, err
+}
+
+func (n *numbers) fill(b *table.Builder, all Numbers) error {
+	b.Grow(all.Count())
+	for o, err := range all.All() {
+		if err != nil {
+			return err
+		}
+		if err := addNumbers(b, o.Entry, n.id(o.Owner)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *numbers) fillFrom(b *table.Builder, c *catalog.Catalog) error {
 	count := 0
 	for i := range c.Groups {
 		count += c.Groups[i].NumberCount()
@@ -61,38 +109,35 @@ func (r *Router) numbersOf(p *Policy) (*numbers, error) {
 	for i := range c.Connectors {
 		count += c.Connectors[i].NumberCount()
 	}
-	b := new(table.Builder)
 	b.Grow(count)
 	for i := range c.Groups {
 		if g := &c.Groups[i]; g.HasNumbers() {
-			if err := addNumbers(b, g.EachNumber, n.id(Owner{Group: g.Name})); err != nil {
-				return nil, err
+			id := n.id(ownerGroup(g))
+			if err := g.EachNumber(func(e catalog.Entry) error { return addNumbers(b, e, id) }); err != nil {
+				return err
 			}
 		}
 	}
 	for i := range c.Connectors {
 		if cc := &c.Connectors[i]; cc.HasNumbers() {
-			if err := addNumbers(b, cc.EachNumber, n.id(Owner{Connector: cc.Name})); err != nil {
-				return nil, err
+			id := n.id(ownerConnector(cc))
+			if err := cc.EachNumber(func(e catalog.Entry) error { return addNumbers(b, e, id) }); err != nil {
+				return err
 			}
 		}
 	}
-	var err error
-	n.table, err = b.Build()
-	return n, err
+	return nil
 }
 
-// addNumbers leads all numbers that each goes through to an owner.
-func addNumbers(b *table.Builder, each func(func(catalog.Entry) error) error, id uint32) error {
-	return each(func(e catalog.Entry) error {
-		switch e.Kind {
-		case catalog.Range:
-			return b.AddRange(e.First, e.Last, id)
-		case catalog.Prefix:
-			return b.AddPrefix(e.First, id)
-		}
-		return b.Add(e.First, id)
-	})
+// addNumbers leads the numbers of an entry to an owner.
+func addNumbers(b *table.Builder, e catalog.Entry, id uint32) error {
+	switch e.Kind {
+	case catalog.Range:
+		return b.AddRange(e.First, e.Last, id)
+	case catalog.Prefix:
+		return b.AddPrefix(e.First, id)
+	}
+	return b.Add(e.First, id)
 }
 
 // Assign gives numbers to an owner, whomever they belonged to before: every
@@ -120,6 +165,30 @@ func (r *Router) Assign(now int64, o Owner, keys ...number.Key) error {
 		}
 	}
 	return nil
+}
+
+// SetSpans makes spans all the ranges and prefixes that there are: every INVITE
+// that is handled after it returns sees them, and no call waits. After an error
+// those before stay.
+func (r *Router) SetSpans(now int64, spans []Owned) error {
+	r.policyMu.Lock()
+	defer r.policyMu.Unlock()
+	b := new(table.Builder)
+	for _, s := range spans {
+		if s.Entry.Kind == catalog.Exact {
+			return fmt.Errorf("%s is one number, and no range or prefix", s.Entry)
+		}
+		id, err := r.ownerID(now, s.Owner)
+		if err != nil {
+			return err
+		}
+		if err := addNumbers(b, s.Entry, id); err != nil {
+			return err
+		}
+	}
+	n := r.plan.Load().numbers
+	n.edited = true
+	return n.table.SetPatterns(b)
 }
 
 // Release takes numbers from whomever they belong to, and returns how many did.
@@ -159,16 +228,26 @@ func (r *Router) Move(now int64, first, last number.Key, from, to Owner) (int, e
 // has reports whether the policy has an owner.
 func (pl *plan) has(o Owner) bool {
 	c := pl.policy.Catalog
-	if o.Group != "" {
-		return slices.ContainsFunc(c.Groups, func(g catalog.Group) bool { return g.Name == o.Group })
+	for i := range c.Groups {
+		if ownerGroup(&c.Groups[i]) == o {
+			return true
+		}
 	}
-	return slices.ContainsFunc(c.Connectors, func(cc catalog.Connector) bool { return cc.Name == o.Connector })
+	for i := range c.Connectors {
+		if ownerConnector(&c.Connectors[i]) == o {
+			return true
+		}
+	}
+	return false
 }
 
 // ownerID returns the id of an owner that the policy has. One that had no
 // numbers gets its route first, so that it is there before a call is led to it.
 func (r *Router) ownerID(now int64, o Owner) (uint32, error) {
 	pl := r.plan.Load()
+	if o == (Owner{}) {
+		return pl.numbers.id(o), nil // no plan has a route for it
+	}
 	if id, ok := pl.numbers.ids[o]; ok && pl.route(id) != nil {
 		return id, nil
 	}

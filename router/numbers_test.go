@@ -2,6 +2,7 @@ package router
 
 import (
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -325,4 +326,86 @@ func TestCallsWhileNumbersChange(t *testing.T) {
 	wg.Wait()
 	require.Greater(t, calls.Load(), int64(100))
 	t.Log(calls.Load(), "calls")
+}
+
+// owned is Numbers of a list.
+type owned []Owned
+
+func (o owned) Count() int { return len(o) }
+
+func (o owned) All() iter.Seq2[Owned, error] {
+	return func(yield func(Owned, error) bool) {
+		for _, one := range o {
+			if !yield(one, nil) {
+				return
+			}
+		}
+	}
+}
+
+func entryOf(text string) catalog.Entry {
+	e, err := catalog.ParseEntry([]byte(text))
+	if err != nil {
+		panic(err)
+	}
+	return e
+}
+
+// storedGroups is twoGroups with IDs, and with the numbers given, not its own.
+func storedGroups(all ...Owned) Policy {
+	p := twoGroups()
+	for i := range p.Catalog.Groups {
+		g := &p.Catalog.Groups[i]
+		g.Numbers, g.ID = nil, "id-"+g.Name
+	}
+	p.Numbers = owned(all)
+	return p
+}
+
+func TestNumbersFromElsewhere(t *testing.T) {
+	support, sales := Owner{Group: "id-support"}, Owner{Group: "id-sales"}
+	all := []Owned{
+		{entryOf("+15550000001"), support}, {entryOf("+15550000002"), Owner{}}, {entryOf("+15550000100-+15550000199"), support},
+		{entryOf("+15550000150-+15550000159"), Owner{}}, {entryOf("+1666*"), sales}, {entryOf("+1555*"), sales},
+	}
+	g := newRig(t, storedGroups(all[:3]...))
+	require.Equal(t, "east1", g.leads("+15550000001"))
+	require.Equal(t, "caller 404", g.leads("+15550000002"), "nobody's")
+	require.Equal(t, "east1", g.leads("+15550000100"))
+	require.Equal(t, "caller 404", g.leads("+16661"))
+
+	require.NoError(t, g.r.SetSpans(g.now, []Owned{all[2], all[4], all[5]}))
+	require.Equal(t, "east1", g.leads("+15550000100"))
+	require.Equal(t, "west1", g.leads("+16661"))
+	require.Equal(t, "west1", g.leads("+15550000003"))
+	require.Equal(t, "caller 404", g.leads("+15550000002"), "nobody's, though a prefix holds it")
+	require.Error(t, g.r.SetSpans(g.now, []Owned{all[2], all[3]}), "they overlap")
+	require.Error(t, g.r.SetSpans(g.now, []Owned{all[0]}), "a number")
+	require.ErrorContains(t, g.r.SetSpans(g.now, []Owned{{entryOf("+1777*"), Owner{Group: "help"}}}), `there is no group "help"`)
+	require.Equal(t, "west1", g.leads("+16661"), "nothing of it was done")
+	require.NoError(t, g.r.SetSpans(g.now, []Owned{all[3], all[5]}))
+	require.Equal(t, "caller 404", g.leads("+15550000155"), "nobody's range in a prefix")
+	require.Equal(t, "west1", g.leads("+15550000160"))
+
+	require.NoError(t, g.r.Assign(g.now, Owner{}, key("+15550000001")))
+	require.Equal(t, "caller 404", g.leads("+15550000001"))
+	require.NoError(t, g.r.Assign(g.now, support, key("+15550000001")))
+	require.Equal(t, "east1", g.leads("+15550000001"))
+}
+
+// What has an ID keeps its numbers when its name changes.
+func TestRenamedGroupKeepsItsNumbers(t *testing.T) {
+	support := Owner{Group: "id-support"}
+	g := newRig(t, storedGroups(Owned{entryOf("+15550000001"), support}, Owned{entryOf("+1555*"), support}))
+	ringing := g.call()
+	p := storedGroups()
+	p.KeepNumbers = true
+	p.Catalog.Groups[0].Name = "help"
+	require.NoError(t, g.r.SetPolicy(g.now, p))
+	require.Equal(t, "east1", g.leads("+15550000001"))
+	require.Equal(t, "east1", g.leads("+15559"))
+	ex, err := g.r.Explain("+15550000001", "", g.now)
+	require.NoError(t, err)
+	require.Equal(t, "help", ex.Group)
+	require.Equal(t, []string{"caller 200 INVITE"}, summary(g.from(east1, respond(ringing, 200))), "a call under way goes on")
 }

@@ -25,7 +25,9 @@ type Policy struct {
 	FailoverSet catalog.FailoverField
 	Health      catalog.Health
 	HealthSet   catalog.HealthField
-	// KeepNumbers leaves all numbers with their owners, by name: those of
+	// Numbers are all numbers that there are; nil has those of Catalog.
+	Numbers Numbers
+	// KeepNumbers leaves all numbers with their owners: those of Numbers and
 	// Catalog are not looked at. Numbers of an owner that Catalog does not have
 	// lead nowhere until it has.
 	KeepNumbers bool
@@ -71,7 +73,7 @@ func (rt *route) name() string {
 
 type connector struct {
 	name   string
-	id     uint32 // hash of the name: the same after a restart
+	id     uint32 // hash of the ID, else of the name: the same after a restart
 	region string
 	state  catalog.State // in force, orders included
 	why    string        // what makes it so; "" when it is enabled
@@ -137,7 +139,7 @@ func (pl *plan) compileConnectors(r *Router) (map[string][]entry, error) {
 		cc := &pl.policy.Catalog.Connectors[i]
 		standing := orders.OfConnector(cc)
 		c := &connector{
-			name: cc.Name, id: fnv32(cc.Name), region: cc.Region, state: standing.State, why: standing.Why,
+			name: cc.Name, id: fnv32(cmp.Or(cc.ID, cc.Name)), region: cc.Region, state: standing.State, why: standing.Why,
 			requestURI: cc.RequestURI, number: cc.Number, strip: cc.Strip, prepend: cc.Prepend, failover: cc.Failover, probe: cc.Probe,
 			regionHealth: r.health.Region(cc.Region), stats: r.ledger.connector(cc.Name),
 		}
@@ -199,12 +201,12 @@ func (pl *plan) compileRoutes(r *Router, connectors map[string][]entry) {
 			groupOf[m.Connector], routeOf[m.Connector] = g, rt
 		}
 		pl.settle(rt, g, nil)
-		pl.lead(Owner{Group: g.Name}, rt)
+		pl.lead(ownerGroup(g), rt)
 	}
 	// A connector's own numbers: itself first, then the rest of its group.
 	for i := range pl.policy.Catalog.Connectors {
 		cc := &pl.policy.Catalog.Connectors[i]
-		o := Owner{Connector: cc.Name}
+		o := ownerConnector(cc)
 		if _, ok := pl.numbers.ids[o]; !ok {
 			continue // it has none
 		}

@@ -20,6 +20,7 @@ type Catalog struct {
 // Connector is a destination in one region, made of one or more hosts.
 type Connector struct {
 	Name   string
+	ID     string // what its numbers know it by when its name changes; "" is its name
 	Region string
 	Hosts  []Host
 	// Numbers that lead to this connector first, then to the rest of its group:
@@ -67,6 +68,7 @@ type Limits struct {
 // Group owns numbers and ranks connectors.
 type Group struct {
 	Name        string
+	ID          string // what its numbers know it by when its name changes; "" is its name
 	Connectors  []Member
 	Numbers     []Numbers  // that are listed
 	FileNumbers *NumberSet // that come from files; nil for none

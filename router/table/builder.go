@@ -132,22 +132,24 @@ func (b *Builder) Build() (*Table, error) {
 	*b = Builder{}
 	c := built.ofExact
 	c.join(built.ofPrefixes)
-	t := &Table{patterns: built.layPatterns(&c)}
+	p := built.layPatterns(&c)
 	if err := c.err(); err != nil {
 		return nil, err
 	}
+	t := new(Table)
+	t.patterns.Store(p)
 	t.exact.words.Store(built.exact.written())
 	t.exact.used = built.exact.used
 	return t, nil
 }
 
-func (b *Builder) layPatterns(c *conflicts) patterns {
-	p := patterns{prefixes: b.prefixes.written(), entries: b.prefixes.used}
+func (b *Builder) layPatterns(c *conflicts) *patterns {
+	p := &patterns{prefixes: b.prefixes.written(), entries: b.prefixes.used}
 	p.prefixes.each(0, uint(len(p.prefixes.groups)), func(_ uint, _ int, k number.Key, _ owner) bool {
 		p.forms |= 1 << k.Form()
 		return true
 	})
-	p.entries += b.layRanges(&p, c)
+	p.entries += b.layRanges(p, c)
 	return p
 }
 

@@ -6,7 +6,8 @@ import (
 	"tandem/config/number"
 )
 
-// patterns are the entries that hold more than one number. They do not change.
+// patterns are the entries that hold more than one number. They do not change:
+// SetPatterns puts others in their place.
 type patterns struct {
 	ranges   [number.Forms][]span // ascending, without overlaps
 	prefixes *words

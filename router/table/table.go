@@ -12,11 +12,14 @@
 //
 // Numbers change in place while calls look others up: Set, Delete, Exclude and
 // Move are seen by every lookup that begins after they return, and make none
-// wait. Ranges and prefixes are what Build has made of them: for others, build
-// another Table and swap a pointer.
+// wait. Ranges and prefixes change all at once: SetPatterns.
 package table
 
-import "tandem/config/number"
+import (
+	"sync/atomic"
+
+	"tandem/config/number"
+)
 
 // Kind is the way in which a number was found.
 type Kind uint8
@@ -66,13 +69,13 @@ func (m Match) Entry() string {
 // Table is a set of numbers, ranges and prefixes, each with a route. It is safe
 // for use by any number of goroutines. It must not be copied.
 type Table struct {
-	patterns patterns
+	patterns atomic.Pointer[patterns]
 	exact    exact
 }
 
 // Len is the count of different entries: a range or a prefix is one, and so is
 // a number that is excluded.
-func (t *Table) Len() int { return t.patterns.entries + t.exact.len() }
+func (t *Table) Len() int { return t.patterns.Load().entries + t.exact.len() }
 
 // Lookup finds the entry for the number in text: an optional "+" and 1 to 15 digits. The
 // number itself comes first, then a range that holds it, then the longest
@@ -107,7 +110,7 @@ func (t *Table) Lookup(text []byte) (Match, bool) {
 			return a.unlike(k, found)
 		}
 		if first&passed == 0 || a.last(want) {
-			return t.patterns.lookup(k)
+			return t.patterns.Load().lookup(k)
 		}
 		at++
 		want += a.step

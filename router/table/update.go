@@ -1,6 +1,10 @@
 package table
 
-import "tandem/config/number"
+import (
+	"errors"
+
+	"tandem/config/number"
+)
 
 // Set leads a number to route, wherever it led before. The number is added when
 // it is not there. It is an error when k is of no digits.
@@ -40,6 +44,25 @@ func (t *Table) Move(first, last number.Key, from, to uint32) (int, error) {
 // reports false and changes nothing when it does not lead there.
 func (t *Table) MoveNumber(k number.Key, from, to uint32) bool {
 	return t.exact.change(k, owner(from), owner(to))
+}
+
+// SetPatterns makes the ranges and prefixes of a Builder all that there are, in
+// one step, and leaves the Builder empty. It is an error when it has numbers too,
+// or entries that contradict each other: then nothing changes.
+func (t *Table) SetPatterns(b *Builder) error {
+	b.addWaiting()
+	built := *b
+	*b = Builder{}
+	if built.exact.used > 0 {
+		return errors.New("the builder has numbers; Set adds them")
+	}
+	c := built.ofPrefixes
+	p := built.layPatterns(&c)
+	if err := c.err(); err != nil {
+		return err
+	}
+	t.patterns.Store(p)
+	return nil
 }
 
 // Settle returns when no resize is under way. Lookups need not wait for that;

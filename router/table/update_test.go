@@ -200,3 +200,69 @@ func changeAtRandom(t *testing.T, seed uint64, steps []byte) {
 	check(t, table.exact.words.Load(), want)
 	require.Equal(t, len(want)+5, table.Len())
 }
+
+func TestSetPatterns(t *testing.T) {
+	var b Builder
+	require.NoError(t, b.Add(keyOf("+15550000001"), 1))
+	require.NoError(t, b.AddRange(keyOf("+15550000100"), keyOf("+15550000199"), 2))
+	require.NoError(t, b.AddPrefix(keyOf("+1666"), 3))
+	table, err := b.Build()
+	require.NoError(t, err)
+	route := func(text string) int {
+		if m, ok := table.Lookup([]byte(text)); ok {
+			return int(m.Route)
+		}
+		return -1
+	}
+
+	require.NoError(t, b.AddRange(keyOf("+15550000150"), keyOf("+15550000299"), 4))
+	require.NoError(t, b.AddPrefix(keyOf("+1777"), 5))
+	require.NoError(t, table.SetPatterns(&b))
+	require.Equal(t, []int{1, -1, 4, 4, -1, 5}, []int{route("+15550000001"), route("+15550000149"), route("+15550000150"),
+		route("+15550000299"), route("+16660"), route("+17770")})
+	require.Equal(t, 3, table.Len())
+
+	require.NoError(t, b.AddPrefix(keyOf("+1777"), 5))
+	require.NoError(t, b.AddPrefix(keyOf("+1777"), 6))
+	require.ErrorContains(t, table.SetPatterns(&b), "prefix +1777* has two routes")
+	require.NoError(t, b.Add(keyOf("+15550000002"), 1))
+	require.Error(t, table.SetPatterns(&b))
+	require.Equal(t, []int{4, 5, -1}, []int{route("+15550000150"), route("+17770"), route("+15550000002")}, "nothing of it was done")
+
+	require.NoError(t, table.SetPatterns(&b), "a builder is empty after it was used, and so may the patterns be")
+	require.Equal(t, []int{1, -1, -1}, []int{route("+15550000001"), route("+15550000150"), route("+17770")})
+}
+
+// A lookup sees the patterns before or those after, whole.
+func TestSetPatternsWhileNumbersAreLookedUp(t *testing.T) {
+	sets := func(route uint32) *Builder {
+		b := new(Builder)
+		require.NoError(t, b.AddPrefix(keyOf("+1"), route))
+		require.NoError(t, b.AddRange(keyOf("+15550000100"), keyOf("+15550000199"), route+1))
+		return b
+	}
+	table, err := sets(10).Build()
+	require.NoError(t, err)
+	const swaps = 2_000
+	done := make(chan error)
+	go func() {
+		defer close(done)
+		for i := range swaps {
+			if err := table.SetPatterns(sets(uint32(10 + i%2*10))); err != nil {
+				done <- err
+				return
+			}
+		}
+	}()
+	for reading := true; reading; {
+		select {
+		case err := <-done:
+			require.NoError(t, err)
+			reading = false
+		default:
+		}
+		m, ok := table.Lookup([]byte("+15550000150"))
+		require.True(t, ok)
+		require.Contains(t, []uint32{11, 21}, m.Route, "the range, never the prefix around it")
+	}
+}
