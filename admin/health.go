@@ -101,57 +101,13 @@ type Reason struct {
 
 func reasonOf(r health.Reason) Reason {
 	reason := Reason{
-		Text: r.String(), Event: eventWord(r.Event), Code: int(r.Code), Count: int(r.Count),
+		Text: r.String(), Event: r.Event.Word(), Code: int(r.Code), Count: int(r.Count),
 		ForSec: r.For.Seconds(), WithinSec: r.Within.Seconds(),
 	}
 	if r.Last != health.Nothing {
-		reason.Last = eventWord(r.Last)
+		reason.Last = r.Last.Word()
 	}
 	return reason
-}
-
-// eventWord is the name of an event for programs: it stays when its text gets
-// better.
-func eventWord(e health.Event) string {
-	switch e {
-	case health.Nothing:
-		return "nothing"
-	case health.ProbeOK:
-		return "probe_answered"
-	case health.ProbeFailed:
-		return "probe_silent"
-	case health.ProbeUnreachable:
-		return "probe_unreachable"
-	case health.CallUnreachable:
-		return "call_unreachable"
-	case health.CallSilent:
-		return "call_silent"
-	case health.CallStuck:
-		return "call_stuck"
-	case health.CallTrying:
-		return "call_trying"
-	case health.CallAnswered:
-		return "call_answered"
-	case health.CallFailed:
-		return "call_failed"
-	case health.CallFull:
-		return "call_full"
-	case health.RetryAfterOver:
-		return "retry_after_over"
-	case health.RampOver:
-		return "slow_start_over"
-	case health.FailedCalls:
-		return "failed_calls"
-	case health.TrialFailed:
-		return "trial_failed"
-	case health.TrialAnswered:
-		return "trial_answered"
-	case health.ProbesOff:
-		return "probes_off"
-	case health.EjectionOff:
-		return "ejection_off"
-	}
-	return "unknown"
 }
 
 // healthPage is /v1/health.
@@ -233,7 +189,7 @@ func hostHealth(h *router.HostInfo, s *health.Status, at moment, history bool) H
 		one.Since, one.SinceSec = &since, &sec
 	}
 	if s.LastProbe != 0 {
-		one.LastProbe = &Probe{Time: at.wall(s.LastProbe), Result: eventWord(s.LastEvent)}
+		one.LastProbe = &Probe{Time: at.wall(s.LastProbe), Result: s.LastEvent.Word()}
 		if s.LastEvent == health.ProbeOK { // of others these are older
 			one.LastProbe.Code, one.LastProbe.RTT = s.LastCode, float64(s.RTT.Microseconds())/1000
 		}

@@ -217,10 +217,10 @@ func TestHealthFilters(t *testing.T) {
 func TestHealthEventWords(t *testing.T) {
 	seen := map[string]bool{"unknown": true}
 	for e := health.Nothing; e.String() != "unknown"; e++ {
-		require.False(t, seen[eventWord(e)], "%s: %s", e, eventWord(e))
-		seen[eventWord(e)] = true
+		require.False(t, seen[e.Word()], "%s: %s", e, e.Word())
+		seen[e.Word()] = true
 	}
-	require.Equal(t, "unknown", eventWord(255))
+	require.Equal(t, "unknown", health.Event(255).Word())
 }
 
 func TestHealthOverHTTP(t *testing.T) {

@@ -36,6 +36,7 @@ const (
 	TrialAnswered  // a trial call of an ejected host was answered
 	ProbesOff      // probing was switched off
 	EjectionOff    // ejection was switched off
+	Remembered     // it was ill before the program was started again, and that is long ago
 )
 
 // String says what was seen, in the words of a log line.
@@ -77,6 +78,8 @@ func (e Event) String() string {
 		return "probes switched off"
 	case EjectionOff:
 		return "ejection switched off"
+	case Remembered:
+		return "remembered"
 	}
 	return "unknown"
 }

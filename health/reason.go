@@ -10,7 +10,7 @@ import (
 // Reason is why a host is in its state: an event, and what belongs to it.
 type Reason struct {
 	Event Event
-	Last  Event // FailedCalls, TrialFailed: what the last call met
+	Last  Event // FailedCalls, TrialFailed: what the last call met; Remembered: what there was
 	Code  int16 // status code of the response, if it was one
 	// Count is of calls that failed in a row (FailedCalls), or how many times
 	// the host went down, each time soon after its return (events of probes).
@@ -26,6 +26,8 @@ func (r Reason) String() string {
 		return strconv.Itoa(int(r.Count)) + " failed calls in a row, the last: " + r.met(r.Last) + "; ejected for " + catalog.Duration(r.For)
 	case TrialFailed:
 		return "trial call failed: " + r.met(r.Last) + "; ejected for " + catalog.Duration(r.For)
+	case Remembered:
+		return "before the restart: " + r.met(r.Last) + "; too long ago to be sure"
 	}
 	text := r.met(r.Event)
 	if r.Count > 0 {

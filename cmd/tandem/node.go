@@ -50,6 +50,7 @@ type node struct {
 	flips    *flips
 	events   *admin.Events
 	operator *operator
+	keeper   *keeper
 	reload   *reloader
 	notify   notifier
 }
@@ -105,7 +106,8 @@ func secretsOf(cfg *config.Config, log *slog.Logger) (secrets [][]byte, persiste
 // wire puts the parts on the open sockets.
 func (n *node) wire(secrets [][]byte, persistent bool) error {
 	now := transport.Now()
-	n.registry = health.NewRegistry(health.Options{Settings: n.cfg.Health, OnFlip: n.flips.offerHost, OnRegion: n.flips.offerRegion})
+	n.registry = health.NewRegistry(health.Options{Settings: n.cfg.Health, OnFlip: n.flipped, OnRegion: n.flips.offerRegion})
+	n.keeper = newKeeper(n)
 	n.names = names.New(names.Options{Now: transport.Now, Resolved: func() { n.router.Resolved() }})
 	opts := router.Options{
 		Listeners:   n.listeners(),
@@ -131,6 +133,7 @@ func (n *node) wire(secrets [][]byte, persistent bool) error {
 	if n.router, err = router.New(opts, n.operator.policy(n.cfg)); err != nil {
 		return exitError{exitConfig, err}
 	}
+	n.keeper.restore(now)
 	if err := n.prober.SetTargets(targets(n.router.Hosts())); err != nil {
 		return err
 	}
@@ -138,6 +141,12 @@ func (n *node) wire(secrets [][]byte, persistent bool) error {
 	n.reload = newReloader(n)
 	n.admin, err = admin.Listen(n.adminOptions(persistent))
 	return err
+}
+
+// flipped is told of each change of a host, and must not block.
+func (n *node) flipped(f health.Flip) {
+	n.flips.offerHost(f)
+	n.keeper.wake()
 }
 
 // listeners are the bound addresses and what peers are told of them. A port
@@ -240,6 +249,7 @@ func (n *node) run(stop, kill context.Context) error {
 	})
 	parts.Go(func() error { n.names.Run(ctx); return nil })
 	parts.Go(func() error { n.reload.run(ctx); return nil })
+	parts.Go(func() error { n.keeper.run(ctx); return nil })
 	parts.Go(func() error { return n.admin.Serve(ctx) })
 	parts.Go(func() error {
 		select {

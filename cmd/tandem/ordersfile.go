@@ -62,8 +62,12 @@ func readOrders(dir string) (*ordersFile, catalog.Orders, error) {
 }
 
 // read returns what is in the file, nil when there is none.
-func (f *ordersFile) read() ([]byte, error) {
-	text, err := os.ReadFile(f.path)
+func (f *ordersFile) read() ([]byte, error) { return readState(f.path) }
+
+// readState returns what is in a file of the state directory, nil when there is
+// none.
+func readState(path string) ([]byte, error) {
+	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return nil, nil
 	}

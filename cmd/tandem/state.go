@@ -13,6 +13,7 @@ var systemStateDir = "/var/lib/tandem" // tests have another
 const (
 	secretName = "secret"
 	ordersName = "orders.json"
+	healthName = "health.json"
 )
 
 // stateDir is where a node keeps what has to survive a restart (design D8):

@@ -197,7 +197,8 @@ func (s *scheduler) replace() {
 
 	before := s.entries
 	s.entries = make(map[*health.Host]*entry, len(targets))
-	var fresh []*entry
+	// Of new ones, those that were ill before a restart go first: it may be over.
+	var ill, well []*entry
 	for _, t := range targets {
 		if s.entries[t.Host] != nil {
 			continue // twice in the list
@@ -205,12 +206,17 @@ func (s *scheduler) replace() {
 		e := before[t.Host]
 		if e == nil {
 			e = &entry{set: t.Host.Settings(), index: -1}
-			fresh = append(fresh, e)
+			e.target = t
+			if e.inDoubt() {
+				ill = append(ill, e)
+			} else {
+				well = append(well, e)
+			}
 		}
 		e.target = t
 		s.entries[t.Host] = e
 	}
-	for _, e := range fresh {
+	for _, e := range append(ill, well...) {
 		if e.set.Probe {
 			e.due = s.soon(e)
 			heap.Push(&s.queue, e)
