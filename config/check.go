@@ -29,7 +29,7 @@ func (d *decoder) checkCatalog(cfg *Config) {
 		case p.At.File != "":
 			text += fmt.Sprintf(" (see %s:%d)", d.file, d.root.find(p.Other).line())
 		default:
-			text += fmt.Sprintf(" (see line %d)", d.root.find(p.Other).line())
+			text += d.seeLine("see ", p.Other)
 		}
 		if p.At.File != "" {
 			d.numbersFile(p.Path).add(p.At.Line, text)
@@ -42,6 +42,14 @@ func (d *decoder) checkCatalog(cfg *Config) {
 		}
 		d.errs = append(d.errs, Error{File: d.file, Line: line, Field: p.Path, Text: oneLine(text)})
 	}
+}
+
+// seeLine points to the line of another place, "" where there are no lines.
+func (d *decoder) seeLine(see, path string) string {
+	if d.unlined {
+		return ""
+	}
+	return fmt.Sprintf(" (%sline %d)", see, d.root.find(path).line())
 }
 
 // numbersFile returns the numbers file that the value at a path names.
@@ -67,12 +75,12 @@ func (d *decoder) follows(path string) bool {
 
 var quotaKeys = keys{known: []string{"groups", "connectors_per_group"}, later: []string{"connectors", "numbers"}}
 
-func (d *decoder) quotas(n node) Quotas {
+func (d *decoder) quotas(n node, otherwise Quotas) Quotas {
 	const most = 1_000_000
 	f := d.fields(n, quotaKeys)
 	return Quotas{
-		Groups:             d.integer(f["groups"], 0, 0, most),
-		ConnectorsPerGroup: d.integer(f["connectors_per_group"], 0, 0, most),
+		Groups:             d.integer(f["groups"], otherwise.Groups, 0, most),
+		ConnectorsPerGroup: d.integer(f["connectors_per_group"], otherwise.ConnectorsPerGroup, 0, most),
 	}
 }
 

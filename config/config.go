@@ -34,6 +34,7 @@ type Config struct {
 	Listen       []Listener    // one or more
 	Aliases      []string      // host or host:port in request-URIs and Routes that are ours too
 	Admin        string        // host:port of the admin server; Off for none
+	AdminKeys    []AdminKey    // who may use it; none: whoever is on this machine
 	Metrics      string        // host:port that serves /metrics, /healthz, /readyz alone; "" for none
 	StateDir     string        // "" is chosen at start
 	Secrets      [][]byte      // the first one signs, all verify; none is one generated and kept
@@ -44,6 +45,7 @@ type Config struct {
 	RecentCalls  int           // ended calls that are kept in memory to look at; 0 for none
 	Reload       Reload
 	Trunks       []Trunk // none: only loopback sources are accepted
+	Store        Store
 	Catalog      catalog.Catalog
 	Failover     catalog.Failover
 	FailoverSet  catalog.FailoverField // what of Failover the file says
@@ -175,8 +177,8 @@ func parse(file string, data []byte, w world) (*Config, error) {
 
 var topKeys = keys{
 	known: []string{"listen", "advertise", "aliases", "admin", "metrics", "state_dir", "secrets", "record_route", "drain_timeout",
-		"untrusted", "workers", "recent_calls", "reload", "trunks", "connectors", "groups", "failover", "health", "quotas"},
-	later: []string{"store", "tls", "tcp", "log", "regions", "max_cps", "max_calls", "when_all_down", "max_detection", "keys",
+		"store", "untrusted", "workers", "recent_calls", "reload", "trunks", "connectors", "groups", "failover", "health", "quotas"},
+	later: []string{"tls", "tcp", "log", "regions", "max_cps", "max_calls", "when_all_down", "max_detection", "keys",
 		"numbers", "events", "tracing", "cluster"},
 }
 
@@ -190,11 +192,18 @@ func (d *decoder) config(data []byte) *Config {
 	d.root = root
 	f := d.fields(root, topKeys)
 	failover, health := d.failover(f["failover"]), d.health(f["health"])
+	var quotas Quotas
+	store := d.store(f)
+	listen, keys := d.admin(f["admin"])
+	if f["store"].kind() != missing {
+		quotas = Quotas{Groups: defaultGroups, ConnectorsPerGroup: defaultConnectorsPerGroup}
+	}
 	cfg := &Config{
 		File:         d.file,
 		Listen:       d.listeners(f["listen"], f["advertise"]),
 		Aliases:      d.aliases(f["aliases"]),
-		Admin:        d.admin(f["admin"]),
+		Admin:        listen,
+		AdminKeys:    keys,
 		Metrics:      d.metrics(f["metrics"]),
 		StateDir:     d.text(f["state_dir"], ""),
 		Secrets:      d.secrets(f["secrets"]),
@@ -205,6 +214,7 @@ func (d *decoder) config(data []byte) *Config {
 		RecentCalls:  d.countOrOff(f["recent_calls"], defaultRecentCalls, maxRecentCalls),
 		Reload:       d.reload(f["reload"]),
 		Trunks:       d.trunks(f["trunks"]),
+		Store:        store,
 		Catalog: catalog.Catalog{
 			Connectors: d.connectors(f["connectors"]),
 			Groups:     d.groups(f["groups"]),
@@ -213,7 +223,7 @@ func (d *decoder) config(data []byte) *Config {
 		FailoverSet: failover.Set,
 		Health:      catalog.DefaultHealth().With(health),
 		HealthSet:   health.Set,
-		Quotas:      d.quotas(f["quotas"]),
+		Quotas:      d.quotas(f["quotas"], quotas),
 	}
 	d.checkCatalog(cfg)
 	d.checkFailover(cfg)
@@ -265,6 +275,9 @@ func (d *decoder) checkReach(cfg *Config) {
 	}
 	if all := slices.IndexFunc(cfg.Trunks, func(t Trunk) bool { return !t.Refused }) < 0; all && len(cfg.Trunks) > 0 {
 		d.warnAt(d.root.find("trunks").line(), "trunks", "no call is accepted: each of them is untrusted; list who may call in too")
+	}
+	if cfg.Store != (Store{}) {
+		return // numbers come and go
 	}
 	for _, c := range cfg.Catalog.Connectors {
 		if c.HasNumbers() {

@@ -17,6 +17,7 @@ type decoder struct {
 	world
 	file     string
 	root     node
+	unlined  bool // it is no file, so nothing is said of lines
 	errs     Errors
 	warnings Errors
 	failed   map[string]bool // paths with an error: what follows from it is not reported

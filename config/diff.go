@@ -103,8 +103,13 @@ func (d *differ) node(old, new *Config) {
 	d.restart("listen", joined(old.Listen, Listener.text), joined(new.Listen, Listener.text))
 	d.restart("aliases", words(old.Aliases), words(new.Aliases))
 	d.restart("admin", old.Admin, new.Admin)
+	if !slices.Equal(old.AdminKeys, new.AdminKeys) {
+		d.changes = append(d.changes, Change{Field: "admin.keys", Restart: true, Text: fmt.Sprintf("restart_needed: admin.keys are others (%s -> %s)",
+			count(len(old.AdminKeys)), count(len(new.AdminKeys)))})
+	}
 	d.restart("metrics", orNone(old.Metrics), orNone(new.Metrics))
 	d.restart("state_dir", orNone(old.StateDir), orNone(new.StateDir))
+	d.restart("store.path", orNone(old.Store.Path), orNone(new.Store.Path))
 	if !slices.EqualFunc(old.Secrets, new.Secrets, bytes.Equal) {
 		d.changes = append(d.changes, Change{Field: "secrets", Restart: true, Text: fmt.Sprintf("restart_needed: secrets are others (%s -> %s)",
 			count(len(old.Secrets)), count(len(new.Secrets)))})

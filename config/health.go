@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"net/netip"
 	"time"
 
@@ -181,7 +180,7 @@ func (d *decoder) checkDetection(cfg *Config, connector int, parts []healthAt, l
 	late[path] = true
 	most := "max_detection, " + catalog.Duration(set.MaxDetection)
 	if path != limit {
-		most += fmt.Sprintf(" (line %d)", d.root.find(limit).line())
+		most += d.seeLine("", limit)
 	}
 	line := d.root.find(path).line()
 	name := quote(cfg.Catalog.Connectors[connector].Name)
@@ -230,8 +229,8 @@ func (d *decoder) checkShared(cfg *Config, connector int, parts []healthAt, host
 			continue
 		}
 		if key, is, was := first.unlike(&own, &c.Probe); key != "" {
-			d.failAt(d.root.find(path).line(), path, "%s is a host of connector %s too (line %d), and a host has one health: its %s is %s here and %s there; set both alike",
-				h.Addr, quote(first.connector), d.root.find(first.path).line(), key, is, was)
+			d.failAt(d.root.find(path).line(), path, "%s is a host of connector %s too%s, and a host has one health: its %s is %s here and %s there; set both alike",
+				h.Addr, quote(first.connector), d.seeLine("", first.path), key, is, was)
 		}
 	}
 }

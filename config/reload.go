@@ -11,6 +11,7 @@ import (
 func UntilRestart(old, new *Config) (*Config, error) {
 	next := *new
 	next.Listen, next.Aliases, next.Admin, next.Metrics = old.Listen, old.Aliases, old.Admin, old.Metrics
+	next.AdminKeys, next.Store = old.AdminKeys, old.Store
 	next.StateDir, next.Secrets, next.RecordRoute = old.StateDir, old.Secrets, old.RecordRoute
 	next.Workers, next.RecentCalls, next.Reload = old.Workers, old.RecentCalls, old.Reload
 

@@ -62,7 +62,7 @@ func (d *decoder) checkRule(r rule, lo, hi said) {
 	case level.rank == 0:
 		value += " by default"
 	case level.rank != at.rank || level.path != at.path:
-		value += fmt.Sprintf(" of %s (line %d)", level.origin, d.root.find(child(level.path, otherKey)).line())
+		value += " of " + level.origin + d.seeLine("", child(level.path, otherKey))
 	}
 	text = fmt.Sprintf(text, catalog.Duration(own), value)
 	if level.rank != at.rank || level.path != at.path {

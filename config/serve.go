@@ -8,17 +8,22 @@ import (
 )
 
 var (
-	adminKeys   = keys{known: []string{"listen"}, later: []string{"keys", "tls"}}
+	adminKeys   = keys{known: []string{"listen", "keys"}, later: []string{"tls"}}
 	metricsKeys = keys{known: []string{"listen"}, later: []string{"tls"}}
 )
 
-// admin reads where the admin server listens. It has no authentication in this
-// version, so it stays on loopback.
-func (d *decoder) admin(n node) string {
+// admin reads where the admin server listens and who may use it. Without keys
+// it stays on loopback.
+func (d *decoder) admin(n node) (string, []AdminKey) {
 	if n.kind() == scalar && d.text(n, Off) == Off { // admin: off
-		return Off
+		return Off, nil
 	}
-	listen := d.fields(n, adminKeys)["listen"]
+	f := d.fields(n, adminKeys)
+	keys := d.adminKeys(f["keys"])
+	return d.adminListen(f["listen"], len(d.list(f["keys"])) > 0), keys
+}
+
+func (d *decoder) adminListen(listen node, keys bool) string {
 	if listen.kind() == missing {
 		return DefaultAdmin
 	}
@@ -31,8 +36,8 @@ func (d *decoder) admin(n node) string {
 		d.fail(listen, "%v", err)
 		return Off
 	}
-	if ip, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !ip.IsLoopback()) {
-		d.fail(listen, "%s is not a loopback address, and the admin server asks nobody for a key; write %s, and use metrics for what others may read",
+	if ip, err := netip.ParseAddr(host); !keys && host != "localhost" && (err != nil || !ip.IsLoopback()) {
+		d.fail(listen, "%s is not a loopback address, and without admin.keys nobody is asked for a key; add keys (tandem key makes one), or write %s, and use metrics for what others may read",
 			quote(text), DefaultAdmin)
 		return Off
 	}

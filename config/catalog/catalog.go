@@ -15,6 +15,9 @@ import (
 type Catalog struct {
 	Connectors []Connector
 	Groups     []Group
+	// Managed is one that is edited step by step while calls run: a connector may
+	// have no hosts yet.
+	Managed bool
 }
 
 // Connector is a destination in one region, made of one or more hosts.

@@ -77,7 +77,7 @@ func (k *checker) checkConnectors() {
 		if c.Region != "" {
 			k.checkName(path+".region", c.Region)
 		}
-		if len(c.Hosts) == 0 {
+		if len(c.Hosts) == 0 && !k.catalog.Managed {
 			k.fail(path+".hosts", `a connector needs at least one host; add one, as in "sip:10.0.1.10:5060"`)
 		}
 		k.checkHosts(path, c.Hosts)
