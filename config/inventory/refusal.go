@@ -1,5 +1,12 @@
 package inventory
 
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+)
+
 // Reason is why an operation is refused.
 type Reason uint8
 
@@ -27,4 +34,48 @@ func (r *Refusal) Error() string {
 		return r.Field + ": " + r.Text
 	}
 	return r.Text
+}
+
+func refuse(reason Reason, field, format string, args ...any) *Refusal {
+	return &Refusal{Reason: reason, Field: field, Text: fmt.Sprintf(format, args...)}
+}
+
+// blockedBy adds what is in the way, the first of it.
+func (r *Refusal) blockedBy(what ...string) *Refusal {
+	const most = 10
+	r.Blocking = what
+	if more := len(what) - most; more > 0 {
+		r.Blocking = append(slices.Clone(what[:most]), fmt.Sprintf("and %d more", more))
+	}
+	return r
+}
+
+// under puts what a refusal speaks of under a path.
+func under(path string, err error) error {
+	var r *Refusal
+	if !errors.As(err, &r) {
+		return err
+	}
+	at := *r
+	if at.Field = path; r.Field != "" {
+		at.Field += "." + r.Field
+	}
+	return &at
+}
+
+// quote quotes what an operator wrote, cut to a length fit for a message.
+func quote(s string) string {
+	const most = 60
+	if len(s) > most {
+		return fmt.Sprintf("%.*q...", most, s)
+	}
+	return strconv.Quote(s)
+}
+
+// several is a count and its noun: "1 number", "12 numbers".
+func several(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return strconv.Itoa(n) + " " + noun
 }
