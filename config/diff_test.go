@@ -162,7 +162,7 @@ func full() *Config {
 	}
 	fpart := catalog.FailoverPart{Set: catalog.EveryField, Values: failover}
 	health := catalog.Health{Interval: 5 * time.Second, FastInterval: time.Second, Timeout: time.Second, DownAfter: 3, UpAfter: 2, DoubtHold: time.Second,
-		EjectAfter: 5, EjectTime: time.Second, EjectMax: time.Minute, SlowStart: time.Second, FlapHold: time.Second, FlapWindow: time.Minute, MaxDetection: time.Minute}
+		EjectAfter: 5, EjectTime: time.Second, EjectMax: time.Minute, Stall: time.Second, SlowStart: time.Second, FlapHold: time.Second, FlapWindow: time.Minute, MaxDetection: time.Minute}
 	hset := catalog.FieldMaxDetection<<1 - 1
 	hpart := catalog.HealthPart{Set: hset, Values: health}
 	numbers := func() []catalog.Numbers { return []catalog.Numbers{{Kind: catalog.Range, First: "100", Last: "199"}} }

@@ -9,7 +9,7 @@ import (
 
 var healthKeys = keys{
 	known: []string{"probe", "interval", "fast_interval", "timeout", "down_after", "up_after", "down_codes", "doubt_hold",
-		"eject_after", "eject_time", "eject_max", "slow_start", "flap_hold", "flap_window", "max_detection"},
+		"eject_after", "eject_time", "eject_max", "stall", "slow_start", "flap_hold", "flap_window", "max_detection"},
 	later: []string{"when_all_down", "passive", "region"},
 }
 
@@ -31,6 +31,7 @@ func (d *decoder) health(n node) catalog.HealthPart {
 	v.EjectAfter = d.countOrOff(f["eject_after"], v.EjectAfter, most)
 	v.EjectTime = d.duration(f["eject_time"], v.EjectTime, shortest, longestHold)
 	v.EjectMax = d.duration(f["eject_max"], v.EjectMax, shortest, longestHold)
+	v.Stall = d.durationOrOff(f["stall"], v.Stall, shortest, longest)
 	v.SlowStart = d.durationOrOff(f["slow_start"], v.SlowStart, shortest, longestHold)
 	v.FlapHold = d.durationOrOff(f["flap_hold"], v.FlapHold, shortest, longestHold)
 	v.FlapWindow = d.duration(f["flap_window"], v.FlapWindow, shortest, longestHold)

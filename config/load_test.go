@@ -112,7 +112,7 @@ groups:
     failover: {first_response: 300ms, no_answer: off, max_attempts: 2}
     health: {interval: 1m}
 failover: {no_answer: 2m, max_ring: 3m, setup_budget: 1m, codes: [503, 480], first_response: 500ms, progress: 3s, timer_c: 4m, max_attempts: 8, exhausted_code: best, after_ringing: true}
-health: {probe: false, interval: 30s, fast_interval: 2s, timeout: 500ms, down_after: 2, up_after: 1, down_codes: [500], doubt_hold: 20s, eject_after: 3, eject_time: 5s, eject_max: 1m, slow_start: off, flap_hold: 20s, flap_window: 10m, max_detection: off}
+health: {probe: false, interval: 30s, fast_interval: 2s, timeout: 500ms, down_after: 2, up_after: 1, down_codes: [500], doubt_hold: 20s, eject_after: 3, eject_time: 5s, eject_max: 1m, stall: 3s, slow_start: off, flap_hold: 20s, flap_window: 10m, max_detection: off}
 quotas: {groups: 3, connectors_per_group: 3}
 `)
 	require.NotZero(t, cfg.Sum)
@@ -198,7 +198,7 @@ quotas: {groups: 3, connectors_per_group: 3}
 		Health: catalog.Health{
 			Interval: 30 * time.Second, FastInterval: 2 * time.Second, Timeout: 500 * time.Millisecond,
 			DownAfter: 2, UpAfter: 1, DownCodes: catalog.NewCodes(500), DoubtHold: 20 * time.Second,
-			EjectAfter: 3, EjectTime: 5 * time.Second, EjectMax: time.Minute, FlapHold: 20 * time.Second, FlapWindow: 10 * time.Minute,
+			EjectAfter: 3, EjectTime: 5 * time.Second, EjectMax: time.Minute, Stall: 3 * time.Second, FlapHold: 20 * time.Second, FlapWindow: 10 * time.Minute,
 		},
 		HealthSet: catalog.FieldMaxDetection<<1 - 1,
 		Quotas:    Quotas{Groups: 3, ConnectorsPerGroup: 3},

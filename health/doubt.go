@@ -52,5 +52,5 @@ func holdOf(set *catalog.Health) time.Duration {
 // believe ends a doubt for good: the host answered a call, or is known to be
 // dead, which explains its silence.
 func (s *Status) believe() {
-	s.Doubt, s.DoubtUntil, s.Hold = false, 0, 0
+	s.Doubt, s.DoubtUntil, s.Hold, s.Stalled = false, 0, 0, false
 }

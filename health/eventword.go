@@ -18,6 +18,8 @@ func (e Event) Word() string {
 		return "call_silent"
 	case CallStuck:
 		return "call_stuck"
+	case CallsStall:
+		return "calls_stall"
 	case CallTrying:
 		return "call_trying"
 	case CallAnswered:

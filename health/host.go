@@ -36,6 +36,7 @@ type Host struct {
 	own     bool   // the settings are its own: the registry's do not change them
 	history *history
 	tally   tally
+	stalls  stalls // beside the lock
 
 	bad     bool      // counted as such by its regions; guarded by the registry's regions
 	regions []*Region // that it belongs to; guarded by the same

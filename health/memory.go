@@ -32,7 +32,7 @@ func (s Status) Remember(now int64, set *catalog.Health) (kept Status, worth boo
 		Dead: s.Dead, KeptUntil: s.KeptUntil,
 		Ejected: s.Ejected, EjectedUntil: s.EjectedUntil, TrialAt: s.TrialAt, Ejection: s.Ejection,
 		ProbeFull: s.ProbeFull, FullUntil: s.FullUntil,
-		Doubt: s.Doubt, DoubtUntil: s.DoubtUntil, Hold: s.Hold,
+		Doubt: s.Doubt, DoubtUntil: s.DoubtUntil, Stalled: s.Stalled, Hold: s.Hold,
 		Ramp: s.Ramp, RecoverUntil: s.RecoverUntil,
 	}
 	if s.Dead || s.flapped(now, set) {
@@ -89,8 +89,8 @@ func Restore(s, saved Status, age time.Duration, now int64, set *catalog.Health)
 	}
 	kept, _ := saved.Remember(now, set)
 	s = kept
-	s.Doubt = s.Doubt && !s.Dead
-	if !s.Doubt {
+	s.Stalled = s.Stalled && !s.Dead
+	if s.Doubt = s.Doubt && !s.Dead; !s.Doubt {
 		s.DoubtUntil = 0
 	}
 	s.Hold = min(s.Hold, MaxDoubtHold)

@@ -20,6 +20,7 @@ const (
 	CallUnreachable
 	CallSilent // an attempt ended without any response
 	CallStuck  // an attempt was answered 100, and then nothing more in time
+	CallsStall // several attempts wait for long with nothing but 100, and none did better
 	CallTrying // 100 to a call: the host is alive, and that is all it says
 	// CallAnswered is a success: any other provisional response, or a final one
 	// that does not move the call on. It is told once for each attempt, at the
@@ -56,6 +57,8 @@ func (e Event) String() string {
 		return "no answer to a call"
 	case CallStuck:
 		return "nothing but 100 to a call"
+	case CallsStall:
+		return "nothing but 100 to calls for long"
 	case CallTrying:
 		return "100 to a call"
 	case CallAnswered:
@@ -100,6 +103,10 @@ type Observation struct {
 	RetryAfter time.Duration // CallFull; 0 when the response had none
 	RTT        time.Duration // ProbeOK: from request to response
 	Number     uint32        // CallFailed: a hash of the called number
+	Count      int           // CallsStall: how many wait
+	// Beyond says that the call got more than 100: of CallTrying, which all that
+	// does not count as an outcome is told as.
+	Beyond bool
 	// Besides says that it is not the outcome of a call: it was told before, or
 	// is of another request. It ejects nobody and decides no trial.
 	Besides bool

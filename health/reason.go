@@ -12,11 +12,11 @@ type Reason struct {
 	Event Event
 	Last  Event // FailedCalls, TrialFailed: what the last call met; Remembered: what there was
 	Code  int16 // status code of the response, if it was one
-	// Count is of calls that failed in a row (FailedCalls), or how many times
+	// Count is of calls that failed in a row (FailedCalls) or stall (CallsStall), or how many times
 	// the host went down, each time soon after its return (events of probes).
 	Count  int32
 	For    time.Duration // how long calls are kept away at least; 0 is until something is seen
-	Within time.Duration // Count > 0, events of probes: how soon
+	Within time.Duration // events of probes: how soon
 }
 
 // String writes the reason for a log line: "answer to OPTIONS (503)".
@@ -26,6 +26,8 @@ func (r Reason) String() string {
 		return strconv.Itoa(int(r.Count)) + " failed calls in a row, the last: " + r.met(r.Last) + "; ejected for " + catalog.Duration(r.For)
 	case TrialFailed:
 		return "trial call failed: " + r.met(r.Last) + "; ejected for " + catalog.Duration(r.For)
+	case CallsStall:
+		return strconv.Itoa(int(r.Count)) + " calls wait with nothing but 100, and none got more"
 	case Remembered:
 		return "before the restart: " + r.met(r.Last) + "; too long ago to be sure"
 	}

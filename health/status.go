@@ -39,6 +39,7 @@ type Status struct {
 	FullUntil int64 // a Retry-After keeps calls away until then; 0: none
 
 	Doubt      bool          // a call got no answer, and nothing has dispelled that since
+	Stalled    bool          // calls got 100, and none got more since: another 100 dispels nothing
 	DoubtUntil int64         // from when on a good probe ends Doubt, or one call may try it; 0: any good probe does
 	Hold       time.Duration // of the last doubt by silence; 0: a call was answered since
 
@@ -102,7 +103,7 @@ func (s Status) due(now int64) (next Status, due bool) {
 // exist that answer OPTIONS and not INVITE, and each probe would send the next
 // call into the wait. If the host is silent again before it has answered any
 // call, the next hold is twice as long. Any response to a call ends every doubt
-// at once. Without probes nothing takes a host down: all doubts are held, and
+// at once, but for 100 where that is all that calls get. Without probes nothing takes a host down: all doubts are held, and
 // then cleared by a trial call that gets an answer.
 //
 // Calls that fail in a row eject a host, whatever its probes say: see Row. No
@@ -120,7 +121,14 @@ func Next(s Status, o Observation, now int64, set *catalog.Health) Status {
 		}
 	case CallSilent:
 		s.silent(now, set)
-	case CallTrying, CallFailed:
+	case CallsStall:
+		s.stall(o, now, set)
+		why.Count = int32(o.Count)
+	case CallTrying:
+		if !s.Stalled || o.Beyond {
+			s.believe()
+		}
+	case CallFailed:
 		s.believe()
 	case CallAnswered:
 		s.believe()
@@ -228,6 +236,7 @@ func Adopt(s Status, now int64, set *catalog.Health) Status {
 	if set.FlapHold <= 0 {
 		s.KeptUntil = 0
 	}
+	s.Stalled = s.Stalled && set.Stall > 0
 	if s.Ramp > 0 && s.Ramp != set.SlowStart {
 		s.Ramp = max(set.SlowStart, 0)
 		if s.State == Recovering {

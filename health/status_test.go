@@ -25,6 +25,8 @@ var (
 	callOK     = Observation{Event: CallAnswered}
 	callTrying = Observation{Event: CallTrying, Code: 100}
 	callStuck  = Observation{Event: CallStuck}
+	callsStall = Observation{Event: CallsStall, Count: 5}
+	callBeyond = Observation{Event: CallTrying, Code: 487, Besides: true, Beyond: true}
 	callFull   = Observation{Event: CallFull, Code: 503}
 	callFailed = func(number uint32) Observation {
 		return Observation{Event: CallFailed, Code: 500, Number: number}
@@ -284,6 +286,10 @@ func invariants(t require.TestingT, s Status, now int64, set *catalog.Health) {
 	if s.DoubtUntil != 0 {
 		require.True(t, s.Doubt)
 	}
+	if s.Stalled {
+		require.False(t, s.Dead)
+		require.True(t, s.Doubt || s.Hold > 0, "a doubt, or what is left of one")
+	}
 	require.LessOrEqual(t, s.Hold, MaxDoubtHold)
 	if s.Dead {
 		require.Zero(t, s.Hold)
@@ -329,7 +335,7 @@ func invariants(t require.TestingT, s Status, now int64, set *catalog.Health) {
 
 var anything = []Observation{
 	ok200, ok404, ok503, ok408, silent, icmp, callSilent, callICMP, callOK, callFull,
-	callTrying, callStuck, callFailed(1), callFailed(1), callFailed(2), callFailed(3),
+	callTrying, callStuck, callsStall, callBeyond, callFailed(1), callFailed(1), callFailed(2), callFailed(3),
 	callFullFor(time.Second), callFullFor(5 * time.Second), callFullFor(time.Hour),
 }
 

@@ -53,6 +53,7 @@ var happenings = []happening{
 	{"call not answered", callSilent},
 	{"call undeliverable (ICMP)", callICMP},
 	{"nothing but 100 to a call", callStuck},
+	{"nothing but 100 to several calls that wait, for longer than `stall`", callsStall},
 	{"call failed with a code, the number that failed last", callFailed(2)},
 	{"call failed with a code, another number", callFailed(9)},
 	{"503 to a call", callFull},
@@ -91,6 +92,7 @@ func chapters() []struct {
 			after("a call not answered, `doubt_hold` not over", 0, obs(callSilent)),
 			after("the same, `doubt_hold` over", 10*time.Second, obs(callSilent)),
 			after("the same, 2 probes failed", 0, obs(callSilent), times(2, silent)),
+			after("calls stalled, `doubt_hold` not over", 0, obs(callsStall)),
 			after("4 calls not answered", 0, times(4, callSilent)),
 			after("a call not answered while recovering", 10*time.Second, dead, back, obs(callSilent)),
 		}},
@@ -167,7 +169,7 @@ func TestTransitions(t *testing.T) {
 	b.WriteString(`# Health of a host, state by state
 
 Made by a test from the code: ` + "`go test ./health -run TestTransitions -update`" + `. The settings are the defaults: down_after 3,
-up_after 2, doubt_hold 10s, eject_after 5, eject_time 10s, slow_start 30s, flap_hold 10s.
+up_after 2, doubt_hold 10s, eject_after 5, eject_time 10s, stall 4s, slow_start 30s, flap_hold 10s.
 
 Facts are kept apart, and the state is the worst of them: down, ejected, full, doubtful, recovering, up. Each table is
 a state; its columns are what may be behind it, its rows what is seen next. A dot: the state stays. "held on": it stays

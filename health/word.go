@@ -136,7 +136,7 @@ func (w word) ignores(now int64, o *Observation) bool {
 		case Recovering:
 			return !w.news() && !w.over(now)
 		}
-	case CallSilent, CallUnreachable, CallStuck, CallFailed:
+	case CallSilent, CallUnreachable, CallStuck, CallsStall, CallFailed:
 		return w.state() == Down
 	case CallFull:
 		return w.state() == Down && o.RetryAfter <= 0

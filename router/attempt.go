@@ -62,6 +62,7 @@ func (r *Router) event(s *scratch, st *stripe, c *call, a *attempt, e event, res
 	}
 	if v.abandon {
 		a.abandoned = true
+		a.unwatch()
 		a.resendAt = never
 		if !a.cancelSent {
 			a.waitAt = never
@@ -239,6 +240,7 @@ func (r *Router) revoke(s *scratch, c *call, a *attempt, m *wire.Message) {
 		return
 	}
 	a.revoked = true
+	a.unwatch()
 	if a.phase == trying {
 		return
 	}

@@ -74,6 +74,7 @@ type attempt struct {
 	hold hold // its place in the counts of its host and connector
 
 	praised    bool // health was told of a success
+	waits      bool // health was told that it waits for long, with nothing but 100
 	progress   bool // a 101-199 came
 	patient    bool // it may ring on: there is nothing else to try
 	abandoned  bool // left behind for the next candidate
@@ -93,6 +94,8 @@ type attempt struct {
 	evidence int64
 	// So long with nothing but 100 says something about the host too.
 	stuckAfter int64
+	// When health is told that it still waits, with nothing but 100.
+	stallAt int64
 	// When its first response and its first 101-199 came; 0 before.
 	heard, rang int64
 	cancelAt    int64 // our CANCEL again
@@ -163,7 +166,7 @@ func (c *call) addAttempt(st *stripe) *attempt {
 	}
 	c.count++
 	a := c.at(c.count - 1)
-	*a = attempt{resendAt: never, waitAt: never, cancelAt: never}
+	*a = attempt{resendAt: never, waitAt: never, cancelAt: never, stallAt: never}
 	return a
 }
 
@@ -219,7 +222,7 @@ func (c *call) due() int64 {
 	at := min(c.resendAt, c.tryingAt, c.endAt)
 	for i := range c.count {
 		a := c.at(i)
-		at = min(at, a.resendAt, a.waitAt, a.cancelAt)
+		at = min(at, a.resendAt, a.waitAt, a.cancelAt, a.stallAt)
 	}
 	return at
 }

@@ -121,6 +121,9 @@ func (r *Router) judge(s *scratch, c *call, a *attempt, m *wire.Message) {
 		return // it has been said before
 	}
 	o := health.Observation{Event: health.CallTrying, Code: m.Status, Began: a.started}
+	if m.Status > 100 && c.invite() && !a.praised {
+		o.Beyond = a.goesOn(m.Status, s.now)
+	}
 	if m.Status == 503 {
 		if i := m.Find(wire.HeaderRetryAfter); i >= 0 {
 			o.RetryAfter, _ = retryAfter(m.Bytes(m.Headers[i].Value))
@@ -165,6 +168,7 @@ func (r *Router) progress(s *scratch, st *stripe, c *call, a *attempt) {
 			a.resendAt = never
 			if !a.abandoned {
 				a.waitAt = a.progressBy
+				a.watch(m.Status)
 			}
 		} else {
 			a.interval = t2 // RFC 3261 17.1.2.2
@@ -219,6 +223,7 @@ func (r *Router) finish(s *scratch, st *stripe, c *call, a *attempt) {
 	}
 	a.phase = over
 	a.resendAt, a.waitAt, a.cancelAt = never, never, never
+	a.unwatch()
 	c.outlive(s.now) // Timer D: its retransmissions are acknowledged as long
 	r.event(s, st, c, a, event{kind: final, status: m.Status}, m)
 }

@@ -98,6 +98,7 @@ func (st *stripe) remove(c *call) {
 	st.release(&c.reason)
 	for i := range c.count {
 		c.at(i).hold.give()
+		c.at(i).unwatch()
 	}
 	if c.more != nil {
 		*c.more = [moreAttempts]attempt{} // it must not hold on to hosts

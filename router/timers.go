@@ -109,6 +109,9 @@ func (r *Router) fire(s *scratch, st *stripe, c *call) {
 
 func (r *Router) fireAttempt(s *scratch, st *stripe, c *call, a *attempt) {
 	now := s.now
+	if a.stallAt <= now {
+		a.stalls(now)
+	}
 	if a.waitAt <= now {
 		a.waitAt = never
 		kind := a.timeout(c, now)

@@ -116,7 +116,11 @@ func TestSoakHealth503RetryAfter(t *testing.T) {
 func TestSoakHealthOnly100(t *testing.T) {
 	if alone(t) {
 		trying := manner{options: 200, invite: func(g *leg) { g.respond(100) }}
-		ails(t, "100 and nothing else", healthRate, trying, ejects)
+		ails(t, "100 and nothing else", healthRate, trying, func(x *experiment) {
+			ejects(x)
+			f, ok := x.first(sick, "doubtful", x.fell)
+			x.goal(ok && f.Time.Sub(x.fell) <= 4*time.Second+250*time.Millisecond+grace, "not doubtful after stall and 5 calls")
+		})
 	}
 }
 

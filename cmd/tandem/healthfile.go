@@ -55,6 +55,7 @@ type keptHost struct {
 
 	Doubt      bool      `json:"doubt,omitempty"`
 	DoubtUntil time.Time `json:"doubt_until,omitzero"`
+	Stalled    bool      `json:"stalled,omitempty"`
 	Hold       keptTime  `json:"hold,omitempty"`
 
 	Ramp         keptTime  `json:"ramp,omitempty"`
@@ -106,7 +107,7 @@ func healthFileText(list []health.Memory, now int64, saved time.Time) ([]byte, e
 			Ejected: s.Ejected, EjectedUntil: wall(s.EjectedUntil), TrialAt: wall(s.TrialAt),
 			EjectHold: keptTime(s.EjectHold), ForgetAt: wall(s.ForgetAt), Ejection: keptReasonOf(s.Ejection),
 			ProbeFull: s.ProbeFull, FullUntil: wall(s.FullUntil),
-			Doubt: s.Doubt, DoubtUntil: wall(s.DoubtUntil), Hold: keptTime(s.Hold),
+			Doubt: s.Doubt, DoubtUntil: wall(s.DoubtUntil), Stalled: s.Stalled, Hold: keptTime(s.Hold),
 			Ramp: keptTime(s.Ramp), RecoverUntil: wall(s.RecoverUntil),
 		})
 	}
@@ -217,7 +218,7 @@ func (k *keptHost) memory(then int64, saved time.Time) (health.Memory, error) {
 			Ejected: k.Ejected, EjectedUntil: at(k.EjectedUntil), TrialAt: at(k.TrialAt),
 			EjectHold: time.Duration(k.EjectHold), ForgetAt: at(k.ForgetAt), Ejection: reason(k.Ejection),
 			ProbeFull: k.ProbeFull, FullUntil: at(k.FullUntil),
-			Doubt: k.Doubt, DoubtUntil: at(k.DoubtUntil), Hold: time.Duration(k.Hold),
+			Doubt: k.Doubt, DoubtUntil: at(k.DoubtUntil), Stalled: k.Stalled, Hold: time.Duration(k.Hold),
 			Ramp: time.Duration(k.Ramp), RecoverUntil: at(k.RecoverUntil),
 		},
 	}

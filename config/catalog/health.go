@@ -18,6 +18,7 @@ type Health struct {
 	EjectAfter   int           // failed calls in a row that eject a host; 0: never
 	EjectTime    time.Duration // how long the first time
 	EjectMax     time.Duration // and at most, doubling each time
+	Stall        time.Duration // several calls open for longer with nothing but 100, and none that did better, are a doubt; 0: never
 	SlowStart    time.Duration // over which the share of a host that is back grows; 0: at once
 	FlapHold     time.Duration // how long a host that goes down again is kept down at least, doubling; 0: it is not
 	FlapWindow   time.Duration // what is down again so soon after it was back flaps; no hold is longer
@@ -38,6 +39,7 @@ func DefaultHealth() Health {
 		EjectAfter:   5,
 		EjectTime:    10 * time.Second,
 		EjectMax:     5 * time.Minute,
+		Stall:        4 * time.Second,
 		SlowStart:    30 * time.Second,
 		FlapHold:     10 * time.Second,
 		FlapWindow:   5 * time.Minute,
@@ -45,7 +47,7 @@ func DefaultHealth() Health {
 }
 
 // HealthField names values of a Health: one, or a set of them.
-type HealthField uint16
+type HealthField uint32
 
 // Fields of a Health.
 const (
@@ -60,6 +62,7 @@ const (
 	FieldEjectAfter
 	FieldEjectTime
 	FieldEjectMax
+	FieldStall
 	FieldSlowStart
 	FieldFlapHold
 	FieldFlapWindow
@@ -108,6 +111,9 @@ func (h Health) With(p HealthPart) Health {
 	if p.Set&FieldEjectMax != 0 {
 		h.EjectMax = p.Values.EjectMax
 	}
+	if p.Set&FieldStall != 0 {
+		h.Stall = p.Values.Stall
+	}
 	if p.Set&FieldSlowStart != 0 {
 		h.SlowStart = p.Values.SlowStart
 	}
@@ -126,7 +132,7 @@ func (h Health) With(p HealthPart) Health {
 // HealthFields are all fields, in the order in which they are shown.
 var HealthFields = [...]HealthField{
 	FieldProbe, FieldInterval, FieldFastInterval, FieldTimeout, FieldDownAfter, FieldUpAfter, FieldDownCodes, FieldDoubtHold,
-	FieldEjectAfter, FieldEjectTime, FieldEjectMax, FieldSlowStart, FieldFlapHold, FieldFlapWindow, FieldMaxDetection,
+	FieldEjectAfter, FieldEjectTime, FieldEjectMax, FieldStall, FieldSlowStart, FieldFlapHold, FieldFlapWindow, FieldMaxDetection,
 }
 
 // Key returns the key of one field in a health block.
@@ -154,6 +160,8 @@ func (f HealthField) Key() string {
 		return "eject_time"
 	case FieldEjectMax:
 		return "eject_max"
+	case FieldStall:
+		return "stall"
 	case FieldSlowStart:
 		return "slow_start"
 	case FieldFlapHold:
@@ -191,6 +199,8 @@ func (h Health) Text(field HealthField) string {
 		return Duration(h.EjectTime)
 	case FieldEjectMax:
 		return Duration(h.EjectMax)
+	case FieldStall:
+		return durationOrOff(h.Stall)
 	case FieldSlowStart:
 		return durationOrOff(h.SlowStart)
 	case FieldFlapHold:

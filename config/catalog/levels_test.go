@@ -64,7 +64,7 @@ func otherHealth() Health {
 	return Health{
 		Interval: time.Minute, FastInterval: 2 * time.Second, Timeout: 300 * time.Millisecond,
 		DownAfter: 5, UpAfter: 1, DownCodes: NewCodes(), DoubtHold: time.Second,
-		EjectTime: 2 * time.Second, EjectMax: time.Hour, FlapHold: time.Minute, FlapWindow: 10 * time.Minute, MaxDetection: 9 * time.Second,
+		EjectTime: 2 * time.Second, EjectMax: time.Hour, Stall: 7 * time.Second, FlapHold: time.Minute, FlapWindow: 10 * time.Minute, MaxDetection: 9 * time.Second,
 	}
 }
 
@@ -101,7 +101,7 @@ func TestTexts(t *testing.T) {
 	}
 	require.Equal(t, []string{
 		"probe: false", "interval: 1m", "fast_interval: 2s", "timeout: 300ms", "down_after: 5", "up_after: 1", "down_codes: []", "doubt_hold: 1s",
-		"eject_after: off", "eject_time: 2s", "eject_max: 1h", "slow_start: off", "flap_hold: 1m", "flap_window: 10m", "max_detection: 9s",
+		"eject_after: off", "eject_time: 2s", "eject_max: 1h", "stall: 7s", "slow_start: off", "flap_hold: 1m", "flap_window: 10m", "max_detection: 9s",
 	}, is)
 }
 
