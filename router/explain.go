@@ -5,7 +5,9 @@ import (
 	"strconv"
 
 	"tandem/config/catalog"
+	"tandem/config/number"
 	"tandem/health"
+	"tandem/router/table"
 	"tandem/router/wire"
 )
 
@@ -45,17 +47,17 @@ type Setting struct {
 // share calls by weight; they are shown in one order of the many. trunkName is
 // who the call comes from: the number is then taken as dialled, before the
 // trunk's strip and prepend. "" is nobody: the number is as it is looked up.
-func (r *Router) Explain(number, trunkName string, now int64) (Explanation, error) {
+func (r *Router) Explain(called, trunkName string, now int64) (Explanation, error) {
 	x := explainer{health: r.health, plan: r.plan.Load(), trunk: new(trunk)}
 	if trunkName != "" {
 		if x.trunk = x.plan.byTrunk[trunkName]; x.trunk == nil {
-			return Explanation{Number: number}, fmt.Errorf("there is no trunk %q", trunkName)
+			return Explanation{Number: called}, fmt.Errorf("there is no trunk %q", trunkName)
 		}
 	}
-	uri := []byte("sip:" + number + "@explain.invalid")
+	uri := []byte("sip:" + called + "@explain.invalid")
 	u, ok := wire.ParseURI(uri, wire.Span{End: uint32(len(uri))})
 	if !ok {
-		return Explanation{Number: number}, nil
+		return Explanation{Number: called}, nil
 	}
 	looked := translate(wire.AppendNumber(nil, uri, u), x.trunk.Strip, x.trunk.Prepend)
 	ex := Explanation{Number: string(looked), Trunk: trunkName}
@@ -67,13 +69,17 @@ func (r *Router) Explain(number, trunkName string, now int64) (Explanation, erro
 	case r.draining.Load():
 		ex.Verdict = "the node is about to stop: new calls are answered 503"
 	}
-	match, ok := x.plan.numbers.table.Lookup(looked)
+	var match table.Match
+	k, ok := number.Parse(looked)
+	if ok {
+		match, ok = x.plan.numbers.table.Lookup(k)
+	}
 	if ok {
 		x.route = x.plan.route(match.Route)
 	}
 	if x.route == nil {
 		if ok && r.plan.Load() != x.plan {
-			return r.Explain(number, trunkName, now) // an owner that came meanwhile
+			return r.Explain(called, trunkName, now) // an owner that came meanwhile
 		}
 		return ex, nil
 	}

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"tandem/config/number"
 	"tandem/router/wire"
 )
 
@@ -84,7 +85,11 @@ func (r *Router) lookup(s *scratch, target *wire.URI) *route {
 		if len(s.number) > maxNumber {
 			return nil
 		}
-		match, ok := s.plan.numbers.table.Lookup(s.number)
+		k, ok := number.Parse(s.number)
+		if !ok {
+			return nil
+		}
+		match, ok := s.plan.numbers.table.Lookup(k)
 		if !ok {
 			return nil
 		}

@@ -6,6 +6,8 @@ import (
 	"runtime/debug"
 	"slices"
 	"time"
+
+	"tandem/config/number"
 )
 
 // cost is nanoseconds a lookup of one kind, of every stretch of a thousand or
@@ -38,16 +40,18 @@ const (
 	keysRead = 500_000 // of drawn, in a round of dependent lookups
 )
 
-// prepared is a list of numbers to look up, as text and as keys.
+// prepared is a list of numbers to look up, and the keys that sketches have for
+// them.
 type prepared struct {
-	text [][length]byte
-	keys []uint64
+	asked
+	sketched []uint64
 }
 
 func prepare(text [][length]byte) prepared {
-	p := prepared{text: text}
+	p := prepared{asked: asked{text: text}}
 	for i := range text {
-		p.keys = append(p.keys, keyOf(text[i][:]))
+		p.keys = append(p.keys, numberKey(text[i][:]))
+		p.sketched = append(p.sketched, keyOf(text[i][:]))
 	}
 	return p
 }
@@ -56,22 +60,22 @@ func prepare(text [][length]byte) prepared {
 // lookup waits for the lookup before.
 var zero uint32
 
-func overText(list prepared, count int, dependent bool, m lookups) (c cost) {
+func overNumbers(list prepared, count int, dependent bool, m lookups) (c cost) {
 	sum := uint32(0)
 	for from := 0; from+stretch <= count; from += stretch {
-		text := list.text[from : from+stretch]
-		for _, number := range text { // a message that has just come is in the cache
-			sum += uint32(number[0])
+		these := asked{list.text[from : from+stretch], list.keys[from : from+stretch]}
+		for i, text := range these.text { // a message that has just come is in the cache
+			sum += uint32(text[0]) + uint32(these.keys[i])
 		}
 		start := time.Now()
 		if dependent {
 			last := uint32(0)
-			for i := range text {
-				last, _ = m.one(text[i][last&zero:])
+			for i := range these.text {
+				last, _ = m.one(these.text[i][last&zero:], these.keys[i]+number.Key(last&zero))
 			}
 			sum += last
 		} else {
-			sum += m.all(text)
+			sum += m.all(these)
 		}
 		c = append(c, float64(time.Since(start).Nanoseconds())/stretch)
 	}
@@ -82,7 +86,7 @@ func overText(list prepared, count int, dependent bool, m lookups) (c cost) {
 func overKeys(list prepared, count int, dependent bool, s sketch) (c cost) {
 	sum := uint32(0)
 	for from := 0; from+stretch <= count; from += stretch {
-		keys := list.keys[from : from+stretch]
+		keys := list.sketched[from : from+stretch]
 		for _, key := range keys {
 			sum += uint32(key)
 		}
@@ -128,10 +132,10 @@ func measureContestants(count, rounds int) ([]*figures, error) {
 		f := &figures{name: c.name, count: count, build: float64(time.Since(start).Nanoseconds()) / float64(count)}
 		f.bytes = (heap() - before) / float64(count)
 		for i := 0; i < count; i += 997 {
-			if route, ok := m.one(n.hit(i)); !ok || route != routeOf(i) {
+			if route, ok := m.one(n.hit(i), numberKey(n.hit(i))); !ok || route != routeOf(i) {
 				return nil, fmt.Errorf("%s: %s leads to %d, %t", c.name, n.hit(i), route, ok)
 			}
-			if _, ok := m.one(n.miss(i)); ok {
+			if _, ok := m.one(n.miss(i), numberKey(n.miss(i))); ok {
 				return nil, fmt.Errorf("%s: %s is there", c.name, n.miss(i))
 			}
 		}
@@ -141,9 +145,9 @@ func measureContestants(count, rounds int) ([]*figures, error) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	for range rounds {
 		for i, f := range all {
-			f.hit = append(f.hit, overText(hits, drawn, false, made[i])...)
-			f.miss = append(f.miss, overText(misses, drawn, false, made[i])...)
-			f.dependent = append(f.dependent, overText(hits, keysRead, true, made[i])...)
+			f.hit = append(f.hit, overNumbers(hits, drawn, false, made[i])...)
+			f.miss = append(f.miss, overNumbers(misses, drawn, false, made[i])...)
+			f.dependent = append(f.dependent, overNumbers(hits, keysRead, true, made[i])...)
 			runtime.GC()
 		}
 	}
@@ -185,7 +189,7 @@ func measureSketches(count, rounds int) ([]*figures, error) {
 func allocsOf(list prepared, m lookups) float64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	overText(list, 100_000, false, m)
+	overNumbers(list, 100_000, false, m)
 	runtime.ReadMemStats(&after)
 	const own = 100 // of the list of costs
 	if mallocs := after.Mallocs - before.Mallocs; mallocs > own {

@@ -84,7 +84,7 @@ func (r *report) render(w io.Writer, image string) {
 		"are drawn at random, %d of them, so that a table that does not fit into the cache is not in it. Independent lookups\n"+
 		"may overlap in the processor, as those of a batch of calls do; a dependent one begins when the one before has ended. The\n"+
 		"numbers that are asked for are in the cache, as those of messages that have just come are.\n\n", stretch, drawn)
-	say(w, "![cost against size](%s)\n\n## Beside other maps\n\nFrom the number's text, as it is in a request, to its route: reading it is part of the cost.\n\n", image)
+	say(w, "![cost against size](%s)\n\n## Beside other maps\n\nFrom the number's key, an integer, to its route; a request's number is read into one first, and a row shows what both cost.\n\n", image)
 	say(w, "| numbers | map | hit, ns | dependent hit, ns | miss, ns | allocations | bytes of heap a number | ns a number to build |\n|---|---|---|---|---|---|---|---|\n")
 	for _, f := range r.maps {
 		say(w, "| %s | %s | %s | %s | %s | %.0f | %.1f | %.0f |\n", group3(f.count), f.name, f.hit, f.dependent, f.miss, f.allocs, f.bytes, f.build)
@@ -146,7 +146,7 @@ func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format
 // plot draws the medians of independent hits and, dashed, misses.
 func plot(all []*figures) string {
 	const width, height, left, right, top, bottom = 720, 400, 60, 120, 30, 45
-	colours := []string{"#0b6e4f", "#b5562b", "#3b6fb6", "#8a4fae", "#777777"}
+	colours := []string{"#0b6e4f", "#6bbf9a", "#b5562b", "#3b6fb6", "#8a4fae", "#777777"}
 	least, most := math.Inf(1), 0.0
 	smallest, largest := math.Inf(1), 0.0
 	for _, f := range all {

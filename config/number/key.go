@@ -36,8 +36,8 @@ const Forms Form = 2 * (MaxDigits + 1)
 // Parse reads an optional "+" and at most MaxDigits digits. It reports false for
 // anything else; no digits at all are a prefix.
 func Parse(text []byte) (Key, bool) {
-	if l := Read(text); l.Valid() {
-		return l.Key(), true
+	if l := read(text); l.valid() {
+		return l.key(), true
 	}
 	k, digits := Empty, text
 	if len(text) > 0 && text[0] == '+' {
@@ -55,40 +55,38 @@ func Parse(text []byte) (Key, bool) {
 	return k, true
 }
 
-// Long is a text as long as most numbers are, in two times eight bytes that
-// overlap. Read, Valid and Key do what Parse does, and the compiler inlines them:
-// for those to whom a call is worth saving, because the next lookup's memory is
-// asked for the sooner, the less this one computes.
-type Long struct {
+// long is a text as long as most numbers are, in two times eight bytes that
+// overlap: no loop, and no branch that some numbers take and others do not.
+type long struct {
 	first, last uint64
 	length      int // with the key's own first digit, which first begins with
 }
 
-// Read reads a text of 9 to 16 bytes; what else there is is not Valid.
-func Read(text []byte) Long {
+// read reads a text of 9 to 16 bytes; what else there is is not valid.
+func read(text []byte) long {
 	n := len(text)
 	if n < 9 || n > 1+MaxDigits {
-		return Long{}
+		return long{}
 	}
 	first, last := binary.LittleEndian.Uint64(text), binary.LittleEndian.Uint64(text[n-8:])
 	if byte(first) == '+' {
-		return Long{first ^ '+' ^ '2', last, n}
+		return long{first ^ '+' ^ '2', last, n}
 	}
 	if n > MaxDigits {
-		return Long{}
+		return long{}
 	}
-	return Long{first<<8 | '1', last, n + 1}
+	return long{first<<8 | '1', last, n + 1}
 }
 
-// Valid reports whether all of the text are digits, after the "+".
-func (l Long) Valid() bool {
+// valid reports whether all of the text are digits, after the "+".
+func (l long) valid() bool {
 	first, last := l.first^each*'0', l.last^each*'0'
 	over := (first + each*(0x7f-9)) | (last + each*(0x7f-9))
 	return (first|last|over)&(each*0x80) == 0
 }
 
-// Key is the text as a number; of a text that is not Valid it means nothing.
-func (l Long) Key() Key {
+// key is the text as a number; of a text that is not valid it means nothing.
+func (l long) key() Key {
 	first, last := l.first^each*'0', l.last^each*'0'
 	return Key(eightDigits(first<<(-8*l.length&63))*1e8 + eightDigits(last))
 }

@@ -87,7 +87,7 @@ func TestBuild_TwiceTheSameIsOne(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 6, table.Len())
 	for number, want := range map[string]string{"22": "10-25", "25": "10-25", "26": "26-30", "015": "010-020", "+15": "+10-+20"} {
-		m, ok := table.Lookup([]byte(number))
+		m, ok := lookup(table, number)
 		require.True(t, ok, number)
 		require.Equal(t, want, m.Entry())
 	}
@@ -108,7 +108,7 @@ func TestBuild_LeavesTheBuilderEmpty(t *testing.T) {
 	require.NoError(t, err, "nothing is left of what was refused")
 	require.Zero(t, second.Len())
 	require.Equal(t, 3, first.Len())
-	m, _ := first.Lookup([]byte("1"))
+	m, _ := lookup(first, "1")
 	require.Equal(t, uint32(1), m.Route)
 }
 

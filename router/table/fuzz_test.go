@@ -31,13 +31,13 @@ func FuzzLookup(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if m, ok := table.Lookup(text); !ok || m.Route != 7 || m.Kind != Prefix || m.Entry() != prefix+"*" {
+		if m, ok := table.Lookup(k); !ok || m.Route != 7 || m.Kind != Prefix || m.Entry() != prefix+"*" {
 			t.Fatalf("%q by %q*: %+v, %t", s, prefix, m, ok)
 		}
 		if err := table.Set(k, 9); err != nil {
 			t.Fatal(err)
 		}
-		if m, ok := table.Lookup(text); !ok || m.Route != 9 || m.Kind != Exact || m.Entry() != s {
+		if m, ok := table.Lookup(k); !ok || m.Route != 9 || m.Kind != Exact || m.Entry() != s {
 			t.Fatalf("%q: %+v, %t", s, m, ok)
 		}
 	})

@@ -53,7 +53,7 @@ func (h *history) changeMany(numbers []int, answer Match, found bool, f func()) 
 
 func (h *history) read(table *Table, number int) seen {
 	from := h.clock.Load()
-	m, ok := table.Lookup(h.numbers[number])
+	m, ok := lookup(table, string(h.numbers[number]))
 	return seen{number, from, h.clock.Load(), Match{Route: m.Route, Kind: m.Kind}, ok}
 }
 

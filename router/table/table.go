@@ -5,10 +5,9 @@
 //	b.AddRange(first, last, 7) // +15550001000-+15550001999
 //	b.AddPrefix(prefix, 8)    // +1555100*
 //	t, err := b.Build()
-//	m, ok := t.Lookup([]byte("+15551001234")) // m.Route is 8
+//	m, ok := t.Lookup(number) // +15551001234: m.Route is 8
 //
-// It does not know what a route is, normalises nothing (the number must come as
-// it is stored: no visual separators, no escapes), and holds no health.
+// It does not know what a route is, reads no text, and holds no health.
 //
 // Numbers change in place while calls look others up: Set, Delete, Exclude and
 // Move are seen by every lookup that begins after they return, and make none
@@ -77,22 +76,14 @@ type Table struct {
 // a number that is excluded.
 func (t *Table) Len() int { return t.patterns.Load().entries + t.exact.len() }
 
-// Lookup finds the entry for the number in text: an optional "+" and 1 to 15 digits. The
-// number itself comes first, then a range that holds it, then the longest
-// prefix. When the number is excluded it reports false, and the Match says so.
-// It takes no lock, waits for nobody and allocates nothing.
+// Lookup finds the entry for a number. The number itself comes first, then a
+// range that holds it, then the longest prefix. When the number is excluded it
+// reports false, and the Match says so. A key of no digits is not found. It takes
+// no lock, waits for nobody and allocates nothing.
 //
 // What it computes for one number is time in which the next one's memory is not
 // asked for, so it has all that most numbers need in one function.
-func (t *Table) Lookup(text []byte) (Match, bool) {
-	var k number.Key
-	if l := number.Read(text); l.Valid() {
-		k = l.Key()
-	} else if short, ok := number.Parse(text); ok {
-		k = short
-	} else {
-		return Match{}, false
-	}
+func (t *Table) Lookup(k number.Key) (Match, bool) {
 	a := t.exact.words.Load()
 	at, want := a.start(k)
 	g := &a.groups[at]
