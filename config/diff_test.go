@@ -275,7 +275,7 @@ func mutate(t *testing.T, path string, v reflect.Value, see func(path string)) {
 		set(!v.Bool())
 	case reflect.Int, reflect.Int64: // a time by more than what is shown of it
 		set(v.Int() + 1)
-	case reflect.Uint8, reflect.Uint16, reflect.Uint64: // words and sets
+	case reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64: // words and sets
 		set(v.Uint() ^ 1)
 	default:
 		t.Fatalf("%s: a %s; say here how to change it", path, v.Kind())
