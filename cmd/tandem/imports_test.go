@@ -49,6 +49,7 @@ var importOwners = []struct {
 }{
 	{"gopkg.in/yaml.v3", "one file knows the format", []string{"config/yaml.go"}},
 	{"github.com/spf13/cobra", "only the command has a command line", []string{"cmd/tandem/"}},
+	{"go.etcd.io/bbolt", "only the store knows how its file is made", []string{"config/store/"}},
 	{"github.com/fsnotify/fsnotify", "one file watches files", []string{"config/watch.go"}},
 	{"github.com/coreos/go-systemd", "one file speaks to systemd", []string{"cmd/tandem/notify.go"}},
 	{"golang.org/x/sys", "system calls of sockets and nothing else", []string{"router/transport/"}},
