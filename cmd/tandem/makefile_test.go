@@ -33,7 +33,7 @@ func TestMakeFuzz(t *testing.T) {
 		ok   bool
 		says []string
 	}{
-		{"FAILING=none", true, []string{"fuzz targets: 5, each for 30s\n", last}},
+		{"FAILING=none", true, []string{"fuzz targets: 5, each 30s\n", last}},
 		{"FAILING=FuzzX", false, []string{"Failed: a/FuzzX\n", last}},
 		{"B=broken", false, []string{"b [build failed]\n", "Failed: b\n", last}},
 		{"MODULE=broken", false, nil},

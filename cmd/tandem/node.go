@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -50,6 +52,7 @@ type node struct {
 	flips    *flips
 	events   *admin.Events
 	operator *operator
+	managed  *managed // nil: connectors, groups and numbers stand in the config
 	keeper   *keeper
 	reload   *reloader
 	notify   notifier
@@ -66,17 +69,28 @@ func newNode(cfg *config.Config, log *slog.Logger) (*node, error) {
 	if n.operator, err = newOperator(n); err != nil {
 		return nil, err
 	}
-	listen := make([]netip.AddrPort, len(cfg.Listen))
-	for i, l := range cfg.Listen {
-		listen[i] = l.Addr
-	}
-	if n.udp, err = transport.Listen(transport.Config{Listen: listen, Workers: cfg.Workers, Log: log}); err != nil {
+	if n.managed, err = openStore(n); err != nil {
 		return nil, err
 	}
-	if err := n.wire(secrets, persistent); err != nil {
-		return nil, errors.Join(err, n.udp.Close())
+	if err := n.open(secrets, persistent); err != nil {
+		return nil, errors.Join(err, n.managed.close())
 	}
 	return n, nil
+}
+
+// open opens the sockets and puts the parts on them.
+func (n *node) open(secrets [][]byte, persistent bool) (err error) {
+	listen := make([]netip.AddrPort, len(n.cfg.Listen))
+	for i, l := range n.cfg.Listen {
+		listen[i] = l.Addr
+	}
+	if n.udp, err = transport.Listen(transport.Config{Listen: listen, Workers: n.cfg.Workers, Log: n.log}); err != nil {
+		return err
+	}
+	if err := n.wire(secrets, persistent); err != nil {
+		return errors.Join(err, n.udp.Close())
+	}
+	return nil
 }
 
 // secretsOf returns the config's secrets, else the one kept in the state
@@ -130,7 +144,11 @@ func (n *node) wire(secrets [][]byte, persistent bool) error {
 		return conns[listener].Deliver(data, source)
 	}
 	opts.ProbeFailed = n.prober.Unreachable
-	if n.router, err = router.New(opts, n.operator.policy(n.cfg)); err != nil {
+	policy, err := n.firstPolicy()
+	if err != nil {
+		return exitError{exitConfig, err}
+	}
+	if n.router, err = router.New(opts, policy); err != nil {
 		return exitError{exitConfig, err}
 	}
 	n.keeper.restore(now)
@@ -141,6 +159,19 @@ func (n *node) wire(secrets [][]byte, persistent bool) error {
 	n.reload = newReloader(n)
 	n.admin, err = admin.Listen(n.adminOptions(persistent))
 	return err
+}
+
+// firstPolicy is what a node starts by: the config, or the config and its store.
+func (n *node) firstPolicy() (router.Policy, error) {
+	cfg, err := n.managed.with(n.cfg)
+	if err != nil {
+		return router.Policy{}, fmt.Errorf("%s: it does not suit what the store holds: %w", n.cfg.File, err)
+	}
+	p := n.operator.policy(cfg)
+	if n.managed != nil {
+		p.KeepNumbers, p.Numbers = false, storedNumbers{n.managed, n.log}
+	}
+	return p, nil
 }
 
 // flipped is told of each change of a host, and must not block.
@@ -277,6 +308,7 @@ func (n *node) run(stop, kill context.Context) error {
 	err := parts.Wait()
 	endLog()
 	_ = logs.Wait()
+	err = cmp.Or(err, n.managed.close())
 	if errors.Is(err, errStopped) {
 		n.log.Info("stopped")
 		return nil
@@ -321,6 +353,14 @@ func (n *node) drain(kill context.Context) {
 	}
 }
 
+// numbers counts the entries that the node began with, a range or prefix as one.
+func (n *node) numbers() int {
+	if n.managed != nil {
+		return storedNumbers{n.managed, n.log}.Count()
+	}
+	return numbersOf(n.cfg)
+}
+
 // announce says what runs, in one line.
 func (n *node) announce() {
 	var listeners []string
@@ -333,9 +373,9 @@ func (n *node) announce() {
 		"listeners", listeners,
 		"admin", n.admin.AdminAddr(),
 		"metrics", n.admin.MetricsAddr(),
-		"groups", len(n.cfg.Catalog.Groups),
-		"connectors", len(n.cfg.Catalog.Connectors),
-		"numbers", numbersOf(n.cfg),
+		"groups", len(n.router.Catalog().Groups),
+		"connectors", len(n.router.Catalog().Connectors),
+		"numbers", n.numbers(),
 		"workers", len(n.udp.Stats())/len(listeners),
 		"detection", n.cfg.Health.Detection().String(),
 	)

@@ -100,6 +100,7 @@ func (o *operator) save(orders catalog.Orders) {
 func (o *operator) policy(cfg *config.Config) router.Policy {
 	p := policyOf(cfg)
 	p.Orders, _ = o.InForce()
+	p.KeepNumbers = o.node.managed != nil // they change one by one
 	return p
 }
 

@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
 	"tandem/admin"
 	"tandem/config"
+	"tandem/config/inventory"
 	"tandem/router/transport"
 )
 
@@ -171,17 +173,33 @@ func (r *reloader) fail(why, file string, err error) string {
 	return "taking calls; the changed config has mistakes and is not in force"
 }
 
-// apply brings cfg into force, in one step for calls: those under way go on as
-// they began, and what operators ordered stays. An error changes nothing.
+// apply brings cfg into force, with what the store holds if there is one.
 func (n *node) apply(cfg *config.Config) error {
+	if n.managed == nil {
+		return n.route(cfg)
+	}
+	return n.managed.Frozen(func(s *inventory.Snapshot) error {
+		cfg, err := cfg.WithInventory(s)
+		if err != nil {
+			return fmt.Errorf("it does not suit what the store holds: %w", err)
+		}
+		return n.route(cfg)
+	})
+}
+
+// route brings cfg into force, in one step for calls: those under way go on as
+// they began, and what operators ordered stays. An error changes nothing.
+func (n *node) route(cfg *config.Config) error {
 	n.operator.mu.Lock()
 	defer n.operator.mu.Unlock()
 	now := transport.Now()
+	before := *n.reload.config()
+	before.Catalog = *n.router.Catalog()
 	if err := n.router.SetPolicy(now, n.operator.policy(cfg)); err != nil {
 		return err
 	}
 	if err := n.prober.SetTargets(targets(n.router.Hosts())); err != nil {
-		err = errors.Join(err, n.router.SetPolicy(now, n.operator.policy(n.reload.config())))
+		err = errors.Join(err, n.router.SetPolicy(now, n.operator.policy(&before)))
 		return errors.Join(err, n.prober.SetTargets(targets(n.router.Hosts())))
 	}
 	n.registry.Configure(cfg.Health, now)

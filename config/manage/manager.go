@@ -1,0 +1,250 @@
+// Package manage carries out what operators ask of an inventory. The way of a
+// change, one after the other:
+//
+//  1. an operation of package inventory decides it by the newest Snapshot,
+//  2. Check holds its settings against those of the node,
+//  3. the Store commits it; if somebody else was faster, again from 1,
+//  4. Apply brings it into force, before the change is answered: the next call
+//     sees it,
+//  5. it is logged, with who, what, before and after.
+//
+// It keeps nothing but the newest Snapshot, and routes no call: when the store
+// fails, changes are refused and calls go on as they did.
+package manage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tandem/config/catalog"
+	"tandem/config/inventory"
+	"tandem/config/store"
+)
+
+// Options are what a Manager works with.
+type Options struct {
+	Store  store.Store
+	Quotas func() inventory.Quotas // in force now
+	// Check says whether the node could run by a Snapshot. Its error, an
+	// *inventory.Refusal, refuses the change.
+	Check func(*inventory.Snapshot) error
+	// Apply brings a commit into force; the Snapshot is the one after it. Commits
+	// come one at a time, in their order.
+	Apply func(store.Event, *inventory.Snapshot) error
+	Now   func() time.Time
+	Log   *slog.Logger
+}
+
+// Manager carries out changes, one at a time. Reading waits for nobody.
+type Manager struct {
+	Options
+	changing sync.Mutex
+	snapshot atomic.Pointer[inventory.Snapshot]
+	failing  bool // the store refused the last commit; changing is held
+}
+
+// Action is who changes something, and what for the log.
+type Action struct {
+	Who  string // "ops", "127.0.0.1:41234"
+	What string // "create group"
+	Dry  bool   // decide and check it, and do nothing
+}
+
+// Operation decides a change of connectors and groups.
+type Operation func(*inventory.Editor) (inventory.Change, error)
+
+// NumberOperation decides a change of numbers. found is in the order of the
+// entries, each once.
+type NumberOperation func(e *inventory.Editor, found []inventory.Found) (inventory.Change, []inventory.NumberRefusal, error)
+
+// tries is how often a change is decided when others are always faster.
+const tries = 10
+
+// Open reads the Snapshot of a store. What it holds is not applied: who opens it
+// starts by it.
+func Open(ctx context.Context, o Options) (*Manager, error) {
+	m := &Manager{Options: o}
+	if err := m.read(ctx); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// read takes the store's Snapshot for the newest one.
+func (m *Manager) read(ctx context.Context) error {
+	s, _, err := m.Store.Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	m.snapshot.Store(s)
+	return nil
+}
+
+// Snapshot is the newest one.
+func (m *Manager) Snapshot() *inventory.Snapshot { return m.snapshot.Load() }
+
+// Find returns the numbers of entries, nil for each that is not in the inventory.
+func (m *Manager) Find(ctx context.Context, entries []catalog.Entry) ([]*inventory.Number, error) {
+	return m.Store.Find(ctx, entries)
+}
+
+// Numbers returns a page of numbers.
+func (m *Manager) Numbers(ctx context.Context, q store.Query) (store.Page, error) {
+	return m.Store.Numbers(ctx, q)
+}
+
+// Each calls f for all numbers in their order, until it returns an error.
+func (m *Manager) Each(ctx context.Context, f func(inventory.Number) error) error {
+	_, err := m.Store.Each(ctx, f)
+	return err
+}
+
+// Backup writes the whole store.
+func (m *Manager) Backup(ctx context.Context, w io.Writer) error { return m.Store.Backup(ctx, w) }
+
+// Frozen calls f while nothing changes.
+func (m *Manager) Frozen(f func(*inventory.Snapshot) error) error {
+	m.changing.Lock()
+	defer m.changing.Unlock()
+	return f(m.Snapshot())
+}
+
+// Edit carries out an operation on connectors and groups and returns what it did.
+// The error is an *inventory.Refusal, or of the node itself.
+func (m *Manager) Edit(ctx context.Context, a Action, op Operation) (inventory.Change, error) {
+	c, _, err := m.EditNumbers(ctx, a, nil, func(e *inventory.Editor, _ []inventory.Found) (inventory.Change, []inventory.NumberRefusal, error) {
+		c, err := op(e)
+		return c, nil, err
+	})
+	return c, err
+}
+
+// EditNumbers carries out an operation on numbers and returns what it did, and of
+// which numbers it was refused: the others are done all the same.
+func (m *Manager) EditNumbers(ctx context.Context, a Action, entries []catalog.Entry, op NumberOperation) (inventory.Change, []inventory.NumberRefusal, error) {
+	m.changing.Lock()
+	defer m.changing.Unlock()
+	entries = once(entries)
+	for range tries {
+		c, refused, err := m.decide(ctx, entries, op)
+		if err != nil {
+			return inventory.Change{}, nil, err
+		}
+		if a.Dry || c.None() {
+			return c, refused, nil
+		}
+		// A client that goes away now has its change all the same.
+		revision, err := m.Store.Commit(context.WithoutCancel(ctx), c)
+		if errors.Is(err, store.ErrConflict) {
+			if err := m.read(ctx); err != nil {
+				return inventory.Change{}, nil, m.closed(err)
+			}
+			continue
+		}
+		if err != nil {
+			return inventory.Change{}, nil, m.closed(err)
+		}
+		c = stamped(c, revision)
+		return c, refused, m.committed(a, c, revision)
+	}
+	return inventory.Change{}, nil, &inventory.Refusal{Reason: inventory.Stale, Text: "others change the same all the time; try again"}
+}
+
+// decide decides a change by the newest Snapshot, and checks it.
+func (m *Manager) decide(ctx context.Context, entries []catalog.Entry, op NumberOperation) (c inventory.Change, refused []inventory.NumberRefusal, err error) {
+	found := make([]inventory.Found, len(entries))
+	if len(entries) > 0 {
+		numbers, err := m.Store.Find(ctx, entries)
+		if err != nil {
+			return c, nil, m.closed(err)
+		}
+		for i := range found {
+			found[i] = inventory.Found{Entry: entries[i], Number: numbers[i]}
+		}
+	}
+	s := m.Snapshot()
+	e := &inventory.Editor{Snapshot: s, Quotas: m.Quotas(), Now: m.Now().UTC().Truncate(time.Second), NewID: inventory.NewID}
+	if c, refused, err = op(e, found); err != nil {
+		return c, nil, err
+	}
+	if len(c.Connectors) > 0 || len(c.Groups) > 0 {
+		err = m.Check(s.With(c, s.Revision))
+	}
+	return c, refused, err
+}
+
+// committed brings a commit into force and logs it.
+func (m *Manager) committed(a Action, c inventory.Change, revision uint64) error {
+	if m.failing {
+		m.failing = false
+		m.Log.Info("the store takes changes again")
+	}
+	next := m.Snapshot().With(c, revision)
+	m.snapshot.Store(next)
+	m.audit(a, &c, revision)
+	if err := m.Apply(store.Event{Revision: revision, Change: c}, next); err != nil {
+		m.Log.Error("a change is stored but could not be brought into force: the next one, or a restart, will", "what", a.What, "revision", revision, "error", err.Error())
+		return fmt.Errorf("it is stored, but not in force yet: %w", err)
+	}
+	return nil
+}
+
+// closed is the refusal of changes, and of a look at numbers, by a store that
+// fails. It is logged when that begins.
+func (m *Manager) closed(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err // of whoever asked
+	}
+	if !m.failing {
+		m.failing = true
+		m.Log.Error("the store fails: changes are refused until it works again; calls go on as they did", "error", err.Error())
+	}
+	return &inventory.Refusal{Reason: inventory.Closed, Text: "nothing is changed, because the store fails: " + err.Error()}
+}
+
+// stamped is a change with its revision.
+func stamped(c inventory.Change, revision uint64) inventory.Change {
+	c.Connectors, c.Groups, c.Numbers = slices.Clone(c.Connectors), slices.Clone(c.Groups), slices.Clone(c.Numbers)
+	for i := range c.Connectors {
+		if after := c.Connectors[i].After; after != nil {
+			is := *after
+			is.Revision = revision
+			c.Connectors[i].After = &is
+		}
+	}
+	for i := range c.Groups {
+		if after := c.Groups[i].After; after != nil {
+			is := *after
+			is.Revision = revision
+			c.Groups[i].After = &is
+		}
+	}
+	for i := range c.Numbers {
+		if after := c.Numbers[i].After; after != nil {
+			is := *after
+			is.Revision = revision
+			c.Numbers[i].After = &is
+		}
+	}
+	return c
+}
+
+// once leaves out entries that were there before.
+func once(entries []catalog.Entry) []catalog.Entry {
+	seen := make(map[catalog.Entry]bool, len(entries))
+	var all []catalog.Entry
+	for _, e := range entries {
+		if !seen[e] {
+			seen[e] = true
+			all = append(all, e)
+		}
+	}
+	return all
+}

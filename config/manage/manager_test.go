@@ -1,0 +1,277 @@
+package manage
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"tandem/config/catalog"
+	"tandem/config/inventory"
+	"tandem/config/store"
+)
+
+// bench is a Manager on a real store, and what it did.
+type bench struct {
+	*Manager
+	t       *testing.T
+	store   *store.Bolt
+	log     bytes.Buffer
+	checked func(*inventory.Snapshot) error
+	applied func(store.Event, *inventory.Snapshot) error
+	events  []store.Event
+	quotas  inventory.Quotas
+}
+
+func open(t *testing.T) *bench {
+	t.Helper()
+	bolt, err := store.Open(filepath.Join(t.TempDir(), "tandem.db"), store.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, bolt.Close()) })
+	b := &bench{t: t, store: bolt}
+	b.Manager, err = Open(t.Context(), Options{
+		Store:  bolt,
+		Quotas: func() inventory.Quotas { return b.quotas },
+		Check: func(s *inventory.Snapshot) error {
+			if b.checked != nil {
+				return b.checked(s)
+			}
+			return nil
+		},
+		Apply: func(e store.Event, s *inventory.Snapshot) error {
+			b.events = append(b.events, e)
+			if b.applied != nil {
+				return b.applied(e, s)
+			}
+			return nil
+		},
+		Now: time.Now,
+		Log: slog.New(slog.NewTextHandler(&b.log, nil)),
+	})
+	require.NoError(t, err)
+	return b
+}
+
+var ops = Action{Who: "ops", What: "test"}
+
+func (b *bench) edit(op Operation) inventory.Change {
+	b.t.Helper()
+	c, err := b.Edit(b.t.Context(), ops, op)
+	require.NoError(b.t, err)
+	return c
+}
+
+func createGroup(name string) Operation {
+	return func(e *inventory.Editor) (inventory.Change, error) {
+		return e.CreateGroup(inventory.GroupSpec{Name: name})
+	}
+}
+
+func entries(texts ...string) (all []catalog.Entry) {
+	for _, text := range texts {
+		e, err := catalog.ParseEntry([]byte(text))
+		if err != nil {
+			panic(err)
+		}
+		all = append(all, e)
+	}
+	return all
+}
+
+func add(to inventory.Owner) NumberOperation {
+	return func(e *inventory.Editor, found []inventory.Found) (inventory.Change, []inventory.NumberRefusal, error) {
+		return e.AddNumbers(found, to)
+	}
+}
+
+func TestEdit(t *testing.T) {
+	b := open(t)
+	c := b.edit(createGroup("support"))
+	created := c.Groups[0].After
+	require.Len(t, created.ID, 22)
+	require.NotZero(t, created.Revision)
+	require.Len(t, b.events, 1)
+	require.Equal(t, created, b.events[0].Change.Groups[0].After, "what is applied is what was committed")
+
+	g, err := b.Snapshot().Group("support")
+	require.NoError(t, err)
+	require.Equal(t, created, g)
+	kept, _, err := b.store.Snapshot(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, b.Snapshot().Groups, kept.Groups, "the store has the same")
+	require.Equal(t, b.Snapshot().Revision, kept.Revision)
+	require.Contains(t, b.log.String(), `who=ops`)
+	require.Contains(t, b.log.String(), `before=none after="{\"name\":\"support\"}"`)
+
+	owner := inventory.Owner{Kind: inventory.GroupOwner, ID: created.ID}
+	c, refused, err := b.EditNumbers(t.Context(), ops, entries("+15550000001", "+15550000001", "+1555*"), add(owner))
+	require.NoError(t, err)
+	require.Empty(t, refused)
+	require.Len(t, c.Numbers, 2)
+	require.Equal(t, map[inventory.Owner]int{owner: 2}, b.Snapshot().Counts)
+	require.Len(t, b.Snapshot().Spans, 1)
+	kept, _, err = b.store.Snapshot(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, b.Snapshot(), kept)
+
+	b.log.Reset()
+	c, _, err = b.EditNumbers(t.Context(), ops, entries("+15550000001"), add(owner))
+	require.NoError(t, err)
+	require.True(t, c.None(), "it is there")
+	require.Len(t, b.events, 2, "nothing is committed, applied or logged for nothing")
+	require.Empty(t, b.log.String())
+}
+
+func TestDryEditDoesNothing(t *testing.T) {
+	b := open(t)
+	dry := ops
+	dry.Dry = true
+	c, err := b.Edit(t.Context(), dry, createGroup("support"))
+	require.NoError(t, err)
+	require.Equal(t, "support", c.Groups[0].After.Name)
+	b.checked = func(*inventory.Snapshot) error { return &inventory.Refusal{Text: "no"} }
+	_, err = b.Edit(t.Context(), dry, createGroup("sales"))
+	require.EqualError(t, err, "no", "but it is checked")
+	require.Empty(t, b.events)
+	require.Empty(t, b.Snapshot().Groups)
+	require.Empty(t, b.log.String())
+}
+
+func TestRefusedEditChangesNothing(t *testing.T) {
+	b := open(t)
+	b.quotas.Groups = 1
+	b.edit(createGroup("support"))
+	before := b.Snapshot()
+	_, err := b.Edit(t.Context(), ops, createGroup("sales"))
+	var r *inventory.Refusal
+	require.ErrorAs(t, err, &r)
+	require.Equal(t, inventory.Quota, r.Reason)
+
+	b.quotas.Groups = 0
+	b.checked = func(s *inventory.Snapshot) error {
+		_, err := s.Group("sales")
+		require.NoError(t, err, "what is checked is what would be")
+		return &inventory.Refusal{Field: "failover.codes", Text: "is wrong"}
+	}
+	_, err = b.Edit(t.Context(), ops, createGroup("sales"))
+	require.EqualError(t, err, "failover.codes: is wrong")
+	require.Same(t, before, b.Snapshot())
+	require.Len(t, b.events, 1)
+}
+
+// Somebody else changes the store, as other nodes on one store do.
+func TestEditByAnOldSnapshotIsDecidedAgain(t *testing.T) {
+	b := open(t)
+	other, err := Open(t.Context(), Options{
+		Store: b.store, Quotas: func() inventory.Quotas { return inventory.Quotas{} }, Check: func(*inventory.Snapshot) error { return nil },
+		Apply: func(store.Event, *inventory.Snapshot) error { return nil }, Now: time.Now, Log: slog.New(slog.DiscardHandler),
+	})
+	require.NoError(t, err)
+	_, err = other.Edit(t.Context(), ops, createGroup("support"))
+	require.NoError(t, err)
+
+	decided := 0
+	_, err = b.Edit(t.Context(), ops, func(e *inventory.Editor) (inventory.Change, error) {
+		decided++
+		return createGroup("support")(e)
+	})
+	var r *inventory.Refusal
+	require.ErrorAs(t, err, &r)
+	require.Equal(t, inventory.Taken, r.Reason, "the name is taken by now")
+	require.Equal(t, 2, decided)
+	b.edit(createGroup("sales"))
+	require.Len(t, b.Snapshot().Groups, 2)
+}
+
+func TestEditsOfManyAreOneAfterTheOther(t *testing.T) {
+	b := open(t)
+	inside := false
+	b.applied = func(e store.Event, s *inventory.Snapshot) error {
+		require.False(t, inside)
+		inside = true
+		defer func() { inside = false }()
+		_, err := s.Group(e.Change.Groups[0].After.Name)
+		return err
+	}
+	var clients sync.WaitGroup
+	for i := range 8 {
+		clients.Go(func() {
+			for j := range 10 {
+				_, err := b.Edit(t.Context(), ops, createGroup(fmt.Sprintf("g%d-%d", i, j)))
+				require.NoError(t, err)
+			}
+		})
+	}
+	clients.Wait()
+	require.Len(t, b.Snapshot().Groups, 80)
+	require.True(t, slices.IsSortedFunc(b.events, func(x, y store.Event) int { return int(x.Revision) - int(y.Revision) }))
+}
+
+// A store that fails takes no changes, says why, and is logged once when that
+// begins and once when it ends.
+func TestFailingStore(t *testing.T) {
+	b := open(t)
+	b.edit(createGroup("support"))
+	failing := &failingStore{Store: b.store, err: errors.New("no space left on device")}
+	b.Store = failing
+	for range 2 {
+		_, err := b.Edit(t.Context(), ops, createGroup("sales"))
+		var r *inventory.Refusal
+		require.ErrorAs(t, err, &r)
+		require.Equal(t, inventory.Closed, r.Reason)
+		require.Contains(t, r.Text, "no space left on device")
+	}
+	require.Len(t, b.Snapshot().Groups, 1)
+	require.Len(t, b.events, 1)
+	require.Equal(t, 1, bytes.Count(b.log.Bytes(), []byte("the store fails")))
+	failing.err = nil
+	b.edit(createGroup("sales"))
+	require.Equal(t, 1, bytes.Count(b.log.Bytes(), []byte("takes changes again")))
+}
+
+// failingStore is a store whose commits fail.
+type failingStore struct {
+	store.Store
+	err error
+}
+
+func (s *failingStore) Commit(ctx context.Context, c inventory.Change) (uint64, error) {
+	if s.err != nil {
+		return 0, s.err
+	}
+	return s.Store.Commit(ctx, c)
+}
+
+// What is stored and cannot be brought into force is not forgotten, and said.
+func TestApplyFails(t *testing.T) {
+	b := open(t)
+	b.applied = func(store.Event, *inventory.Snapshot) error { return errors.New("no socket") }
+	_, err := b.Edit(t.Context(), ops, createGroup("support"))
+	require.ErrorContains(t, err, "stored, but not in force yet: no socket")
+	require.Len(t, b.Snapshot().Groups, 1)
+	require.Contains(t, b.log.String(), "level=ERROR")
+}
+
+func TestFrozen(t *testing.T) {
+	b := open(t)
+	edited := make(chan struct{})
+	require.NoError(t, b.Frozen(func(s *inventory.Snapshot) error {
+		go func() {
+			defer close(edited)
+			_, err := b.Edit(context.Background(), ops, createGroup("support"))
+			require.NoError(t, err)
+		}()
+		require.Same(t, s, b.Snapshot())
+		return nil
+	}))
+	<-edited
+	require.Len(t, b.Snapshot().Groups, 1)
+}
