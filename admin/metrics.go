@@ -39,6 +39,7 @@ func histogram(name, help string, labels ...string) *metric {
 // address.
 var (
 	calls      = counter("calls_total", "Calls that ended, by how they did for the caller: answered, refused (by a connector), exhausted, cancelled, timeout. The route is the group, or the connector of a number without one.", "route", "outcome")
+	spared     = counter("all_down_total", "Calls, among the exhausted ones, that were answered with hosts left which are down or ejected and were not tried: when_all_down is reject.", "route")
 	trunkCalls = counter("trunk_calls_total", "The same by the trunk that they came from.", "trunk", "outcome")
 	rejectedBy = counter("rejected_total", "Requests outside of dialogs that were not let in: no_route, untrusted, max_cps, draining, full, loop, …", "reason")
 	overRate   = counter("trunk_over_rate_total", "Requests refused because the trunk was over its max_cps.", "trunk")
@@ -110,6 +111,7 @@ var counts = map[string]*metric{
 	router.CountReplies:   replies,
 	router.CountDrops:     drops,
 	router.CountCalls:     calls,
+	router.CountSpared:    spared,
 	router.CountAttempts:  attempts,
 	router.CountFailovers: failovers,
 	router.CountPassedBy:  passedBy,

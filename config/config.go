@@ -178,7 +178,7 @@ func parse(file string, data []byte, w world) (*Config, error) {
 var topKeys = keys{
 	known: []string{"listen", "advertise", "aliases", "admin", "metrics", "state_dir", "secrets", "record_route", "drain_timeout",
 		"store", "untrusted", "workers", "recent_calls", "reload", "trunks", "connectors", "groups", "failover", "health", "quotas"},
-	later: []string{"tls", "tcp", "log", "regions", "max_cps", "max_calls", "when_all_down", "max_detection", "keys",
+	later: []string{"tls", "tcp", "log", "regions", "max_cps", "max_calls", "max_detection", "keys",
 		"numbers", "events", "tracing", "cluster"},
 }
 

@@ -16,7 +16,7 @@ var (
 	}
 	groupKeys = keys{
 		known: []string{"name", "connectors", "numbers", "numbers_file", "failover", "health"},
-		later: []string{"max_cps", "max_calls", "when_all_down"},
+		later: []string{"max_cps", "max_calls"},
 	}
 	memberKeys = keys{known: []string{"connector", "priority"}, later: []string{"weight", "failover", "max_cps", "max_calls"}}
 )

@@ -158,7 +158,7 @@ func numberSet(entries ...string) *catalog.NumberSet {
 func full() *Config {
 	failover := catalog.Failover{
 		Codes: catalog.NewCodes(503), FirstResponse: time.Second, Progress: 2 * time.Second, NoAnswer: 3 * time.Second, TimerC: time.Hour,
-		MaxRing: time.Minute, MaxAttempts: 3, ExhaustedCode: 480, SetupBudget: time.Second,
+		MaxRing: time.Minute, MaxAttempts: 3, ExhaustedCode: 480, SetupBudget: time.Second, WhenAllDown: catalog.RejectDown,
 	}
 	fpart := catalog.FailoverPart{Set: catalog.EveryField, Values: failover}
 	health := catalog.Health{Interval: 5 * time.Second, FastInterval: time.Second, Timeout: time.Second, DownAfter: 3, UpAfter: 2, DoubtHold: time.Second,

@@ -9,8 +9,7 @@ import (
 
 var failoverKeys = keys{
 	known: []string{"codes", "first_response", "progress", "no_answer", "timer_c", "max_ring", "after_ringing",
-		"max_attempts", "exhausted_code", "setup_budget"},
-	later: []string{"when_all_down"},
+		"max_attempts", "exhausted_code", "setup_budget", "when_all_down"},
 }
 
 const (
@@ -39,6 +38,7 @@ func (d *decoder) failover(n node) catalog.FailoverPart {
 	v.MaxAttempts = d.integer(f["max_attempts"], v.MaxAttempts, 1, catalog.MaxAttempts)
 	v.ExhaustedCode = d.exhaustedCode(f["exhausted_code"], v.ExhaustedCode)
 	v.SetupBudget = d.durationOrOff(f["setup_budget"], v.SetupBudget, 500*time.Millisecond, time.Minute)
+	v.WhenAllDown = catalog.WhenAllDown(d.choice(f["when_all_down"], catalog.WhenAllDownWords[:]...))
 
 	read := catalog.FailoverPart{Values: v}
 	for _, field := range catalog.FailoverFields {

@@ -10,7 +10,7 @@ import (
 var healthKeys = keys{
 	known: []string{"probe", "interval", "fast_interval", "timeout", "down_after", "up_after", "down_codes", "doubt_hold",
 		"eject_after", "eject_time", "eject_max", "stall", "slow_start", "flap_hold", "flap_window", "max_detection"},
-	later: []string{"when_all_down", "passive", "region"},
+	later: []string{"passive", "region"},
 }
 
 // health reads what one level says of how hosts are probed.

@@ -81,7 +81,7 @@ trunks:
     symmetric: yes
     max_cps: 500
     burst: 50
-    failover: {setup_budget: 8s, exhausted_code: 480}
+    failover: {setup_budget: 8s, exhausted_code: 480, when_all_down: reject}
   - {name: carrier-b, sources: 203.0.113.0/28, max_cps: 20}
   - {name: carrier-b lab, sources: 203.0.113.5, untrusted: drop}
   - {name: carrier-b old, sources: 203.0.113.6, untrusted: reject}
@@ -111,7 +111,7 @@ groups:
     numbers: [+15550000001, 100 - 199, +1555*]
     failover: {first_response: 300ms, no_answer: off, max_attempts: 2}
     health: {interval: 1m}
-failover: {no_answer: 2m, max_ring: 3m, setup_budget: 1m, codes: [503, 480], first_response: 500ms, progress: 3s, timer_c: 4m, max_attempts: 8, exhausted_code: best, after_ringing: true}
+failover: {no_answer: 2m, max_ring: 3m, setup_budget: 1m, codes: [503, 480], first_response: 500ms, progress: 3s, timer_c: 4m, max_attempts: 8, exhausted_code: best, after_ringing: true, when_all_down: try}
 health: {probe: false, interval: 30s, fast_interval: 2s, timeout: 500ms, down_after: 2, up_after: 1, down_codes: [500], doubt_hold: 20s, eject_after: 3, eject_time: 5s, eject_max: 1m, stall: 3s, slow_start: off, flap_hold: 20s, flap_window: 10m, max_detection: off}
 quotas: {groups: 3, connectors_per_group: 3}
 `)
@@ -142,8 +142,8 @@ quotas: {groups: 3, connectors_per_group: 3}
 			},
 			Strip: "00", Prepend: "+", Symmetric: true, MaxCPS: 500, Burst: 50,
 			Failover: catalog.FailoverPart{
-				Set:    catalog.FieldSetupBudget | catalog.FieldExhaustedCode,
-				Values: catalog.Failover{SetupBudget: 8 * time.Second, ExhaustedCode: 480},
+				Set:    catalog.FieldSetupBudget | catalog.FieldExhaustedCode | catalog.FieldWhenAllDown,
+				Values: catalog.Failover{SetupBudget: 8 * time.Second, ExhaustedCode: 480, WhenAllDown: catalog.RejectDown},
 			},
 		}, {
 			Name: "carrier-b", Sources: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/28")}, MaxCPS: 20, Burst: 20,

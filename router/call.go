@@ -41,6 +41,7 @@ type call struct {
 	stopping  bool  // nothing new may start
 	cancelled bool  // by the caller
 	timedOut  bool  // Timer C fired
+	spared    bool  // it ended although hosts were left, which are down or ejected (when_all_down)
 	ringing   bool  // a 101-199 was relayed, of an attempt that is not given up
 	rang      int64 // when the caller first heard of progress, a 101-199 or 2xx; 0 before
 

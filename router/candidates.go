@@ -81,6 +81,15 @@ func candidates(dst []candidate, rt *route, seed uint64, now int64, newCall bool
 	return dst
 }
 
+// hopeful returns cs without what is down or ejected: that is at its end.
+func hopeful(cs []candidate) []candidate {
+	n := len(cs)
+	for n > 0 && cs[n-1].tier.bad() {
+		n--
+	}
+	return cs[:n]
+}
+
 // order sorts by tier, rank, priority and draw. Routes are short: an insertion
 // sort beats everything that needs a function value.
 func order(cs []candidate, seed uint64) {

@@ -2,6 +2,7 @@ package router
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"tandem/config/catalog"
@@ -93,6 +94,9 @@ func (r *Router) Explain(called, trunkName string, now int64) (Explanation, erro
 			code = strconv.Itoa(f.ExhaustedCode)
 		}
 		ex.Verdict = "there is no host to try: calls are answered " + code
+		if _, spared := x.candidates(now); len(spared) > 0 {
+			ex.Verdict = sparedText + ": calls are answered " + code
+		}
 	}
 	return ex, nil
 }
@@ -107,7 +111,7 @@ type explainer struct {
 
 func (x *explainer) steps(now int64) (steps []Step) {
 	most := x.route.failover[x.trunk.class].MaxAttempts
-	cs := candidates(nil, x.route, 0, now, true)
+	cs, spared := x.candidates(now)
 	for i, tried := 0, []*host(nil); i < len(cs); i++ {
 		pick := choose(cs, tried, most, false)
 		if pick == nil {
@@ -118,11 +122,26 @@ func (x *explainer) steps(now int64) (steps []Step) {
 	}
 	for i := range x.route.entries {
 		e := &x.route.entries[i]
-		if why := leftOut(e, steps, most, now); why != "" {
-			steps = append(steps, x.step(0, e, e.host.health.View(now).State, why))
+		view := e.host.health.View(now)
+		why := leftOut(e, steps, most, now)
+		if slices.ContainsFunc(spared, func(c candidate) bool { return c.entry == e }) {
+			why = fmt.Sprintf("%s (%s), and when_all_down is reject", view.State, e.host.health.Status().Reason)
+		}
+		if why != "" {
+			steps = append(steps, x.step(0, e, view.State, why))
 		}
 	}
 	return steps
+}
+
+// candidates are those of a new call, and those that when_all_down takes away.
+func (x *explainer) candidates(now int64) (cs, spared []candidate) {
+	cs = candidates(nil, x.route, 0, now, true)
+	if x.route.failover[x.trunk.class].WhenAllDown != catalog.RejectDown {
+		return cs, nil
+	}
+	n := len(hopeful(cs))
+	return cs[:n], cs[n:]
 }
 
 func (x *explainer) step(place int, e *entry, state health.State, why string) Step {

@@ -22,6 +22,7 @@ const (
 	CountDrops     = "drops"     // reason
 	CountFailovers = "failovers" // reason
 	CountCalls     = "calls"     // route, outcome
+	CountSpared    = "spared"    // of these, exhausted with none but bad hosts left, which were spared: route
 	CountAttempts  = "attempts"  // connector, outcome
 	CountLate2xx   = "late_2xx"  // relayed after another final response
 	CountDialog    = "dialog"    // in-dialog requests forwarded
@@ -89,6 +90,7 @@ func (r *Router) Counts(f func(Count)) {
 		for i, name := range outcomeNames[:outcomes] {
 			f(Count{CountCalls, [2]string{route, name}, rs.calls[i].Load()})
 		}
+		f(Count{CountSpared, [2]string{route}, rs.spared.Load()})
 	}
 	for trunk, ts := range l.trunks {
 		for i, name := range outcomeNames[:outcomes] {

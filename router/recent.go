@@ -22,7 +22,7 @@ type CallRecord struct {
 	Route    string          `json:"route,omitempty"`  // the group, or the connector of a number without one
 	Outcome  string          `json:"outcome"`          // answered, refused, exhausted, cancelled, timeout or rejected
 	Status   int             `json:"status"`           // of the final response that the caller got
-	Reason   string          `json:"reason,omitempty"` // why it was rejected
+	Reason   string          `json:"reason,omitempty"` // why it was rejected, or hosts were left that it was not tried on
 	Progress float64         `json:"progress_ms,omitempty"`
 	Took     float64         `json:"took_ms"` // until the final response
 	Attempts []AttemptRecord `json:"attempts,omitempty"`
@@ -71,6 +71,7 @@ type past struct {
 	method      wire.Method
 	how         outcome
 	why         rejection // of one that was not let in
+	spared      bool      // hosts were left that are down or ejected
 	status      int
 	number      [maxNumber]byte
 	numberLen   uint8
@@ -161,6 +162,7 @@ func (p *past) fill(c *call, now int64, how outcome) {
 	p.began, p.took, p.rang = c.started, now-c.started, c.rang
 	p.route, p.trunk, p.source = c.route.stats, c.trunk.stats, c.source
 	p.method, p.how, p.why, p.status = c.method, how, notRejected, c.status
+	p.spared = c.spared && how == exhausted
 	p.number, p.numberLen = c.number, c.numberLen
 	p.callIDLen = 0
 	if c.raw != nil {
@@ -190,6 +192,7 @@ func (r *Router) keepRejected(s *scratch, st *stripe, a admission, rt *route) {
 		p.route = rt.stats
 	}
 	p.method, p.how, p.why, p.status = m.Method, rejected, a.why, a.status
+	p.spared = false
 	p.numberLen = uint8(copy(p.number[:], s.number))
 	p.callIDLen = uint8(copy(p.callID[:], m.Bytes(m.CallID)))
 	p.count = 0
@@ -197,6 +200,10 @@ func (r *Router) keepRejected(s *scratch, st *stripe, a admission, rt *route) {
 
 // ended is when the caller got the final response.
 func (p *past) ended() int64 { return p.began + p.took }
+
+// sparedText is why a call ended although there were hosts that it was not tried
+// on.
+const sparedText = "all that was left is down or ejected, and when_all_down is reject"
 
 // record is p as operators see it.
 func (r *Router) callRecord(p *past) CallRecord {
@@ -211,6 +218,9 @@ func (r *Router) callRecord(p *past) CallRecord {
 		Status:  p.status,
 		Reason:  rejectionTexts[p.why],
 		Took:    ms(p.took),
+	}
+	if p.spared {
+		c.Reason = sparedText
 	}
 	if p.route != nil {
 		c.Route = p.route.name

@@ -69,7 +69,7 @@ func (r *Router) write(rec *record) {
 		level, text = slog.LevelWarn, "call failed"
 	}
 	c := r.callRecord(&rec.call)
-	r.log.Log(context.Background(), level, text,
+	args := []any{
 		"number", c.Number,
 		"route", c.Route,
 		"trunk", c.Trunk,
@@ -80,7 +80,11 @@ func (r *Router) write(rec *record) {
 		"status", c.Status,
 		"took_ms", c.Took,
 		"attempts", c.Attempts,
-	)
+	}
+	if c.Reason != "" {
+		args = append(args, "reason", c.Reason)
+	}
+	r.log.Log(context.Background(), level, text, args...)
 }
 
 func ms(ns int64) float64 { return float64(ns/int64(time.Microsecond)) / 1000 }

@@ -116,7 +116,8 @@ func (o outcome) String() string { return outcomeNames[o] }
 
 type routeStats struct {
 	label
-	calls [outcomes]atomic.Uint64
+	calls  [outcomes]atomic.Uint64
+	spared atomic.Uint64 // of the exhausted ones: only hosts that are down or ejected were left
 	setupTimes
 }
 

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"tandem/config/catalog"
 	"tandem/config/number"
 	"tandem/router/wire"
 )
@@ -256,8 +257,13 @@ func (r *Router) next(s *scratch, st *stripe, c *call, m *wire.Message) (tried b
 	}
 	for races := 2 * len(c.route.entries); ; races-- {
 		s.cands = candidates(s.cands[:0], c.route, c.key, s.now, c.invite())
+		all := s.cands
+		if c.failover.WhenAllDown == catalog.RejectDown {
+			s.cands = hopeful(all)
+		}
 		pick := choose(s.cands, s.tried, c.failover.MaxAttempts, silent)
 		if pick == nil {
+			c.spared = choose(all, s.tried, c.failover.MaxAttempts, silent) != nil
 			break
 		}
 		if c.count > 0 && c.late(s.now, pick.entry) {
@@ -403,6 +409,9 @@ func (r *Router) conclude(s *scratch, st *stripe, c *call, status int, how outco
 		c.trunk.stats.answer.observe(s.now - c.started)
 	}
 	c.route.stats.calls[how].Add(1)
+	if c.spared && how == exhausted {
+		c.route.stats.spared.Add(1)
+	}
 	c.trunk.stats.calls[how].Add(1)
 	st.release(&c.best)
 	r.keepCall(s, st, c, how)

@@ -56,7 +56,7 @@ func callEnd(c *router.CallRecord) string {
 		}
 		return text
 	case "exhausted":
-		return "FAILED with " + status(c.Status) + after + ": " + exhaustion(len(c.Attempts))
+		return "FAILED with " + status(c.Status) + after + ": " + exhaustion(len(c.Attempts), c.Reason)
 	case "cancelled":
 		if c.Progress > 0 {
 			return "the caller gave up" + after + ", while it rang"
@@ -80,14 +80,20 @@ func reason(text string) string {
 	return ": " + printable(text)
 }
 
-func exhaustion(attempts int) string {
-	switch attempts {
-	case 0:
+// exhaustion is why nothing was left; more is what was left all the same.
+func exhaustion(attempts int, more string) string {
+	switch {
+	case attempts == 0 && more != "":
+		return printable(more)
+	case attempts == 0:
 		return "there was no host to try"
-	case 1:
-		return "its only attempt failed"
+	case more != "":
+		more = "; " + printable(more)
 	}
-	return fmt.Sprintf("all %d attempts failed", attempts)
+	if attempts == 1 {
+		return "its only attempt failed" + more
+	}
+	return fmt.Sprintf("all %d attempts failed%s", attempts, more)
 }
 
 // attemptWith is the index of the attempt that gave the caller the call's final

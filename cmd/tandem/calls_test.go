@@ -101,6 +101,15 @@ func TestCallStories(t *testing.T) {
 2026-11-22 23:41:07.120  +15550000001  carrier-a (198.51.100.7:5060) -> support  FAILED with 503 Service Unavailable after 0.0 ms: there was no host to try
   call-id 1-2345@10.0.0.9
 `},
+		{"nothing but hosts that are down", aCall("exhausted", 503, 0, func(c *router.CallRecord) { c.Reason = "all is down" }), `
+2026-11-22 23:41:07.120  +15550000001  carrier-a (198.51.100.7:5060) -> support  FAILED with 503 Service Unavailable after 0.0 ms: all is down
+  call-id 1-2345@10.0.0.9
+`},
+		{"nothing else but hosts that are down", aCall("exhausted", 503, 2000, func(c *router.CallRecord) { c.Reason = "the rest is down" }, attempt{Outcome: "silent", End: 2000}), `
+2026-11-22 23:41:07.120  +15550000001  carrier-a (198.51.100.7:5060) -> support  FAILED with 503 Service Unavailable after 2.00 s: its only attempt failed; the rest is down
+  1  support-east  us-east-1  sip:10.0.1.10:5060  +0.00 s  no answer at all within 2.00 s: nothing left to try
+  call-id 1-2345@10.0.0.9
+`},
 		{"cancelled while it rang", aCall("cancelled", 487, 3200, rang, attempt{Outcome: "cancelled", Status: 487, Progress: 100, End: 3200}), `
 2026-11-22 23:41:07.120  +15550000001  carrier-a (198.51.100.7:5060) -> support  the caller gave up after 3.20 s, while it rang
   1  support-east  us-east-1  sip:10.0.1.10:5060  +0.00 s  ringing after 0.10 s, cancelled after 3.20 s: the caller gave up

@@ -20,7 +20,25 @@ type Failover struct {
 	MaxAttempts   int           // attempts in all, 1 to MaxAttempts
 	ExhaustedCode int           // sent when every candidate failed; 0 is the best response by RFC 3261 16.7
 	SetupBudget   time.Duration // the time that the caller gives us until first progress; 0: no limit
+	WhenAllDown   WhenAllDown   // what becomes of hosts that are down or ejected, when nothing else is left
 }
+
+// WhenAllDown says whether hosts that are down or ejected are tried when nothing
+// better is left.
+type WhenAllDown uint8
+
+const (
+	// TryDown tries them last: no probe is as sure as a call.
+	TryDown WhenAllDown = iota
+	// RejectDown leaves them out, so that the caller can go elsewhere at once. What
+	// brings them back (probes, a trial call) does so all the same.
+	RejectDown
+)
+
+// WhenAllDownWords are the words for the values, in their order.
+var WhenAllDownWords = [...]string{"try", "reject"}
+
+func (w WhenAllDown) String() string { return WhenAllDownWords[w] }
 
 // MaxAttempts is the most attempts that one call can be configured to make.
 const MaxAttempts = 8
@@ -53,14 +71,15 @@ const (
 	FieldMaxAttempts
 	FieldExhaustedCode
 	FieldSetupBudget
+	FieldWhenAllDown
 
 	// OfTheCall are the fields that count for a call and not for one attempt: a
 	// connector's own count for calls to its own numbers.
-	OfTheCall = FieldMaxAttempts | FieldExhaustedCode | FieldSetupBudget
+	OfTheCall = FieldMaxAttempts | FieldExhaustedCode | FieldSetupBudget | FieldWhenAllDown
 	// OfAnAttempt are the others.
 	OfAnAttempt = EveryField - OfTheCall
 	// EveryField is both.
-	EveryField = FieldSetupBudget<<1 - 1
+	EveryField = FieldWhenAllDown<<1 - 1
 )
 
 // FailoverPart is what one level (all, a trunk, a group, a connector) says of
@@ -103,13 +122,16 @@ func (f Failover) With(p FailoverPart, fields FailoverField) Failover {
 	if set&FieldSetupBudget != 0 {
 		f.SetupBudget = p.Values.SetupBudget
 	}
+	if set&FieldWhenAllDown != 0 {
+		f.WhenAllDown = p.Values.WhenAllDown
+	}
 	return f
 }
 
 // FailoverFields are all fields, in the order in which they are shown.
 var FailoverFields = [...]FailoverField{
 	FieldCodes, FieldFirstResponse, FieldProgress, FieldNoAnswer, FieldTimerC, FieldMaxRing, FieldAfterRinging,
-	FieldMaxAttempts, FieldExhaustedCode, FieldSetupBudget,
+	FieldMaxAttempts, FieldExhaustedCode, FieldSetupBudget, FieldWhenAllDown,
 }
 
 // Key returns the key of one field in a failover block.
@@ -135,6 +157,8 @@ func (f FailoverField) Key() string {
 		return "exhausted_code"
 	case FieldSetupBudget:
 		return "setup_budget"
+	case FieldWhenAllDown:
+		return "when_all_down"
 	}
 	return ""
 }
@@ -165,6 +189,8 @@ func (f Failover) Text(field FailoverField) string {
 		return strconv.Itoa(f.ExhaustedCode)
 	case FieldSetupBudget:
 		return durationOrOff(f.SetupBudget)
+	case FieldWhenAllDown:
+		return f.WhenAllDown.String()
 	}
 	return ""
 }

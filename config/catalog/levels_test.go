@@ -35,7 +35,7 @@ func TestFailoverFields(t *testing.T) {
 func otherFailover() Failover {
 	return Failover{
 		Codes: NewCodes(503), FirstResponse: 1500 * time.Millisecond, Progress: time.Minute, NoAnswer: 90 * time.Second,
-		TimerC: 2 * time.Hour, MaxRing: 20 * time.Second, AfterRinging: true, MaxAttempts: 2, SetupBudget: 5 * time.Second,
+		TimerC: 2 * time.Hour, MaxRing: 20 * time.Second, AfterRinging: true, MaxAttempts: 2, SetupBudget: 5 * time.Second, WhenAllDown: RejectDown,
 	}
 }
 
@@ -88,11 +88,11 @@ func TestTexts(t *testing.T) {
 	}
 	require.Equal(t, []string{
 		"codes: [408, 500, 502, 503, 504]", "first_response: 2s", "progress: 12s", "no_answer: off", "timer_c: 185s", "max_ring: 30m",
-		"after_ringing: false", "max_attempts: 6", "exhausted_code: 503", "setup_budget: off",
+		"after_ringing: false", "max_attempts: 6", "exhausted_code: 503", "setup_budget: off", "when_all_down: try",
 	}, was)
 	require.Equal(t, []string{
 		"codes: [503]", "first_response: 1.5s", "progress: 1m", "no_answer: 90s", "timer_c: 2h", "max_ring: 20s",
-		"after_ringing: true", "max_attempts: 2", "exhausted_code: best", "setup_budget: 5s",
+		"after_ringing: true", "max_attempts: 2", "exhausted_code: best", "setup_budget: 5s", "when_all_down: reject",
 	}, is)
 	health := otherHealth()
 	is = nil
