@@ -12,36 +12,41 @@ import (
 // checkCatalog adds what the catalog finds wrong with itself, each at its line.
 func (d *decoder) checkCatalog(cfg *Config) {
 	for _, p := range cfg.Catalog.Check() {
-		if d.follows(p.Path) {
-			continue
-		}
-		if p.More > 0 {
-			d.numbersFile(p.Path).more += p.More
-			continue
-		}
-		text := p.Text
-		switch {
-		case p.Other == "":
-		case p.OtherAt.File == p.At.File && p.OtherAt.File != "":
-			text += fmt.Sprintf(" (see line %d)", p.OtherAt.Line)
-		case p.OtherAt.File != "":
-			text += fmt.Sprintf(" (see %s:%d)", p.OtherAt.File, p.OtherAt.Line)
-		case p.At.File != "":
-			text += fmt.Sprintf(" (see %s:%d)", d.file, d.root.find(p.Other).line())
-		default:
-			text += d.seeLine("see ", p.Other)
-		}
-		if p.At.File != "" {
-			d.numbersFile(p.Path).add(p.At.Line, text)
-			continue
-		}
-		line := d.root.find(p.Path).line()
-		if p.Warning {
-			d.warnAt(line, p.Path, "%s", text)
-			continue
-		}
-		d.errs = append(d.errs, Error{File: d.file, Line: line, Field: p.Path, Text: oneLine(text)})
+		d.problem(p)
 	}
+}
+
+// problem adds a problem of a catalog at its line.
+func (d *decoder) problem(p catalog.Problem) {
+	if d.follows(p.Path) {
+		return
+	}
+	if p.More > 0 {
+		d.numbersFile(p.Path).more += p.More
+		return
+	}
+	text := p.Text
+	switch {
+	case p.Other == "":
+	case p.OtherAt.File == p.At.File && p.OtherAt.File != "":
+		text += fmt.Sprintf(" (see line %d)", p.OtherAt.Line)
+	case p.OtherAt.File != "":
+		text += fmt.Sprintf(" (see %s:%d)", p.OtherAt.File, p.OtherAt.Line)
+	case p.At.File != "":
+		text += fmt.Sprintf(" (see %s:%d)", d.file, d.root.find(p.Other).line())
+	default:
+		text += d.seeLine("see ", p.Other)
+	}
+	if p.At.File != "" {
+		d.numbersFile(p.Path).add(p.At.Line, text)
+		return
+	}
+	line := d.root.find(p.Path).line()
+	if p.Warning {
+		d.warnAt(line, p.Path, "%s", text)
+		return
+	}
+	d.errs = append(d.errs, Error{File: d.file, Line: line, Field: p.Path, Text: oneLine(text)})
 }
 
 // seeLine points to the line of another place, "" where there are no lines.
