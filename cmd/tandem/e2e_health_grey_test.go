@@ -235,3 +235,56 @@ func TestSoakHealthBadNumber(t *testing.T) {
 	x.end()
 	require.Greater(t, x.row.made, 700)
 }
+
+// busyOptions says 503 to OPTIONS and takes calls all the same.
+var busyOptions = manner{options: 503, invite: healthy.invite}
+
+// A host that says it is full is tried last: the others take the calls, and
+// nobody waits. It is back with the first probe that says otherwise.
+func TestSoakHealthOptions503(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	ails(t, "OPTIONS answered 503, calls taken", healthRate, busyOptions, func(x *experiment) {
+		f, ok := x.first(sick, "full", x.fell)
+		x.goal(ok && f.Time.Sub(x.fell) <= 5500*time.Millisecond+grace, "not full within one probe interval")
+		back, ok := x.first(sick, "up", x.rose)
+		x.goal(ok && back.Time.Sub(x.rose) <= 5500*time.Millisecond+grace, "not up within one probe interval")
+		there := 0
+		for _, c := range x.calls() {
+			if c.Began.After(f.Time) && c.Began.Before(x.rose) && c.Attempts[0].Connector == "first" {
+				there++
+			}
+		}
+		x.row.note("%d calls went there while it was full", there)
+		x.goal(there == 0, "%d calls went there while it was full", there)
+	})
+}
+
+// When all say so, calls go where they would have gone, and succeed.
+func TestSoakHealthOptions503Everywhere(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	x := newExperiment(t, "OPTIONS answered 503 by all hosts, calls taken", oneEach, sick, "127.0.0.12")
+	x.begin(healthRate)
+	time.Sleep(warmUp)
+	x.fell = time.Now()
+	for _, host := range []string{sick, "127.0.0.12"} {
+		x.actor(host).does(busyOptions)
+	}
+	time.Sleep(illness)
+	x.rose = time.Now()
+	for _, host := range []string{sick, "127.0.0.12"} {
+		f, ok := x.first(host, "full", x.fell)
+		x.goal(ok && f.Time.Sub(x.fell) <= 5500*time.Millisecond+grace, "%s is not full within one probe interval", host)
+		x.actor(host).does(healthy)
+	}
+	x.row.detected = x.after(sick, x.fell, "full")
+	x.recovered(sick, 10*time.Second)
+	x.recovered("127.0.0.12", 10*time.Second)
+	x.row.back = x.after(sick, x.rose, "up")
+	x.row.probes = fmt.Sprint(x.asked(sick))
+	x.end()
+	x.goal(len(x.row.waits) == 0, "%d calls were tried more than once", len(x.row.waits))
+}
