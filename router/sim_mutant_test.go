@@ -112,6 +112,23 @@ var simMutants = []simMutant{
 			return []sent{{o.to, strings.Replace(o.text, "branch="+cookie+"c0", "branch="+cookie+"c1", 1)}}
 		})
 	}},
+	{name: "an attempt at what is out by order", clause: "what was out of service when the call began", without: simNoExcuse, change: func(st *simStep, out []sent) []sent {
+		return instead(out, func(o sent) []sent {
+			if !strings.HasPrefix(o.text, "INVITE ") || !strings.Contains(o.text, cookie+"c") {
+				return nil
+			}
+			v := callOf(st, o).view(st.node)
+			if v == nil || v.attempt(o.to) != nil {
+				return nil
+			}
+			for _, h := range st.node.w.hosts {
+				if v.ordered(h) && v.tried(h.con.Name) == 0 {
+					return []sent{{h.addr, o.text}}
+				}
+			}
+			return nil
+		})
+	}},
 	{name: "an attempt after the end", clause: "no new attempt after", without: simNoExcuse, change: func(st *simStep, out []sent) []sent {
 		v := st.view
 		if v == nil || v.stopped == "" || !v.invite() || len(v.attempts) >= st.node.w.failover.MaxAttempts {

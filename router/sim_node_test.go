@@ -27,6 +27,7 @@ func newSimNode(w *simWorld) *simNode {
 	w.check.nodes++
 	n := &simNode{w: w, number: w.check.nodes, started: w.now, dueAt: never}
 	p := w.policy(w.changed)
+	p.Orders = w.orders // they outlive a node
 	r, err := New(Options{
 		Listeners:   []Listener{{Addr: ownAddr}},
 		Secrets:     [][]byte{[]byte("0123456789abcdef")},

@@ -28,7 +28,11 @@ func (k *simChecker) mayTry(st *simStep, v *simView, h *simHost) {
 	case tried >= 1 && fresh >= most-n:
 		w.fail(c, "section 5: one attempt is kept for each remaining connector", "%s, with %d connectors and %d attempts left", w.name(h.addr), fresh, most-n)
 	}
-	if !v.allows(h) {
+	switch {
+	case v.allows(h):
+	case v.ordered(h):
+		w.fail(c, "section 6: what was out of service when the call began is not tried", "%s", w.name(h.addr))
+	default:
 		w.fail(c, "16.5", "%s is no target of this call", w.name(h.addr))
 	}
 	if n > 0 {

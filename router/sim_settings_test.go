@@ -39,12 +39,13 @@ const (
 	simLate   // timers that fire late
 	simProbes // a prober that tells health
 	simFresh  // calls from the first moment of the node
+	simOrders // operators take things out of service, and back
 	simFeatures
 )
 
 var simFeatureNames = []string{
 	"loss", "dup", "reorder", "storms", "cut", "icmp", "crash", "forget", "restart", "nodes", "policy", "budget",
-	"noanswer", "rate", "own", "noninvite", "cancel", "dialogs", "badcallers", "forks", "late", "probes", "fresh",
+	"noanswer", "rate", "own", "noninvite", "cancel", "dialogs", "badcallers", "forks", "late", "probes", "fresh", "orders",
 }
 
 func (f simFeature) String() string {
@@ -87,6 +88,7 @@ type simSettings struct {
 	late     time.Duration
 	talk     time.Duration // how long calls last at most
 	ok       float64       // how many of the hosts' answers are plainly good
+	orders   []simOrder
 }
 
 // newSimSettings draws everything in the same order, whatever is left out, so
@@ -95,7 +97,7 @@ func newSimSettings(seed simSeed) *simSettings {
 	random := rand.New(rand.NewPCG(seed.number, 0x7a6d656d))
 	s := &simSettings{simSeed: seed, random: random}
 	calm := random.IntN(4) == 0 // nothing wrong with the network and the hosts
-	for f := simFeature(1); f < simFeatures; f <<= 1 {
+	for f := simFeature(1); f < simOrders; f <<= 1 {
 		p := 0.35
 		switch f {
 		case simCancel, simDialogs, simNonInvite, simProbes:
@@ -126,6 +128,7 @@ func newSimSettings(seed simSeed) *simSettings {
 	s.drawFailover()
 	s.drawCatalog()
 	s.drawStorms()
+	s.drawOrders()
 	return s
 }
 

@@ -18,6 +18,7 @@ type simView struct {
 	catalog  *catalog.Catalog // that it was routed by
 	policies int              // how often the policy had changed
 	hosts    []*simHost       // that it may be tried on
+	orders   catalog.Orders   // that were in force when it began
 
 	attempts []*simAttempt
 	last     []byte // the provisional that was sent upstream last
@@ -71,7 +72,7 @@ func (c *simCall) view(n *simNode) *simView {
 // newView is of a request that a node has just let in.
 func (c *simCall) newView(n *simNode, key uint64) *simView {
 	w := c.w
-	v := &simView{call: c, node: n, key: key, began: w.now, catalog: w.catalog, policies: w.policies}
+	v := &simView{call: c, node: n, key: key, began: w.now, catalog: w.catalog, policies: w.policies, orders: w.orders}
 	if w.changed {
 		v.catalog = w.second
 	}
@@ -86,6 +87,9 @@ func (c *simCall) newView(n *simNode, key uint64) *simView {
 			continue
 		}
 		for _, h := range con.Hosts {
+			if outByOrder(v.orders, con, &h) {
+				continue
+			}
 			v.hosts = append(v.hosts, w.byAddr[h.Addr])
 		}
 	}

@@ -19,6 +19,7 @@ type simWorld struct {
 	nodes    []*simNode // that live
 	changed  bool       // the other policy is in force
 	policies int        // how often it changed
+	orders   catalog.Orders
 	net      simNet
 	hosts    []*simHost
 	byAddr   map[netip.AddrPort]*simHost
@@ -110,6 +111,10 @@ func (w *simWorld) begin() {
 		w.after(w.upTo(w.over), func() { w.setPolicy(true) })
 		w.after(w.over, func() { w.setPolicy(false) })
 	}
+	for _, o := range w.simSettings.orders {
+		w.after(o.after, func() { w.setOrders(w.orders.With(o.Order)) })
+		w.after(o.back, func() { w.setOrders(w.orders.Without(o.Subject)) })
+	}
 	if w.has(simRestart) {
 		w.after(w.upTo(w.over), w.kill)
 	}
@@ -188,7 +193,9 @@ func (w *simWorld) setPolicy(changed bool) {
 	w.policies++
 	w.trace.note(w, nil, "policy changed")
 	for _, n := range w.nodes {
-		if err := n.r.SetPolicy(w.now, w.policy(changed)); err != nil {
+		p := w.policy(changed)
+		p.Orders = w.orders
+		if err := n.r.SetPolicy(w.now, p); err != nil {
 			panic(err)
 		}
 	}
