@@ -43,7 +43,7 @@ func openStore(n *node) (*managed, error) {
 	}
 	m := &managed{node: n, store: bolt}
 	m.Manager, err = manage.Open(context.Background(), manage.Options{
-		Store: bolt, Quotas: m.quotas, Check: m.check, Apply: m.apply, Now: time.Now, Log: n.log,
+		Store: bolt, Quotas: m.quotas, Prepare: m.prepare, Now: time.Now, Log: n.log,
 	})
 	if err != nil {
 		return nil, errors.Join(err, bolt.Close())
@@ -85,26 +85,23 @@ func (m *managed) quotas() inventory.Quotas {
 	return inventory.Quotas{Groups: q.Groups, ConnectorsPerGroup: q.ConnectorsPerGroup}
 }
 
-// check refuses what the node could not run by.
-func (m *managed) check(s *inventory.Snapshot) error {
-	_, err := m.node.reload.config().WithInventory(s)
-	return err
-}
-
-// apply brings a commit into force: connectors and groups first, so that numbers
-// find their owners.
-func (m *managed) apply(e store.Event, s *inventory.Snapshot) error {
-	c := &e.Change
-	if len(c.Connectors) > 0 || len(c.Groups) > 0 {
-		cfg, err := m.node.reload.config().WithInventory(s)
-		if err != nil {
-			return err
-		}
+// prepare refuses what the node could not run by. To bring a change into force is
+// to bring connectors and groups into force first, so that numbers find their
+// owners.
+func (m *managed) prepare(c *inventory.Change, s *inventory.Snapshot) (apply func() error, err error) {
+	if len(c.Connectors) == 0 && len(c.Groups) == 0 {
+		return func() error { return m.applyNumbers(c, s) }, nil
+	}
+	cfg, err := m.node.reload.config().WithInventory(s)
+	if err != nil {
+		return nil, err
+	}
+	return func() error {
 		if err := m.node.route(cfg); err != nil {
 			return err
 		}
-	}
-	return m.applyNumbers(c, s)
+		return m.applyNumbers(c, s)
+	}, nil
 }
 
 // applyNumbers gives numbers to their owners, one by one and each at once.

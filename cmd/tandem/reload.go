@@ -127,12 +127,6 @@ func (r *reloader) take(why string) string {
 	if err := r.node.apply(next); err != nil {
 		return r.fail(why, old.File, config.Errors{{File: old.File, Text: err.Error()}})
 	}
-	r.mu.Lock()
-	r.cfg = next
-	r.state.Taken++
-	r.state.OK, r.state.Last = true, time.Now()
-	r.mu.Unlock()
-
 	for _, w := range cfg.Warnings {
 		r.log.Warn("config: "+w.Text, "file", w.File, "line", w.Line, "field", w.Field)
 	}
@@ -154,6 +148,15 @@ func (r *reloader) take(why string) string {
 	return "taking calls; config reloaded"
 }
 
+// took notes what is in force from now on.
+func (r *reloader) took(cfg *config.Config) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cfg = cfg
+	r.state.Taken++
+	r.state.OK, r.state.Last = true, time.Now()
+}
+
 // fail counts and tells of a file that could not be taken.
 func (r *reloader) fail(why, file string, err error) string {
 	r.mu.Lock()
@@ -173,17 +176,26 @@ func (r *reloader) fail(why, file string, err error) string {
 	return "taking calls; the changed config has mistakes and is not in force"
 }
 
-// apply brings cfg into force, with what the store holds if there is one.
+// apply brings cfg into force, with what the store holds if there is one: changes
+// of that wait, so that none is decided by the config before.
 func (n *node) apply(cfg *config.Config) error {
 	if n.managed == nil {
-		return n.route(cfg)
+		if err := n.route(cfg); err != nil {
+			return err
+		}
+		n.reload.took(cfg)
+		return nil
 	}
 	return n.managed.Frozen(func(s *inventory.Snapshot) error {
-		cfg, err := cfg.WithInventory(s)
+		whole, err := cfg.WithInventory(s)
 		if err != nil {
 			return fmt.Errorf("it does not suit what the store holds: %w", err)
 		}
-		return n.route(cfg)
+		if err := n.route(whole); err != nil {
+			return err
+		}
+		n.reload.took(cfg)
+		return nil
 	})
 }
 

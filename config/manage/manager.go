@@ -2,10 +2,10 @@
 // change, one after the other:
 //
 //  1. an operation of package inventory decides it by the newest Snapshot,
-//  2. Check holds its settings against those of the node,
+//  2. Prepare holds its settings against those of the node,
 //  3. the Store commits it; if somebody else was faster, again from 1,
-//  4. Apply brings it into force, before the change is answered: the next call
-//     sees it,
+//  4. what Prepare returned brings it into force, before the change is answered:
+//     the next call sees it,
 //  5. it is logged, with who, what, before and after.
 //
 // It keeps nothing but the newest Snapshot, and routes no call: when the store
@@ -32,14 +32,12 @@ import (
 type Options struct {
 	Store  store.Store
 	Quotas func() inventory.Quotas // in force now
-	// Check says whether the node could run by a Snapshot. Its error, an
-	// *inventory.Refusal, refuses the change.
-	Check func(*inventory.Snapshot) error
-	// Apply brings a commit into force; the Snapshot is the one after it. Commits
-	// come one at a time, in their order.
-	Apply func(store.Event, *inventory.Snapshot) error
-	Now   func() time.Time
-	Log   *slog.Logger
+	// Prepare says whether the node could run by the Snapshot after a change; its
+	// error, an *inventory.Refusal, refuses it. It returns what brings the change
+	// into force once it is committed. Changes come one at a time.
+	Prepare func(*inventory.Change, *inventory.Snapshot) (apply func() error, err error)
+	Now     func() time.Time
+	Log     *slog.Logger
 }
 
 // Manager carries out changes, one at a time. Reading waits for nobody.
@@ -137,7 +135,14 @@ func (m *Manager) EditNumbers(ctx context.Context, a Action, entries []catalog.E
 		if err != nil {
 			return inventory.Change{}, nil, err
 		}
-		if a.Dry || c.None() {
+		if c.None() {
+			return c, refused, nil
+		}
+		apply, err := m.Prepare(&c, m.Snapshot().With(c, m.Snapshot().Revision))
+		if err != nil {
+			return inventory.Change{}, nil, err
+		}
+		if a.Dry {
 			return c, refused, nil
 		}
 		// A client that goes away now has its change all the same.
@@ -152,12 +157,12 @@ func (m *Manager) EditNumbers(ctx context.Context, a Action, entries []catalog.E
 			return inventory.Change{}, nil, m.closed(err)
 		}
 		c = stamped(c, revision)
-		return c, refused, m.committed(a, c, revision)
+		return c, refused, m.committed(a, c, revision, apply)
 	}
 	return inventory.Change{}, nil, &inventory.Refusal{Reason: inventory.Stale, Text: "others change the same all the time; try again"}
 }
 
-// decide decides a change by the newest Snapshot, and checks it.
+// decide decides a change by the newest Snapshot.
 func (m *Manager) decide(ctx context.Context, entries []catalog.Entry, op NumberOperation) (c inventory.Change, refused []inventory.NumberRefusal, err error) {
 	found := make([]inventory.Found, len(entries))
 	if len(entries) > 0 {
@@ -169,27 +174,19 @@ func (m *Manager) decide(ctx context.Context, entries []catalog.Entry, op Number
 			found[i] = inventory.Found{Entry: entries[i], Number: numbers[i]}
 		}
 	}
-	s := m.Snapshot()
-	e := &inventory.Editor{Snapshot: s, Quotas: m.Quotas(), Now: m.Now().UTC().Truncate(time.Second), NewID: inventory.NewID}
-	if c, refused, err = op(e, found); err != nil {
-		return c, nil, err
-	}
-	if len(c.Connectors) > 0 || len(c.Groups) > 0 {
-		err = m.Check(s.With(c, s.Revision))
-	}
-	return c, refused, err
+	e := &inventory.Editor{Snapshot: m.Snapshot(), Quotas: m.Quotas(), Now: m.Now().UTC().Truncate(time.Second), NewID: inventory.NewID}
+	return op(e, found)
 }
 
 // committed brings a commit into force and logs it.
-func (m *Manager) committed(a Action, c inventory.Change, revision uint64) error {
+func (m *Manager) committed(a Action, c inventory.Change, revision uint64, apply func() error) error {
 	if m.failing {
 		m.failing = false
 		m.Log.Info("the store takes changes again")
 	}
-	next := m.Snapshot().With(c, revision)
-	m.snapshot.Store(next)
+	m.snapshot.Store(m.Snapshot().With(c, revision))
 	m.audit(a, &c, revision)
-	if err := m.Apply(store.Event{Revision: revision, Change: c}, next); err != nil {
+	if err := apply(); err != nil {
 		m.Log.Error("a change is stored but could not be brought into force: the next one, or a restart, will", "what", a.What, "revision", revision, "error", err.Error())
 		return fmt.Errorf("it is stored, but not in force yet: %w", err)
 	}
