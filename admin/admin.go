@@ -1,6 +1,7 @@
 // Package admin is what operators and their tools see of a running node over
-// HTTP: metrics, health, calls; and where they order what it is to leave out. It
-// changes nothing else; a management API comes later.
+// HTTP: metrics, health, calls; where they order what it is to leave out; and
+// where they manage connectors, groups and numbers. It decides nothing itself:
+// package manage does, by the rules of package inventory.
 //
 //	/metrics  Prometheus
 //	/healthz  200 while the process runs
@@ -15,8 +16,14 @@
 //	POST /v1/connectors/{name}/drain, disable, enable
 //	POST /v1/hosts/{address}/drain, disable, enable
 //
-// It asks nobody for a key, so the config keeps the admin address on loopback;
-// the metrics address serves the first three alone and may be reached by others.
+//	/v1/groups, /v1/connectors, /v1/numbers               what is managed, as openapi.json has it
+//	GET /v1/export, POST /v1/import, GET /v1/backup       all of it
+//	/voice-connectors, /voice-connector-groups, /phone-numbers, /phone-number-orders, /voice-connector-regions
+//	                                                      the same for clients of the Amazon Chime SDK Voice API
+//
+// With keys, all but /healthz and /readyz is for those who have one. Without, it
+// asks nobody, so the config keeps the admin address on loopback; the metrics
+// address serves the first three alone and may be reached by others.
 package admin
 
 import (
@@ -34,6 +41,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
+	"tandem/config/manage"
 	"tandem/router"
 	"tandem/router/names"
 	"tandem/router/transport"
@@ -53,8 +61,10 @@ type Options struct {
 	Detection       func() time.Duration // longest time until a silent host is down
 	Names           func() names.Stats
 	Reloads         func() Reloads
-	Operator        Operator // takes orders
-	Events          *Events  // what changes
+	Operator        Operator        // takes orders
+	Events          *Events         // what changes
+	Keys            []Key           // who may use the admin address; none: this machine
+	Manager         *manage.Manager // of connectors, groups and numbers; nil when they stand in a file
 	Log             *slog.Logger
 }
 
@@ -86,28 +96,38 @@ func Listen(opts Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{}
-	calls := newCallsPage(opts.Router)
-	all := s.handler(registry, &opts)
-	all.Handle("GET /calls", local(calls))
-	all.Handle("GET /explain", local(newExplainPage(&opts)))
-	orders := newOrdersPage(&opts)
-	orders.handle(all)
-	events := newEventsPage(opts.Events)
-	all.Handle("GET /v1/health", local(newHealthPage(&opts)))
-	all.Handle("GET /v1/events", local(events))
+	calls, events, access := newCallsPage(opts.Router), newEventsPage(opts.Events), newAccess(&opts)
+	all := s.pages(registry, &opts, access, calls, events)
 	var err error
-	if s.admin, err = open("admin", opts.Admin, all, opts.Log); err != nil {
+	if s.admin, err = open("admin", opts.Admin, access.gate(all), opts.Log); err != nil {
 		return nil, err
 	}
 	if s.admin != nil {
-		orders.loopback = loopbackHost(s.AdminAddr())
+		access.loopback = loopbackHost(s.AdminAddr())
 		s.admin.server.RegisterOnShutdown(calls.stop)
 		s.admin.server.RegisterOnShutdown(events.stop)
 	}
-	if s.metrics, err = open("metrics", opts.Metrics, s.handler(registry, &opts), opts.Log); err != nil {
+	public := http.NewServeMux()
+	s.public(registry, &opts, public.Handle)
+	if s.metrics, err = open("metrics", opts.Metrics, public, opts.Log); err != nil {
 		return nil, errors.Join(err, s.admin.close())
 	}
 	return s, nil
+}
+
+// pages has all pages of the admin address.
+func (s *Server) pages(registry *prometheus.Registry, opts *Options, access *access, calls, events http.Handler) *routes {
+	all := &routes{mux: http.NewServeMux()}
+	s.public(registry, opts, all.handle)
+	all.handle("GET /calls", access.seeing(calls))
+	all.handle("GET /explain", access.seeing(newExplainPage(opts)))
+	all.handle("GET /v1/health", access.seeing(newHealthPage(opts)))
+	all.handle("GET /v1/events", access.seeing(events))
+	newOrdersPage(opts).handle(all, access)
+	managed := newManaged(opts, access)
+	managed.handle(all)
+	(&chime{managed}).handle(all)
+	return all
 }
 
 // Times within which clients have to say and take what they want. A scrape is
@@ -142,12 +162,11 @@ func open(name, addr string, handler http.Handler, log *slog.Logger) (*site, err
 	return &site{listener, server}, nil
 }
 
-// handler has the pages of both addresses.
-func (s *Server) handler(registry *prometheus.Registry, opts *Options) *http.ServeMux {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+// public has the pages of both addresses.
+func (s *Server) public(registry *prometheus.Registry, opts *Options, handle func(pattern string, h http.Handler)) {
+	handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry}))
+	handle("GET /healthz", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") }))
+	handle("GET /readyz", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		switch {
 		case s.ready.Load():
 			say(w, http.StatusOK, "ready")
@@ -156,8 +175,7 @@ func (s *Server) handler(registry *prometheus.Registry, opts *Options) *http.Ser
 		default:
 			say(w, http.StatusServiceUnavailable, "starting")
 		}
-	})
-	return mux
+	}))
 }
 
 func say(w http.ResponseWriter, code int, text string) {

@@ -24,7 +24,7 @@ import (
 )
 
 // options are those of a node with one host in each of two connectors.
-func options(t *testing.T) Options {
+func options(t testing.TB) Options {
 	t.Helper()
 	cat := &catalog.Catalog{}
 	group := catalog.Group{Name: "support", Numbers: []catalog.Numbers{{First: "100"}}}
@@ -164,7 +164,9 @@ func scraped(t *testing.T, registry *prometheus.Registry) string {
 	opts.Metrics = "127.0.0.1:0"
 	s := &Server{}
 	var err error
-	s.admin, err = open("admin", "127.0.0.1:0", s.handler(registry, &opts), nil)
+	mux := http.NewServeMux()
+	s.public(registry, &opts, mux.Handle)
+	s.admin, err = open("admin", "127.0.0.1:0", mux, nil)
 	require.NoError(t, err)
 	serving(t, s)
 	code, text := get(t, s.AdminAddr(), "/metrics")
@@ -172,7 +174,7 @@ func scraped(t *testing.T, registry *prometheus.Registry) string {
 	return text
 }
 
-func serving(t *testing.T, s *Server) {
+func serving(t testing.TB, s *Server) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- s.Serve(ctx) }()
@@ -182,7 +184,7 @@ func serving(t *testing.T, s *Server) {
 	})
 }
 
-func get(t *testing.T, addr, path string) (int, string) {
+func get(t testing.TB, addr, path string) (int, string) {
 	t.Helper()
 	res, err := http.Get("http://" + addr + path)
 	require.NoError(t, err)

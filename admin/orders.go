@@ -1,12 +1,10 @@
 package admin
 
 import (
-	"encoding/json"
+	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"mime"
 	"net"
 	"net/http"
 	"net/netip"
@@ -30,7 +28,6 @@ type ordersPage struct {
 	now      func() int64     // the router's clock
 	clock    func() time.Time // of orders
 	log      *slog.Logger
-	loopback bool // nobody but this machine reaches it
 }
 
 func newOrdersPage(opts *Options) *ordersPage {
@@ -45,10 +42,24 @@ func newOrdersPage(opts *Options) *ordersPage {
 }
 
 // handle puts the pages into mux.
-func (p *ordersPage) handle(mux *http.ServeMux) {
-	mux.Handle("GET /v1/orders", local(http.HandlerFunc(p.list)))
-	mux.HandleFunc("POST /v1/{subjects}/{name}/{verb}", func(w http.ResponseWriter, r *http.Request) {
-		answer, err := p.take(r)
+func (p *ordersPage) handle(all *routes, access *access) {
+	all.handle("GET /v1/orders", access.seeing(http.HandlerFunc(p.list)))
+	for subjects, of := range verbs {
+		for word, v := range of {
+			all.handle("POST /v1/"+subjects+"/{name}/"+word, access.managing(p.order(word, v), jsonType))
+		}
+	}
+	// Whoever mistypes one of these is told what there is.
+	all.mux.Handle("POST /v1/{subjects}/{name}/{verb}", access.managing(func(w http.ResponseWriter, r *http.Request) {
+		fail(http.StatusNotFound, "there is no %s; there are /v1/regions/NAME/evacuate and restore, /v1/connectors/NAME/drain, disable and enable, and the same of /v1/hosts/ADDRESS",
+			printed(r.URL.Path)).answer(w, r)
+	}, jsonType))
+}
+
+// order answers where one verb is ordered of one kind of subject.
+func (p *ordersPage) order(word string, v verb) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		answer, err := p.take(r, word, v)
 		var refusal *OrderRefusal
 		switch {
 		case err == nil:
@@ -58,7 +69,7 @@ func (p *ordersPage) handle(mux *http.ServeMux) {
 		default:
 			sayJSON(w, http.StatusInternalServerError, &OrderRefusal{Text: err.Error()})
 		}
-	})
+	}
 }
 
 func (p *ordersPage) list(w http.ResponseWriter, _ *http.Request) {
@@ -74,13 +85,10 @@ func (p *ordersPage) list(w http.ResponseWriter, _ *http.Request) {
 	sayJSON(w, http.StatusOK, list)
 }
 
-// take carries an order out, in this order: who may, what is asked, is it
-// possible, done, logged.
-func (p *ordersPage) take(r *http.Request) (*OrderAnswer, error) {
-	if err := p.admit(r); err != nil {
-		return nil, err
-	}
-	c, err := p.read(r)
+// take carries an order out, in this order: what is asked, is it possible, done,
+// logged.
+func (p *ordersPage) take(r *http.Request, word string, v verb) (*OrderAnswer, error) {
+	c, err := p.read(r, v)
 	if err != nil {
 		return nil, err
 	}
@@ -101,82 +109,41 @@ func (p *ordersPage) take(r *http.Request) (*OrderAnswer, error) {
 		a.Warnings = append([]string{"this is in force now but cannot be kept, and a restart of the node will not know it: " + unsaved.Error()}, a.Warnings...)
 	}
 	if a.Changed {
-		p.audit(r, &c, done, a)
+		p.audit(r, word, &c, done, a)
 		p.events.order(a, c.note)
 	}
 	return a, nil
 }
 
-// admit keeps out whom no key tells apart: other machines, and web pages in a
-// browser on this one.
-func (p *ordersPage) admit(r *http.Request) error {
-	if !p.loopback {
-		return refuse(http.StatusForbidden, "orders are taken on a loopback address only, since nobody is asked for a key: set admin.listen to one, as 127.0.0.1:8080")
-	}
-	if !loopbackHost(r.Host) {
-		return refuse(http.StatusForbidden, "the Host header is %q; orders are taken for localhost or a loopback address, as in http://127.0.0.1:8080", r.Host)
-	}
-	if err := http.NewCrossOriginProtection().Check(r); err != nil {
-		return refuse(http.StatusForbidden, "a web page of another origin can order nothing: %s", err)
-	}
-	// A form, or a script without leave of this server, cannot send this type.
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return refuse(http.StatusUnsupportedMediaType, "the Content-Type is %q; orders are application/json", r.Header.Get("Content-Type"))
-	}
-	return nil
-}
-
 // read reads what is ordered.
-func (p *ordersPage) read(r *http.Request) (command, error) {
-	v, ok := verbs[r.PathValue("subjects")][r.PathValue("verb")]
-	if !ok {
-		return command{}, refuse(http.StatusNotFound,
-			"there is no %s; there are /v1/regions/NAME/evacuate and restore, /v1/connectors/NAME/drain, disable and enable, and the same of /v1/hosts/ADDRESS", r.URL.Path)
-	}
+func (p *ordersPage) read(r *http.Request, v verb) (command, error) {
 	subject, err := catalog.ParseSubject(v.kind, r.PathValue("name"))
 	if err != nil {
 		return command{}, refuse(http.StatusBadRequest, "%s", err)
 	}
-	text, err := io.ReadAll(io.LimitReader(r.Body, mostOrder+1))
-	switch {
-	case err != nil:
-		return command{}, refuse(http.StatusBadRequest, "the body cannot be read: %s", err)
-	case len(text) > mostOrder:
-		return command{}, refuse(http.StatusRequestEntityTooLarge, "the body has more than %d bytes", mostOrder)
+	text, f := bodyOf(r, mostOrder)
+	if f != nil {
+		return command{}, refuse(f.status, "%s", f)
 	}
 	var body struct {
 		Note  string `json:"note"`
 		Force bool   `json:"force"`
 	}
-	if err := strictJSON(text, &body); err != nil {
-		return command{}, refuse(http.StatusBadRequest, `the body is not as {"note": "maintenance 4711", "force": false}, or nothing: %s`, err)
+	if len(bytes.TrimSpace(text)) > 0 {
+		if f := decodeJSON(text, &body); f != nil {
+			return command{}, refuse(f.status, `the body is not as {"note": "maintenance 4711", "force": false}, or nothing: %s`, f)
+		}
 	}
 	return command{subject: subject, state: v.state, note: body.Note, force: body.Force, at: p.clock().UTC().Truncate(time.Second)}, nil
 }
 
-// strictJSON reads one value without fields that value does not have. No text is
-// no value.
-func strictJSON(text []byte, value any) error {
-	d := json.NewDecoder(strings.NewReader(string(text)))
-	d.DisallowUnknownFields()
-	if err := d.Decode(value); errors.Is(err, io.EOF) {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("there is more behind it")
-	}
-	return nil
-}
-
 // audit logs an order that changed something: what, by whom, and what was before.
-func (p *ordersPage) audit(r *http.Request, c *command, done outcome, a *OrderAnswer) {
+func (p *ordersPage) audit(r *http.Request, word string, c *command, done outcome, a *OrderAnswer) {
 	before := "none"
 	if old, ok := done.before.Of(c.subject); ok {
 		before = old.String()
 	}
-	args := []any{a.Kind, a.Name, "was", a.Was, "is", a.State, "order_before", before, "note", c.note, "by", r.RemoteAddr, "persistent", a.Persistent}
+	args := []any{a.Kind, a.Name, "was", a.Was, "is", a.State, "order_before", before, "note", c.note, "by", who(r), "persistent", a.Persistent}
 	if len(a.Warnings) > 0 {
 		args = append(args, "warnings", a.Warnings)
 	}
@@ -187,7 +154,7 @@ func (p *ordersPage) audit(r *http.Request, c *command, done outcome, a *OrderAn
 	if !a.Persistent || len(a.Stranded) > 0 {
 		level = slog.LevelWarn
 	}
-	p.log.Log(r.Context(), level, fmt.Sprintf("order taken: %s %s", r.PathValue("verb"), c.subject.Kind), args...)
+	p.log.Log(r.Context(), level, fmt.Sprintf("order taken: %s %s", word, c.subject.Kind), args...)
 }
 
 // loopbackHost reports whether the value of a Host header is localhost or a

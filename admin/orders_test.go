@@ -43,13 +43,15 @@ func (f *fakeOperator) Change(change func(*catalog.Catalog, catalog.Orders) (cat
 
 // desk is a node's admin address.
 type desk struct {
-	t    *testing.T
+	t    testing.TB
 	opts Options
 	addr string
 	log  bytes.Buffer
 }
 
-func newDesk(t *testing.T, change ...func(*Options)) *desk {
+func newDesk(t *testing.T, change ...func(*Options)) *desk { return newDeskFor(t, change...) }
+
+func newDeskFor(t testing.TB, change ...func(*Options)) *desk {
 	d := &desk{t: t, opts: options(t)}
 	d.opts.Log = slog.New(slog.NewJSONHandler(&d.log, nil))
 	for _, f := range change {
@@ -207,13 +209,14 @@ func TestOrdersRefused(t *testing.T) {
 		path, body, want string
 	}{
 		{400, drain, "x", "the body is not as"},
-		{400, drain, `{"note": "x"} {}`, "there is more behind it"},
-		{400, drain, `{"nota": "x"}`, `unknown field "nota"`},
-		{400, drain, `{"note": 1}`, "cannot unmarshal"},
+		{400, drain, `{"note": "x"} {}`, "the body has more behind its JSON value"},
+		{400, drain, `{"nota": "x"}`, `or nothing: nota: is unknown; did you mean "note"?`},
+		{400, drain, `{"note": 1}`, "or nothing: note: is a number; write a text"},
+		{400, drain, `{"note": "x", "note": "y"}`, "or nothing: note: is given twice"},
 		{400, drain, `{"note": "a\u001b[2J"}`, "the note holds"},
 		{400, drain, `{"note": "` + strings.Repeat("x", catalog.MaxNote+1) + `"}`, "at most 200"},
 		{413, drain, `{"note": "` + strings.Repeat("x", 2*mostOrder) + `"}`, "more than 4096 bytes"},
-		{400, "/v1/connectors/a%0Ab/drain", "", `"a\nb" is not the name of a connector`},
+		{400, "/v1/connectors/a%0Ab/drain", "", "the path holds what no path here has"},
 		{400, "/v1/connectors/a%2Fb/drain", "", `"a/b" is not the name of a connector`},
 		{400, "/v1/hosts/east/drain", "", `"east" is not a host; write its address or its URI`},
 		{404, "/v1/connectors/esat/drain", "", `there is no connector "esat"; did you mean "east"?`},
@@ -236,14 +239,14 @@ func TestOrdersRefuseStrangers(t *testing.T) {
 		code   int
 		change func(*http.Request)
 	}{
-		"orders are application/json":                {415, func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }},
+		"this takes application/json":                {415, func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }},
 		`the Content-Type is ""`:                     {415, func(r *http.Request) { r.Header.Del("Content-Type") }},
 		"application/x-www-form-urlencoded":          {415, func(r *http.Request) { r.Header.Set("Content-Type", "application/x-www-form-urlencoded") }},
 		`the Host header is "evil.example"`:          {403, func(r *http.Request) { r.Host = "evil.example" }},
 		`the Host header is "192.0.2.1:8080"`:        {403, func(r *http.Request) { r.Host = "192.0.2.1:8080" }},
 		`the Host header is "localhost.evil.example`: {403, func(r *http.Request) { r.Host = "localhost.evil.example" }},
 		"a web page of another origin":               {403, func(r *http.Request) { r.Header.Set("Origin", "http://evil.example") }},
-		"can order nothing":                          {403, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }},
+		"can change nothing":                         {403, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }},
 	} {
 		require.Contains(t, d.refused(c.code, drain, "", c.change).Text, want)
 	}
@@ -263,7 +266,7 @@ func TestOrdersOnAnAddressThatOthersReach(t *testing.T) {
 	d := newDesk(t, func(o *Options) { o.Admin = "0.0.0.0:0" })
 	d.addr = "127.0.0.1:" + fmt.Sprint(netip.MustParseAddrPort(strings.Replace(d.addr, "[::]", "0.0.0.0", 1)).Port())
 	r := d.refused(http.StatusForbidden, "/v1/connectors/east/drain", "")
-	require.Equal(t, "orders are taken on a loopback address only, since nobody is asked for a key: set admin.listen to one, as 127.0.0.1:8080", r.Text)
+	require.Equal(t, "without admin.keys this is for a loopback address only, since nobody is asked for a key: set them, or set admin.listen to one, as 127.0.0.1:8080", r.Text)
 }
 
 func TestOrdersAreNotOnTheMetricsAddress(t *testing.T) {
