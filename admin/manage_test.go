@@ -43,13 +43,12 @@ func newManager(t testing.TB) *manage.Manager {
 	m, err := manage.Open(context.Background(), manage.Options{
 		Store:  kept,
 		Quotas: func() inventory.Quotas { return inventory.Quotas{Groups: 3, ConnectorsPerGroup: 3} },
-		Check: func(s *inventory.Snapshot) error {
+		Prepare: func(_ *inventory.Change, s *inventory.Snapshot) (func() error, error) {
 			_, err := cfg.WithInventory(s)
-			return err
+			return func() error { return nil }, err
 		},
-		Apply: func(store.Event, *inventory.Snapshot) error { return nil },
-		Now:   time.Now,
-		Log:   slog.New(slog.DiscardHandler),
+		Now: time.Now,
+		Log: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
 	return m
