@@ -14,7 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"tandem/config"
 	"tandem/router"
 )
 
@@ -71,13 +70,13 @@ matches, and when the node cannot be asked.`,
 	f.BoolVar(&q.failedOver, "failed-over", false, "only calls with more than one attempt")
 	f.BoolVar(&q.follow, "follow", false, "go on with calls as they end")
 	f.BoolVar(&q.json, "json", false, "print JSON, an object on a line")
-	f.StringVar(&q.admin, "admin", "http://"+config.DefaultAdmin, "the node's admin address")
+	q.node.addTo(cmd, defaultAdminURL, "the node's admin address")
 	return cmd
 }
 
 // callsQuery is what tandem calls was asked for.
 type callsQuery struct {
-	admin                        string
+	node                         target
 	last                         int
 	lastGiven                    bool
 	number, callID, trunk, route string

@@ -29,15 +29,15 @@ const (
 
 // ask sends a request to the admin address of a node. An answer other than
 // those in fine is an error with the node's own text.
-func ask(ctx context.Context, admin, path string, query url.Values, fine ...int) (*http.Response, error) {
-	admin = adminURL(admin)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, admin+path+"?"+query.Encode(), nil)
+func ask(ctx context.Context, node target, path string, query url.Values, fine ...int) (*http.Response, error) {
+	req, err := node.request(ctx, http.MethodGet, path+"?"+query.Encode(), nil)
 	if err != nil {
-		return nil, fmt.Errorf("--admin: %w", err)
+		return nil, err
 	}
+	at := adminURL(node.url)
 	res, err := adminClient().Do(req)
 	if err != nil {
-		return nil, unreachable(admin, err)
+		return nil, unreachable(at, err)
 	}
 	if slices.Contains(fine, res.StatusCode) {
 		return res, nil
@@ -46,11 +46,13 @@ func ask(ctx context.Context, admin, path string, query url.Values, fine ...int)
 	text, err := io.ReadAll(io.LimitReader(res.Body, 4<<10))
 	switch {
 	case err != nil:
-		return nil, unreachable(admin, err)
+		return nil, unreachable(at, err)
 	case res.StatusCode == http.StatusNotFound:
-		return nil, noSuchPage(admin, path)
+		return nil, noSuchPage(at, path)
+	case isJSON(res):
+		return nil, refusalOf(res, text)
 	}
-	return nil, fmt.Errorf("the node at %s says: %s", admin, printable(strings.TrimSpace(string(text))))
+	return nil, fmt.Errorf("the node at %s says: %s", at, printable(strings.TrimSpace(string(text))))
 }
 
 // adminURL is the address of a node as the user gave it, as a URL.
@@ -61,9 +63,13 @@ func adminURL(admin string) string {
 	return strings.TrimRight(admin, "/")
 }
 
-// adminClient asks no proxy of the environment: the node is on this machine.
+// adminClient asks no proxy of the environment: the node is on this machine. It
+// follows nobody elsewhere: a key is for the node that it was given for.
 func adminClient() *http.Client {
-	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	return &http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 func unreachable(admin string, err error) error {
@@ -85,7 +91,7 @@ func noSuchPage(admin, path string) error {
 func recentCalls(ctx context.Context, q *callsQuery) ([]json.RawMessage, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	res, err := ask(ctx, q.admin, "/calls", q.values(), http.StatusOK)
+	res, err := ask(ctx, q.node, "/calls", q.values(), http.StatusOK)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +106,7 @@ func recentCalls(ctx context.Context, q *callsQuery) ([]json.RawMessage, error) 
 
 // followCalls prints calls as they end until ctx does.
 func followCalls(ctx context.Context, p *callsPrinter, q *callsQuery) error {
-	return followLines(ctx, q.admin, "/calls", q.values(), func(line []byte) error {
+	return followLines(ctx, q.node, "/calls", q.values(), func(line []byte) error {
 		if line = bytes.TrimSpace(line); len(line) == 0 {
 			return nil // a sign of life
 		}
@@ -109,12 +115,12 @@ func followCalls(ctx context.Context, p *callsPrinter, q *callsQuery) error {
 }
 
 // followLines hands over the lines of an answer that has no end, until ctx does.
-func followLines(ctx context.Context, admin, path string, query url.Values, each func(line []byte) error) error {
+func followLines(ctx context.Context, node target, path string, query url.Values, each func(line []byte) error) error {
 	request, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	silence := time.AfterFunc(followSilence, func() { cancel(fmt.Errorf("it has said nothing for %s", followSilence)) })
 	defer silence.Stop()
-	res, err := ask(request, admin, path, query, http.StatusOK)
+	res, err := ask(request, node, path, query, http.StatusOK)
 	if err != nil {
 		return ended(ctx, err)
 	}

@@ -59,7 +59,7 @@ the defaults too.
 	}
 	f := cmd.Flags()
 	f.StringVarP(&q.config, "config", "c", "", "ask this config file, offline")
-	f.StringVar(&q.admin, "admin", "", "ask the running node with this admin address")
+	q.node.addTo(cmd, "", "ask the running node with this admin address")
 	f.StringVar(&q.trunk, "trunk", "", "a call from this trunk, the number as it dials it")
 	f.BoolVar(&q.settings, "settings", false, "show all settings, not only those that differ from the defaults")
 	f.BoolVar(&q.json, "json", false, "print JSON")
@@ -68,17 +68,18 @@ the defaults too.
 
 // explainQuery is what tandem explain was asked for.
 type explainQuery struct {
-	config, admin  string // one of them
+	config         string
+	node           target // one of them
 	number, trunk  string
 	settings, json bool
 }
 
 func explain(ctx context.Context, out io.Writer, q *explainQuery) error {
-	if (q.config == "") == (q.admin == "") {
+	if (q.config == "") == (q.node.url == "") {
 		return errors.New("explain needs one of --config FILE, to ask a file offline, and --admin URL, to ask a running node (http://127.0.0.1:8080)")
 	}
 	find := explainOffline
-	if q.admin != "" {
+	if q.node.url != "" {
 		find = explainLive
 	}
 	ex, err := find(ctx, q)
@@ -125,14 +126,14 @@ func explainLive(ctx context.Context, q *explainQuery) (*router.Explanation, err
 		query.Set("trunk", q.trunk)
 	}
 	const path = "/explain"
-	res, err := ask(ctx, q.admin, path, query, http.StatusOK, http.StatusNotFound)
+	res, err := ask(ctx, q.node, path, query, http.StatusOK, http.StatusNotFound)
 	if err != nil {
 		return nil, err
 	}
 	defer res.Body.Close()
 	// A number that leads nowhere is explained too; a page that is missing is not.
 	if res.StatusCode == http.StatusNotFound && res.Header.Get("Content-Type") != "application/json" {
-		return nil, noSuchPage(q.admin, path)
+		return nil, noSuchPage(q.node.url, path)
 	}
 	ex := new(router.Explanation)
 	if err := json.NewDecoder(io.LimitReader(res.Body, mostAnswer)).Decode(ex); err != nil {
@@ -161,7 +162,7 @@ func writeExplanation(out io.Writer, ex *router.Explanation, q *explainQuery) er
 	if ex.Verdict != "" {
 		fmt.Fprintf(&b, "but      %s\n", ex.Verdict)
 	}
-	writeSteps(&b, ex, q.admin != "")
+	writeSteps(&b, ex, q.node.url != "")
 	writeSettings(&b, ex, q.settings)
 	_, err := out.Write(b.Bytes())
 	return err

@@ -15,7 +15,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"tandem/admin"
-	"tandem/config"
 	"tandem/config/catalog"
 )
 
@@ -63,15 +62,16 @@ health is, and 1 when the node cannot be asked, or has nothing of a NAME.`,
 	f.BoolVar(&q.history, "history", false, "show the last changes of each host")
 	f.BoolVar(&q.watch, "watch", false, "go on, as things change")
 	f.BoolVar(&q.json, "json", false, "print JSON")
-	f.StringVar(&q.admin, "admin", "http://"+config.DefaultAdmin, "the node's admin address")
+	q.node.addTo(cmd, defaultAdminURL, "the node's admin address")
 	return cmd
 }
 
 // healthQuery is what tandem health was asked for.
 type healthQuery struct {
-	admin, region, connector string
-	names                    []string
-	history, watch, json     bool
+	node                 target
+	region, connector    string
+	names                []string
+	history, watch, json bool
 }
 
 func showHealth(ctx context.Context, out io.Writer, q *healthQuery) error {
@@ -108,7 +108,7 @@ func healthOf(ctx context.Context, q *healthQuery) (*admin.Health, error) {
 		path += "?" + values.Encode()
 	}
 	all := new(admin.Health)
-	if _, err := askJSON(ctx, http.MethodGet, q.admin, path, nil, all); err != nil {
+	if _, err := askJSON(ctx, http.MethodGet, q.node, path, nil, all); err != nil {
 		return nil, err
 	}
 	return all, q.narrow(all)

@@ -275,7 +275,7 @@ func TestHealthWatchScreen(t *testing.T) {
 	s := &screen{out: lockedWriter{&mu, drawn}, terminal: true, colours: true, height: func() int { return 6 }}
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- watchScreen(ctx, s, &healthQuery{admin: node.URL}) }()
+	go func() { done <- watchScreen(ctx, s, &healthQuery{node: target{url: node.URL}}) }()
 	<-asked
 	change <- someEvents[0]
 	<-asked
@@ -290,7 +290,7 @@ func TestHealthWatchScreen(t *testing.T) {
 	// The node goes.
 	node = newFakeNode(t, aStream())
 	s.out = io.Discard
-	require.EqualError(t, watchScreen(context.Background(), s, &healthQuery{admin: node.URL}),
+	require.EqualError(t, watchScreen(context.Background(), s, &healthQuery{node: target{url: node.URL}}),
 		"the node is not followed any more: it has stopped, or was restarted")
 }
 

@@ -23,7 +23,7 @@ func watchScreen(ctx context.Context, s *screen, q *healthQuery) error {
 	changed := make(chan struct{}, 1)
 	gone := make(chan error, 1)
 	go func() { // ends with ctx
-		gone <- followEvents(ctx, q.admin, func(_ string, _ []byte) error {
+		gone <- followEvents(ctx, q.node, func(_ string, _ []byte) error {
 			select {
 			case changed <- struct{}{}:
 			default: // the next drawing shows this too
@@ -65,7 +65,7 @@ func watchScreen(ctx context.Context, s *screen, q *healthQuery) error {
 
 // watchLines prints each change of what is wanted until ctx ends or the node goes.
 func watchLines(ctx context.Context, out io.Writer, q *healthQuery) error {
-	return followEvents(ctx, q.admin, func(kind string, data []byte) error {
+	return followEvents(ctx, q.node, func(kind string, data []byte) error {
 		text, ok, err := q.line(kind, data)
 		if err != nil || !ok {
 			return err
@@ -101,7 +101,7 @@ func (q *healthQuery) line(kind string, data []byte) (string, bool, error) {
 }
 
 // followEvents hands over the events of a node, with their kinds, until ctx ends.
-func followEvents(ctx context.Context, at string, each func(kind string, data []byte) error) error {
+func followEvents(ctx context.Context, at target, each func(kind string, data []byte) error) error {
 	var kind string
 	var data []byte
 	return followLines(ctx, at, "/v1/events", nil, func(line []byte) error {

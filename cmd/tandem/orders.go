@@ -61,7 +61,7 @@ func newOrdering(kind, plural, argument, short, example string, verbs ...orderVe
 		f.StringVar(&q.Note, "note", "", "why: shown wherever the order is, and in the log")
 		f.BoolVar(&q.Force, "force", false, "do it even if a group has no host left that works")
 		f.BoolVar(&q.json, "json", false, "print the node's answer as JSON")
-		f.StringVar(&q.admin, "admin", "http://"+config.DefaultAdmin, "the node's admin address")
+		q.node.addTo(cmd, "http://"+config.DefaultAdmin, "the node's admin address")
 		group.AddCommand(cmd)
 	}
 	return group
@@ -102,8 +102,9 @@ type orderQuery struct {
 	Note  string `json:"note,omitempty"`
 	Force bool   `json:"force,omitempty"`
 
-	admin, path, name, verb string
-	json                    bool
+	node             target
+	path, name, verb string
+	json             bool
 }
 
 func order(ctx context.Context, out, errs io.Writer, q *orderQuery) error {
@@ -166,7 +167,7 @@ func orderedAt(o *admin.Order) string {
 }
 
 func newOrders() *cobra.Command {
-	var at string
+	var at target
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "orders",
@@ -193,7 +194,7 @@ The exit code is 1 when the node cannot be asked.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the node's answer as JSON")
-	cmd.Flags().StringVar(&at, "admin", "http://"+config.DefaultAdmin, "the node's admin address")
+	at.addTo(cmd, "http://"+config.DefaultAdmin, "the node's admin address")
 	return cmd
 }
 
