@@ -18,7 +18,7 @@ func TestE2E_WhenAllDownReject(t *testing.T) {
 	first.mute.Store(true)
 	second.mute.Store(true)
 	n := l.serve(twoConnectors + `    failover: {when_all_down: reject}
-health: {interval: 1s, fast_interval: 100ms, timeout: 100ms, slow_start: off}
+health: {interval: 1s, fast_interval: 500ms, timeout: 500ms, slow_start: off}
 `)
 	downs := func() float64 { return n.metric(`^tandem_host_state{.*state="down"`) }
 	until(t, "both are down", func() bool { return downs() == 2 })

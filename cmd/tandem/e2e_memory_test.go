@@ -32,7 +32,7 @@ func TestE2E_DownAfterAKill(t *testing.T) {
 	first, second := l.peer("127.0.0.11"), l.peer("127.0.0.12")
 	first.mute.Store(true) // its port is open: nothing but time tells of it
 	n := l.serve(`
-health: {interval: 1s, fast_interval: 200ms, timeout: 200ms, slow_start: off}
+health: {interval: 1s, fast_interval: 500ms, timeout: 1s, slow_start: off}
 connectors:
   - {name: first, region: east, hosts: ["sip:127.0.0.11:5060"]}
   - {name: second, region: west, hosts: ["sip:127.0.0.12:5060"]}
