@@ -42,11 +42,11 @@ lint:
 	$(GO) vet -tags soak $(SYSTEM)
 	$(GO) tool staticcheck ./...
 	$(GO) tool staticcheck -tags soak $(SYSTEM)
-	tool="$$($(GO) tool -n staticcheck)" && cd bench && $(GO) vet ./... && "$$tool" ./...
+	tool="$$($(GO) tool -n staticcheck)" && for module in bench admin/chimetest; do (cd $$module && $(GO) vet ./... && "$$tool" ./...) || exit 1; done
 
 unit:
 	$(GO) test -race -timeout 10m $$($(GO) list ./... | grep -v '/cmd/')
-	cd bench && $(GO) test -timeout 5m ./...
+	for module in bench admin/chimetest; do (cd $$module && $(GO) test -timeout 5m ./...) || exit 1; done
 
 # SEEDS=N runs so many instead, START=N begins there, SIM_SEED=N runs one again.
 sim: ## simulated calls on a simulated network, for DURATION
