@@ -65,6 +65,9 @@ health-soak: tools ## experiments on health: hosts that die, flap, lie or are sl
 		"$$(git describe --always --dirty)" "$$(nproc)" "$$(date -u +%F)" >"$(HEALTH_TABLE)"; fi
 	HEALTH_TABLE=$(if $(HEALTH_TABLE),$(abspath $(HEALTH_TABLE))) $(GO) test -tags soak -count 1 -run '^TestSoakHealth' -v -parallel 6 -timeout 40m $(SYSTEM)
 
+manage-soak: ## a node killed again and again while a client makes MANAGE_CHANGES changes
+	MANAGE_CHANGES=$(or $(MANAGE_CHANGES),10000) $(GO) test -count 1 -run '^TestE2E_KilledWhileManaged$$' -v -timeout 30m $(SYSTEM)
+
 # FUZZTIME counts executions: Go before 1.27 may report the end of a time as a
 # failure, "context deadline exceeded" (go.dev/issue/75804). By default Go spends
 # up to a minute on each new input to make it shorter. One failure does not keep

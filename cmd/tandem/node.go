@@ -256,6 +256,12 @@ func (n *node) adminOptions(persistent bool) admin.Options {
 	if n.cfg.Admin != config.Off {
 		opts.Admin = n.cfg.Admin
 	}
+	if n.managed != nil {
+		opts.Manager = n.managed.Manager
+	}
+	for _, k := range n.cfg.AdminKeys {
+		opts.Keys = append(opts.Keys, admin.Key(k))
+	}
 	return opts
 }
 
