@@ -192,8 +192,16 @@ func (w brokenWriter) Write([]byte) (int, error) { return 0, w.err }
 func FuzzInventory(f *testing.F) {
 	f.Add([]byte("connectors: [{name: a, hosts: ['sip:10.0.0.1'], health: {interval: 5s}, numbers: [1, 2-3, 4*]}]\nnumbers: [7]"))
 	f.Add([]byte("groups: [{name: a, connectors: [{connector: b, priority: 1}], failover: {codes: 503}}]"))
+	f.Add([]byte("connectors:\n- name: a\n  numbers:\n  - 12345\n  - 12346\n  - \"+12347\"\n  - 5\n  - 12348\n  - 12349\nnumbers:\n- 33333\n- 44444\n"))
+	f.Add([]byte("groups:\n- name: |-\n    - 12345\n    - 12346\nworkers:\n- 12345\n- 12346\nnumbers: &a\n- 123456\n- 1234567\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		im, err := ParseInventory("fuzz.yaml", data, ImportOptions{Env: testEnv})
+		im, err := parseInventory("fuzz.yaml", data, ImportOptions{Env: testEnv}, 0)
+		other, otherErr := parseInventory("fuzz.yaml", data, ImportOptions{Env: testEnv}, 2)
+		require.Equal(t, err == nil, otherErr == nil, "%v / %v", err, otherErr)
+		if err == nil {
+			require.Equal(t, []any{im.Connectors, im.Groups, im.LeftAlone, im.lines, imported(t, im)},
+				[]any{other.Connectors, other.Groups, other.LeftAlone, other.lines, imported(t, other)})
+		}
 		if err != nil {
 			require.IsType(t, Errors{}, err)
 			return

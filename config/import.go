@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -60,7 +61,16 @@ type ImportOptions struct {
 	Env          func(string) (string, bool)    // looks up variables; nil has none
 	NumbersFiles bool                           // may be named, and are read from the document's directory on
 	Progress     func(file string, numbers int) // is told of long numbers files; may be nil
+	MaxText      int                            // bytes beside its long lists of numbers; 0 is 2 MiB
 }
+
+const (
+	// maxText is how much YAML is read that may have been made to take memory: some
+	// hundred bytes for each of its own. It has room for thousands of connectors.
+	maxText = 2 << 20
+	// maxMistakes is how many mistakes of a document are named.
+	maxMistakes = 100
+)
 
 // The keys of an inventory's YAML form. Those of a node's config are left alone.
 var inventoryKeys = keys{
@@ -75,6 +85,12 @@ var inventoryKeys = keys{
 // only the inventory has. What depends on the node's settings is not checked. The
 // error is Errors.
 func ParseInventory(file string, data []byte, o ImportOptions) (*Import, error) {
+	return parseInventory(file, data, o, leastLifted)
+}
+
+// parseInventory lifts runs of numbers out that have least lines or more; none, if
+// it is 0.
+func parseInventory(file string, data []byte, o ImportOptions, least int) (*Import, error) {
 	w := world{env: o.Env, addrs: machineAddrs, open: openNumbers, progress: o.Progress}
 	if w.env == nil {
 		w.env = func(string) (string, bool) { return "", false }
@@ -85,10 +101,32 @@ func ParseInventory(file string, data []byte, o ImportOptions) (*Import, error) 
 		}
 	}
 	d := &decoder{world: w, file: file, told: time.Now(), failed: make(map[string]bool), warned: make(map[string]bool)}
-	im := d.inventory(data)
-	errs := d.errs.sorted()
+	text, lifted := data, new(lifted)
+	if least > 0 {
+		text, lifted = lift(data, least)
+	}
+	if most, size := cmp.Or(o.MaxText, maxText), len(text)-lifted.lines(); size > most {
+		return nil, Errors{{File: file, Text: fmt.Sprintf("has %d bytes beside its long lists of numbers, one a line, and %d are read; divide it", size, most)}}
+	}
+	im := d.inventory(text, lifted)
+	if im != nil && !lifted.all() {
+		return parseInventory(file, data, o, 0)
+	}
+	errs, others := d.errs, Errors(nil)
 	for _, f := range d.files {
-		errs = append(errs, f.mistakes()...)
+		for _, e := range f.mistakes() {
+			if f.path == file && e.Line > 0 {
+				errs = append(errs, e)
+			} else {
+				others = append(others, e)
+			}
+		}
+	}
+	lifted.place(file, errs)
+	lifted.place(file, others)
+	errs = append(errs.sorted(), others...)
+	if more := len(errs) - maxMistakes; more > 0 {
+		errs = append(errs[:maxMistakes], Error{File: file, Text: "and " + count(more) + " more"})
 	}
 	if len(errs) > 0 {
 		return nil, errs
@@ -96,7 +134,7 @@ func ParseInventory(file string, data []byte, o ImportOptions) (*Import, error) 
 	return im, nil
 }
 
-func (d *decoder) inventory(data []byte) *Import {
+func (d *decoder) inventory(data []byte, runs *lifted) *Import {
 	root, err := parseYAML(data)
 	if err != nil {
 		d.failAt(err.Line, "", "%s", err.Text)
@@ -106,6 +144,13 @@ func (d *decoder) inventory(data []byte) *Import {
 	f := d.fields(root, inventoryKeys)
 	c := catalog.Catalog{Managed: true, Connectors: d.connectors(f["connectors"]), Groups: d.groups(f["groups"])}
 	unassigned := catalog.Group{Name: nobody, Numbers: d.numbers(f["numbers"]), FileNumbers: d.numbersFiles(f["numbers_file"])}
+	for i, item := range elements(f["connectors"]) {
+		c.Connectors[i].FileNumbers = runs.take(d, item, c.Connectors[i].FileNumbers)
+	}
+	for i, item := range elements(f["groups"]) {
+		c.Groups[i].FileNumbers = runs.take(d, item, c.Groups[i].FileNumbers)
+	}
+	unassigned.FileNumbers = runs.take(d, root, unassigned.FileNumbers)
 	d.checkImport(c, unassigned)
 	if len(d.errs) > 0 {
 		return nil
@@ -130,6 +175,16 @@ func (d *decoder) inventory(data []byte) *Import {
 	unassigned.Name = ""
 	im.add(inventory.Nobody, "", unassigned)
 	return im
+}
+
+// elements returns the elements of what is a list.
+func elements(n node) (all []node) {
+	if n.kind() == list {
+		for _, item := range n.items() {
+			all = append(all, item)
+		}
+	}
+	return all
 }
 
 // add adds the numbers of an owner, if it has any.

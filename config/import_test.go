@@ -139,6 +139,22 @@ a.yaml:10: numbers[6]: prefix 99* of the unassigned ones overlaps range 985-995 
 	}
 }
 
+// A document of a client takes neither all memory nor a page of mistakes for each
+// of its lines.
+func TestParseInventoryBounds(t *testing.T) {
+	_, err := ParseInventory("a.yaml", []byte("numbers:\n"+strings.Repeat("- 1\n", 1<<19)), ImportOptions{})
+	require.EqualError(t, err, "a.yaml: has 2097161 bytes beside its long lists of numbers, one a line, and 2097152 are read; divide it")
+	many := strings.Repeat("- 12345\n", 20)
+	_, err = ParseInventory("a.yaml", []byte("trunks:\n"+many), ImportOptions{MaxText: 100})
+	require.ErrorContains(t, err, "has 168 bytes", "they are no list of numbers, so they count")
+	_, err = ParseInventory("a.yaml", []byte("numbers:\n"+strings.Repeat("- x\n", 1000)), ImportOptions{})
+	require.Len(t, err, 101)
+	require.EqualError(t, err.(Errors)[100], "a.yaml: and 900 more")
+	im, err := ParseInventory("a.yaml", []byte("numbers:\n- 12345\n"+strings.ReplaceAll(many, "5", "6")[:8]), ImportOptions{MaxText: 100})
+	require.NoError(t, err)
+	require.Len(t, im.Numbers, 1)
+}
+
 // Here, and of one's own files, variables and numbers files are read.
 func TestParseInventoryHere(t *testing.T) {
 	dir := t.TempDir()
