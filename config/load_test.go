@@ -32,7 +32,7 @@ func TestExamples(t *testing.T) {
 		cfg, err := parse(file, data, world{env: testEnv, addrs: testAddrs, open: openNumbers})
 		require.NoError(t, err)
 		require.Empty(t, cfg.Warnings, file)
-		require.NotEmpty(t, cfg.Catalog.Groups, file)
+		require.Equal(t, cfg.Store == Store{}, len(cfg.Catalog.Groups) > 0, file)
 	}
 }
 

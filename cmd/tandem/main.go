@@ -42,7 +42,10 @@ func (e exitError) Unwrap() error { return e.err }
 
 // run runs a command line and returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	root := newRoot()
+	return runRoot(ctx, newRoot(), args, stdout, stderr)
+}
+
+func runRoot(ctx context.Context, root *cobra.Command, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -68,7 +71,6 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(newServe(), newCheck(), newExplain(), newHealth(), newCalls(), newRegion(), newConnectorCommand(), newHostCommand(), newOrders(),
-		newDemo(), newHealthcheck(), newVersion())
-	root.CompletionOptions.DisableDefaultCmd = true
+		newGroup(), newNumber(), newImport(), newExport(), newStore(), newKey(), newDemo(), newHealthcheck(), newVersion())
 	return root
 }

@@ -6,14 +6,12 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"tandem/admin"
-	"tandem/config"
 )
 
 // aboutOrders is what all commands that order something have in common.
@@ -29,8 +27,8 @@ What leaves a group without a host that works is refused, unless it is forced.
 log show it.
 
 The node is asked on its admin address, which takes orders from its own machine
-only: run this there, and at each node if there are several. The exit code is 1
-when the order is refused, and when the node cannot be asked.`
+only unless it asks for a key: give an order at each node if there are several. The
+exit code is 1 when the order is refused, and when the node cannot be asked.`
 
 // orderVerb is one command that orders something.
 type orderVerb struct {
@@ -39,12 +37,8 @@ type orderVerb struct {
 
 // newOrdering makes the command of a kind of subject, with its verbs.
 func newOrdering(kind, plural, argument, short, example string, verbs ...orderVerb) *cobra.Command {
-	var names []string
-	group := &cobra.Command{Use: kind, Short: short, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
-		return fmt.Errorf("%s needs one of %s; %s --help tells more", cmd.CommandPath(), strings.Join(names, ", "), cmd.CommandPath())
-	}}
+	group := &cobra.Command{Use: kind, Short: short, Args: cobra.NoArgs, RunE: needsVerb}
 	for _, v := range verbs {
-		names = append(names, v.name)
 		q := orderQuery{path: "/v1/" + plural + "/", verb: v.name}
 		cmd := &cobra.Command{
 			Use:     v.name + " " + argument,
@@ -61,7 +55,10 @@ func newOrdering(kind, plural, argument, short, example string, verbs ...orderVe
 		f.StringVar(&q.Note, "note", "", "why: shown wherever the order is, and in the log")
 		f.BoolVar(&q.Force, "force", false, "do it even if a group has no host left that works")
 		f.BoolVar(&q.json, "json", false, "print the node's answer as JSON")
-		q.node.addTo(cmd, "http://"+config.DefaultAdmin, "the node's admin address")
+		q.node.addTo(cmd, defaultAdminURL, "the node's admin address")
+		if kind == string(connectorKind) {
+			cmd.ValidArgsFunction = completeInTurn(completeNames(&q.node, connectorKind), completeNothing)
+		}
 		group.AddCommand(cmd)
 	}
 	return group
@@ -77,8 +74,15 @@ far as nothing else keeps them out.`})
 }
 
 func newConnectorCommand() *cobra.Command {
-	return newOrdering("connector", "connectors", "NAME", "Drain, disable or enable a connector of a running node",
+	cmd := newOrdering("connector", "connectors", "NAME", "Manage the connectors of a running node, take them out of service and back",
 		`  tandem connector %s support-east --note "maintenance 4711"`, outOfService("a connector")...)
+	cmd.Long = `Manage the connectors of a running node, and take them out of service and back.
+
+drain, disable and enable are orders for a while: every node takes them, and what
+a connector is stays as it is. The others change that, at a node that keeps it in
+a store.`
+	cmd.AddCommand(managedConnectors()...)
+	return cmd
 }
 
 func newHostCommand() *cobra.Command {
@@ -194,7 +198,7 @@ The exit code is 1 when the node cannot be asked.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the node's answer as JSON")
-	at.addTo(cmd, "http://"+config.DefaultAdmin, "the node's admin address")
+	at.addTo(cmd, defaultAdminURL, "the node's admin address")
 	return cmd
 }
 

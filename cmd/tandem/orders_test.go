@@ -120,7 +120,7 @@ func TestOrderCommandErrors(t *testing.T) {
 	}
 	for want, args := range map[string][]string{
 		`unknown command "evacute" for "tandem region"`:           {"region", "evacute", "us"},
-		"tandem connector needs one of drain, disable, enable; ":  {"connector"},
+		"tandem host needs one of disable, drain, enable; tandem": {"host"},
 		"accepts 1 arg(s), received 0":                            {"host", "drain"},
 		"tandem region needs one of evacuate, restore; tandem re": {"region"},
 	} {

@@ -154,17 +154,25 @@ func (f *ordersFile) write(orders catalog.Orders) error {
 // replaceFile puts text at path whole or not at all, and returns when it would
 // survive a loss of power.
 func replaceFile(path string, text []byte) error {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
+	return writeWhole(path, func(f *os.File) error {
+		_, err := io.Copy(f, bytes.NewReader(text))
+		return err
+	})
+}
+
+// writeWhole has a file written at path whole or not at all, and returns when it
+// would survive a loss of power.
+func writeWhole(path string, write func(f *os.File) error) error {
+	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+"-*") // mode 0600
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.Remove(f.Name()) }()
-	_, err = io.Copy(f, bytes.NewReader(text))
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err = errors.Join(write(f), f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	if err := os.Rename(f.Name(), path); err != nil {
