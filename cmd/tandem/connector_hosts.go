@@ -54,7 +54,7 @@ func newHostVerb(v hostVerb) *cobra.Command {
 
 // hostTries is how often a change of the hosts is decided again because somebody
 // else changed the connector meanwhile.
-const hostTries = 5
+const hostTries = 20
 
 // run changes the list of hosts as it is when the node takes it: nobody's change
 // is lost.

@@ -4,6 +4,7 @@ package main_test
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -200,6 +201,38 @@ func TestE2EManage_Key(t *testing.T) {
 	require.Contains(t, n.logged("changed: add numbers")["who"], "key ops ")
 	healthy, code := run(t, "healthcheck", "--admin", n.admin)
 	require.Equal(t, 0, code, healthy)
+	scrape, err := http.Get("http://" + n.admin + "/metrics")
+	require.NoError(t, err)
+	require.NoError(t, scrape.Body.Close())
+	require.Equal(t, http.StatusUnauthorized, scrape.StatusCode)
+}
+
+// Many change the hosts of one connector at the same time: none of the changes is
+// lost, and the names are completed.
+func TestE2EManage_AtTheSameTime(t *testing.T) {
+	t.Parallel()
+	const many = 8
+	l := newLab(t)
+	n := l.serve(withStore)
+	n.manage("connector", "create", "east", "--region", "us-east-1", "--host", l.place("sip:127.0.0.10:5060"))
+	said := make(chan string, many)
+	for i := range many {
+		go func() {
+			host := l.place(fmt.Sprintf("sip:127.0.0.%d:5060", 11+i))
+			out, err := exec.Command(binary(t), "connector", "add-host", "east", host, "--admin", n.admin).CombinedOutput()
+			if err == nil {
+				out = nil
+			}
+			said <- string(out)
+		}()
+	}
+	for range many {
+		require.Empty(t, <-said)
+	}
+	require.Equal(t, many+1, strings.Count(n.manage("connector", "show", "east"), "\nhost "))
+	out, code := run(t, "__complete", "connector", "remove-host", "--admin", n.admin, "east", l.place("sip:127.0.0.1"))
+	require.Equal(t, 0, code)
+	require.Equal(t, many+1, strings.Count(out, l.place("sip:127.0.0.1")), out)
 }
 
 // What one node has becomes what another has: by a backup as it is, by a file as
