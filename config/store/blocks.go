@@ -19,7 +19,7 @@ import (
 // case, so a block costs a change nothing, and saves the 24 bytes or more that
 // each number would take as an entry of its own.
 const (
-	blockItems = 256
+	blockItems = 128
 	blockBytes = 1000
 )
 
@@ -88,27 +88,40 @@ func (l list) seek(c *bbolt.Cursor, k number.Key) (first number.Key, value []byt
 	return first, value, err
 }
 
-// get returns the record of one number.
-func (l list) get(c *bbolt.Cursor, k number.Key, buf []item) (r record, ok bool, _ []item, err error) {
-	first, value, err := l.seek(c, k)
-	if err != nil || first == 0 || first > k {
-		return record{}, false, buf, err
+// getter returns records of a list one by one. The block that it read last is at
+// hand: most numbers are asked for in their order.
+type getter struct {
+	list
+	cursor *bbolt.Cursor
+	block  []item
+}
+
+func (l list) getter() getter {
+	return getter{list: l, cursor: l.bucket.Cursor(), block: make([]item, 0, blockItems)}
+}
+
+func (g *getter) get(k number.Key) (r record, ok bool, err error) {
+	if n := len(g.block); n == 0 || k < g.block[0].key || k > g.block[n-1].key {
+		first, value, err := g.seek(g.cursor, k)
+		g.block = g.block[:0]
+		if err != nil || first == 0 || first > k {
+			return record{}, false, err
+		}
+		if g.block, err = decodeBlock(g.block, first, value); err != nil {
+			return record{}, false, err
+		}
 	}
-	if buf, err = decodeBlock(buf[:0], first, value); err != nil {
-		return record{}, false, buf, err
-	}
-	i, ok := slices.BinarySearchFunc(buf, k, func(it item, k number.Key) int { return cmp.Compare(it.key, k) })
+	i, ok := slices.BinarySearchFunc(g.block, k, func(it item, k number.Key) int { return cmp.Compare(it.key, k) })
 	if !ok {
-		return record{}, false, buf, nil
+		return record{}, false, nil
 	}
-	return buf[i].record, true, buf, nil
+	return g.block[i].record, true, nil
 }
 
 // items are the numbers from first to last, in order.
 func (l list) items(first, last number.Key) iter.Seq2[item, error] {
 	return func(yield func(item, error) bool) {
-		c := l.bucket.Cursor()
-		var buf []item
+		c, buf := l.bucket.Cursor(), make([]item, 0, blockItems)
 		for at, value, err := l.seek(c, first); at != 0 || err != nil; {
 			if err == nil && at <= last {
 				buf, err = decodeBlock(buf[:0], at, value)
@@ -194,31 +207,36 @@ func merge(dst, old []item, edits []edit) []item {
 // was, 0 for none. Blocks are filled when numbers came behind all others, as in
 // an import; otherwise they are cut evenly, so that each has room.
 func (l list) cut(was number.Key, items []item, fill bool) (writes []write) {
-	sizes, total := make([]int, len(items)), 0
-	var buf []byte
-	for i := range items {
-		var before item
-		if i > 0 {
-			before = items[i-1]
-		}
-		buf = items[i].append(buf[:0], before)
-		sizes[i] = len(buf)
-		total += len(buf)
+	if len(items) == 0 {
+		return append(writes, write{l.bucket, l.key(was), nil})
+	}
+	var (
+		all    []byte
+		ends   = make([]int, len(items))
+		before item
+	)
+	for i, it := range items {
+		all = it.append(all, before)
+		ends[i], before = len(all), it
 	}
 	share := blockBytes
-	if parts := max((len(items)+blockItems-1)/blockItems, (total+blockBytes-1)/blockBytes); parts > 1 && !fill {
-		share = (total + parts - 1) / parts
+	parts := max((len(items)+blockItems-1)/blockItems, (len(all)+blockBytes-1)/blockBytes)
+	if parts > 1 && !fill {
+		share = (len(all) + parts - 1) / parts
 	}
 	kept := was == 0
-	for len(items) > 0 {
-		n, size := 0, 0
-		for n < len(items) && n < blockItems && size < share {
-			size += sizes[n]
-			n++
+	for start, from := 0, 0; start < len(items); {
+		end := start
+		for end < len(items) && end-start < blockItems && (end == start || ends[end-1]-from < share) {
+			end++
 		}
-		writes = append(writes, write{l.bucket, l.key(items[0].key), encodeBlock(items[:n])})
-		kept = kept || items[0].key == was
-		items, sizes = items[n:], sizes[n:]
+		value := all[from:ends[end-1]]
+		if start > 0 { // its first number does not lean on the one before it any more
+			value = encodeBlock(items[start:end])
+		}
+		writes = append(writes, write{l.bucket, l.key(items[start].key), value})
+		kept = kept || items[start].key == was
+		start, from = end, ends[end-1]
 	}
 	if !kept {
 		writes = append(writes, write{l.bucket, l.key(was), nil})

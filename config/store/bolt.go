@@ -21,9 +21,6 @@ type Options struct {
 	// LockTimeout is how long Open waits for another process to leave the file;
 	// 2 s unless set.
 	LockTimeout time.Duration
-	// MaxSize is the most bytes that the file may grow to; 0 is no limit. Commits
-	// that need more are refused.
-	MaxSize int
 }
 
 func (o Options) lockTimeout() time.Duration {
@@ -63,6 +60,10 @@ var _ Store = (*Bolt)(nil)
 // them less than a hundredth of it.
 const mapped = 16 << 30
 
+// grown is by how many bytes the file grows at a time, which takes another wait
+// for the disk.
+const grown = 1 << 20
+
 // fillPercent is how full bolt leaves the pages that it cuts.
 const fillPercent = 0.7
 
@@ -97,7 +98,11 @@ func open(path string, o Options, s schema) (*Bolt, error) {
 	}
 	b := &Bolt{path: path, file: f, closing: make(chan struct{}), turn: make(chan struct{}, 1), commit: (*bbolt.Tx).Commit}
 	if err := b.open(o, s); err != nil {
-		return nil, errors.Join(refused(path, err), b.abandon())
+		closeIt := b.abandon
+		if b.db != nil && !errors.Is(err, errPanic) {
+			closeIt = b.db.Close
+		}
+		return nil, errors.Join(refused(path, err), closeIt())
 	}
 	return b, nil
 }
@@ -109,7 +114,6 @@ func (b *Bolt) open(o Options, s schema) error {
 			Timeout:      o.lockTimeout(),
 			FreelistType: bbolt.FreelistMapType,
 			NoStatistics: true,
-			MaxSize:      o.MaxSize,
 			OpenFile:     func(string, int, os.FileMode) (*os.File, error) { return b.file, nil },
 		}
 		if strconv.IntSize == 64 && runtime.GOOS != "windows" { // there the file would become as large
@@ -118,6 +122,7 @@ func (b *Bolt) open(o Options, s schema) error {
 		if b.db, err = bbolt.Open(b.path, 0o600, &options); err != nil {
 			return err
 		}
+		b.db.AllocSize = grown
 		if err := s.migrate(b.db); err != nil {
 			return err
 		}
@@ -136,10 +141,11 @@ func (b *Bolt) open(o Options, s schema) error {
 // abandon closes the file without bolt, which may hold locks of its own since it
 // panicked.
 func (b *Bolt) abandon() error {
-	if err := b.file.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
-		return err
+	err := unlockFile(b.file)
+	if err = errors.Join(err, b.file.Close()); errors.Is(err, os.ErrClosed) {
+		return nil // bolt has closed it
 	}
-	return nil
+	return err
 }
 
 // Close ends what reads and watches, waits for the commit under way, and closes
@@ -204,6 +210,9 @@ type stopped struct{ error }
 // errDamaged is a file that is not as bolt or this package writes it.
 var errDamaged = errors.New("the file is damaged; restore a backup")
 
+// errPanic is the same, said by a panic.
+var errPanic = fmt.Errorf("%w", errDamaged)
+
 // guarded runs f. Bolt panics when it meets what it never wrote, and reads what
 // is not there when a page points behind the end of the file: both are errors
 // here. What a caller's own function panics with goes on.
@@ -214,7 +223,7 @@ func guarded(calling *bool, f func() error) (err error) {
 			return
 		}
 		if p := recover(); p != nil {
-			err = fmt.Errorf("%w (%.200v)", errDamaged, p)
+			err = fmt.Errorf("%w (%.200v)", errPanic, p)
 		}
 	}()
 	return f()

@@ -24,6 +24,10 @@ func lockFile(f *os.File, alone bool) (bool, error) {
 	return err == nil, err
 }
 
+// unlockFile gives the lock back, which closing the file does not while bolt has it
+// mapped.
+func unlockFile(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }
+
 // holder says who has locked a file, as far as Linux tells.
 func holder(f *os.File) string {
 	const unknown = "another process"

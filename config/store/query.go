@@ -66,7 +66,7 @@ func readAll[T any](b *bbolt.Bucket) (all []T, err error) {
 func (b *Bolt) Find(ctx context.Context, entries []catalog.Entry) (found []*inventory.Number, err error) {
 	err = b.view(ctx, nil, func(t *tx) error {
 		found = make([]*inventory.Number, len(entries))
-		f := finder{tx: t, cursor: t.numbers.bucket.Cursor()}
+		f := t.finder()
 		for i, e := range entries {
 			if err := b.goOn(ctx); err != nil {
 				return err
@@ -90,14 +90,15 @@ func (b *Bolt) Find(ctx context.Context, entries []catalog.Entry) (found []*inve
 // finder looks numbers up one by one.
 type finder struct {
 	*tx
-	cursor *bbolt.Cursor
-	buf    []item
+	exact getter
 }
+
+func (t *tx) finder() finder { return finder{t, t.numbers.getter()} }
 
 func (f *finder) find(e catalog.Entry) (n inventory.Number, ok bool, err error) {
 	var r record
 	if e.Kind == catalog.Exact {
-		r, ok, f.buf, err = f.numbers.get(f.cursor, e.First, f.buf)
+		r, ok, err = f.exact.get(e.First)
 	} else {
 		r, ok, err = f.span(e)
 	}
@@ -158,7 +159,7 @@ func (t *tx) page(q Query, stretches []stretch, goOn func() error) (p Page, err 
 		}
 		exact = t.of(place)
 	}
-	f := finder{tx: t, cursor: t.numbers.bucket.Cursor()}
+	f := t.finder()
 	add := func(e catalog.Entry) error {
 		if p.More = len(p.Numbers) == q.Limit; p.More {
 			return errFull

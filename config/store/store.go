@@ -41,16 +41,22 @@ type Store interface {
 	Numbers(ctx context.Context, q Query) (Page, error)
 
 	// Each calls f for all numbers as they are at one revision, in their order,
-	// until f returns an error. f must not call the store.
+	// until f returns an error, which it returns. f must not call the store; while it
+	// takes its time, commits go on.
 	Each(ctx context.Context, f func(inventory.Number) error) (revision uint64, err error)
 
 	// Commit carries a change out durably, or not at all, and returns its revision,
-	// which each of its After then has. ErrConflict: Catalog is not the current one,
+	// which each of its After then has. It is the store that gives it to them: what
+	// Revision they come with is not looked at, and c stays as it is, so that the
+	// caller knows it by what is returned, and those who watch by the Event. A change
+	// that does nothing is checked too, makes no commit, and returns the revision as
+	// it is. c must not be changed any more. ErrConflict: Catalog is not the current one,
 	// a Before is not as it is now, or an owner of Empty has numbers.
 	Commit(ctx context.Context, c inventory.Change) (revision uint64, err error)
 
 	// Watch calls f for each commit after a revision, in order, until ctx ends or f
-	// returns an error. ErrCompacted says that it cannot begin there.
+	// returns an error, which it returns. ErrCompacted says that it cannot begin
+	// there, or that f was so slow that it cannot go on. f may call the store.
 	Watch(ctx context.Context, after uint64, f func(Event) error) error
 
 	// Backup writes the whole store as it is at one moment, while changes go on.

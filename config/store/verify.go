@@ -23,9 +23,11 @@ type Info struct {
 }
 
 // Verify looks at all that is in a store, or a backup of one, that no process has
-// open: an error says that it cannot be used.
+// open: an error says that it cannot be used. Open looks through the pages of a
+// file; this reads what is on them too, and holds the numbers against the lists and
+// counts of their owners.
 func Verify(path string) (Info, error) {
-	f, err := openFile(path, os.O_RDONLY, Options{}.lockTimeout())
+	f, err := openFile(path, os.O_RDONLY, 0)
 	if err != nil {
 		return Info{}, err
 	}
