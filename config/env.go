@@ -6,7 +6,8 @@ import (
 )
 
 // expand replaces each ${NAME} of a text by the variable's value; $${ stands
-// for ${ itself. A value is not expanded again.
+// for ${ itself. A value is not expanded again. A nil env has no variables, for
+// texts of clients, who are to learn nothing of the environment.
 func expand(text string, env func(string) (string, bool)) (expanded string, problems []string) {
 	if !strings.Contains(text, "${") {
 		return text, nil
@@ -28,6 +29,11 @@ func expand(text string, env func(string) (string, bool)) (expanded string, prob
 		if !closed || !variable(name) {
 			problems = append(problems, `"${" without a variable's name and "}"; write ${NAME}, or $${ for the characters themselves`)
 			text = rest
+			continue
+		}
+		if env == nil {
+			problems = append(problems, fmt.Sprintf("the variable %s is not looked up for a client; write its value, or $${ for the characters themselves", name))
+			text = after
 			continue
 		}
 		value, set := env(name)

@@ -92,9 +92,6 @@ func ParseInventory(file string, data []byte, o ImportOptions) (*Import, error) 
 // it is 0.
 func parseInventory(file string, data []byte, o ImportOptions, least int) (*Import, error) {
 	w := world{env: o.Env, addrs: machineAddrs, open: openNumbers, progress: o.Progress}
-	if w.env == nil {
-		w.env = func(string) (string, bool) { return "", false }
-	}
 	if !o.NumbersFiles {
 		w.open = func(string) (io.ReadCloser, int64, error) {
 			return nil, 0, errors.New("a document that is sent cannot name files; list their numbers in it")

@@ -128,7 +128,7 @@ a.yaml:8: numbers[4]: prefix 7* is listed twice; remove one (see line 6)
 a.yaml:10: numbers[6]: prefix 99* of the unassigned ones overlaps range 985-995 of the unassigned ones; put the range wholly inside the prefix or wholly outside (see line 9)`},
 		{"groups:\n- {name: a, numbers: [1]}\nnumbers: [1]", `a.yaml:3: numbers[0]: number 1 belongs to group "a" already; a number has one owner, so remove it from one of them (see line 2)`},
 		{"numbers_file: /etc/passwd", `a.yaml:1: numbers_file[0]: "/etc/passwd" cannot be read: a document that is sent cannot name files; list their numbers in it`},
-		{"groups:\n- {name: \"${TANDEM_TEST_SECRET}\"}", `a.yaml:2: groups[0].name: the variable TANDEM_TEST_SECRET is not set; set it in the environment`},
+		{"groups:\n- {name: \"${TANDEM_TEST_SECRET}\"}", `a.yaml:2: groups[0].name: the variable TANDEM_TEST_SECRET is not looked up for a client; write its value, or $${ for the characters themselves`},
 		{"connectors:\n- {name: a, numbers: [1]}\ngroups:\n- {name: a, connectors: [{connector: a, priority: 1}]}\n- {name: b, connectors: [{connector: a, priority: 1}]}",
 			`a.yaml:2: connectors[0].numbers: a connector with numbers of its own falls back on its group, but "a" is in 2 groups ("a" and "b"); move the numbers to one of them`},
 	} {

@@ -88,9 +88,8 @@ func (cfg *Config) WithInventory(s *inventory.Snapshot) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the inventory cannot be read: %s", err.Text) // a value that JSON has and YAML has not
 	}
-	unset := func(string) (string, bool) { return "", false } // no client reads the environment
 	d := &decoder{
-		world: world{env: unset, addrs: machineAddrs, open: openNumbers}, root: root, unlined: true, told: time.Now(),
+		world: world{addrs: machineAddrs, open: openNumbers}, root: root, unlined: true, told: time.Now(),
 		failed: make(map[string]bool), warned: make(map[string]bool),
 	}
 	next := *cfg

@@ -84,7 +84,7 @@ func TestWithInventoryRefuses(t *testing.T) {
 			stored([]inventory.ConnectorSpec{{Name: "east", Hosts: host, State: "off"}}), "state", `"off"`,
 		},
 		"a variable of the environment": {
-			stored([]inventory.ConnectorSpec{{Name: "east", Hosts: host, Prepend: "${SECRET}"}}), "prepend", "SECRET",
+			stored([]inventory.ConnectorSpec{{Name: "east", Hosts: host, Prepend: "${SECRET}"}}), "prepend", "the variable SECRET is not looked up for a client",
 		},
 		"unknown settings": {
 			stored([]inventory.ConnectorSpec{{Name: "east", Hosts: host, Health: json.RawMessage(`{"intervall": "5s"}`)}}), "health.intervall", `did you mean "interval"?`,
