@@ -65,6 +65,7 @@ func newAccess(opts *Options) *access {
 // gate is in front of every page: is the path one, who is it, is it too much.
 func (a *access) gate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
 		if f := plainPath(r); f != nil {
 			f.answer(w, r)
 			return

@@ -28,18 +28,16 @@ const (
 // managed is /v1/groups, /v1/connectors and /v1/numbers. Its fields are set
 // once.
 type managed struct {
-	manager   *manage.Manager // nil: what there is stands in a file
-	router    *router.Router
-	now       func() int64 // the router's clock
-	access    *access
-	log       *slog.Logger
-	transfers chan struct{} // has room for those at work
+	manager *manage.Manager // nil: what there is stands in a file
+	router  *router.Router
+	now     func() int64 // the router's clock
+	access  *access
+	log     *slog.Logger
 }
 
 func newManaged(opts *Options, access *access) *managed {
 	return &managed{
 		manager: opts.Manager, router: opts.Router, now: opts.Now, access: access, log: access.log,
-		transfers: make(chan struct{}, mostTransfers),
 	}
 }
 
@@ -77,9 +75,10 @@ func (p *managed) handle(all *routes) {
 		all.handle(pattern, p.page(do, actionTimeout, types...))
 	}
 	all.handle("POST /v1/numbers/move", p.page(p.moveNumbers, transferTimeout, jsonType))
-	all.handle("POST /v1/import", p.page(p.transfer(p.importAll), transferTimeout, yamlTypes...))
-	all.handle("GET /v1/export", p.page(p.transfer(p.exportAll), transferTimeout))
-	all.handle("GET /v1/backup", p.page(p.transfer(p.backup), transferTimeout))
+	imports, exports := make(chan struct{}, mostImports), make(chan struct{}, mostExports)
+	all.handle("POST /v1/import", p.page(p.transfer(imports, p.importAll), transferTimeout, yamlTypes...))
+	all.handle("GET /v1/export", p.page(p.transfer(exports, p.exportAll), transferTimeout))
+	all.handle("GET /v1/backup", p.page(p.transfer(exports, p.backup), transferTimeout))
 }
 
 // action is a page that may fail. One that does has written nothing.

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tandem/config/inventory"
+	"tandem/config/number"
 	"tandem/config/store"
 )
 
@@ -247,11 +248,33 @@ func TestBackup(t *testing.T) {
 
 // A few transfers at a time; the others are told to wait.
 func TestTransfersAreFew(t *testing.T) {
-	p := &managed{manager: newManager(t), transfers: make(chan struct{}, 1)}
-	p.transfers <- struct{}{}
-	err := p.transfer(p.backup)(nil, nil)
+	p := &managed{manager: newManager(t)}
+	places := make(chan struct{}, 1)
+	places <- struct{}{}
+	err := p.transfer(places, p.backup)(nil, nil)
 	var f *Failure
 	require.ErrorAs(t, err, &f)
 	require.Equal(t, http.StatusServiceUnavailable, f.status)
 	require.NotZero(t, f.after)
+}
+
+// Calls are concerned by what leads them: nothing more specific does.
+func TestRecentCallsConcerned(t *testing.T) {
+	o := newOffice(t)
+	o.does(200, "POST", "/v1/numbers", `{"numbers": ["+1555*", "+155512*", "+15551230100-+15551230199", "+15551230150"]}`, nil)
+	key := func(text string) number.Key {
+		k, ok := number.Parse([]byte(text))
+		require.True(t, ok)
+		return k
+	}
+	recent := recentNumbers{key("+15550000001"): 1, key("+15551230150"): 2, key("+15551230151"): 4, key("+15551239999"): 8, key("+15559999999"): 16, key("+16"): 32}
+	for text, want := range map[string]int{
+		"+15551230150": 2, "+15551230100-+15551230199": 4, "+155512*": 8, "+1555*": 16, "+16": 32, "+1*": 32, "+15551239999": 8, "+15551239990-+15551239999": 8, "+1556*": 0,
+	} {
+		entries, err := entriesOf([]string{text})
+		require.NoError(t, err)
+		got, err := recent.concerned(context.Background(), o.manager, []inventory.NumberChange{{After: &inventory.Number{Entry: entries[0]}}})
+		require.NoError(t, err)
+		require.Equal(t, want, got, text)
+	}
 }

@@ -15,7 +15,8 @@ import (
 )
 
 const (
-	mostTransfers   = 2
+	mostExports     = 2
+	mostImports     = 1        // each has all of its file in memory
 	mostImport      = 64 << 20 // bytes
 	transferTimeout = 10 * time.Minute
 )
@@ -39,17 +40,18 @@ type ImportAnswer struct {
 	DryRun     bool           `json:"dry_run,omitempty"`
 }
 
-// transfer lets a few at a time do what takes long, and gives them the time.
-func (p *managed) transfer(do action) action {
+// transfer lets a few at a time do what takes long: places has room for those at
+// work.
+func (p *managed) transfer(places chan struct{}, do action) action {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if _, err := p.stored(); err != nil {
 			return err
 		}
 		select {
-		case p.transfers <- struct{}{}:
-			defer func() { <-p.transfers }()
+		case places <- struct{}{}:
+			defer func() { <-places }()
 		default:
-			return closed(fmt.Sprintf("%d imports, exports or backups are under way already, and more are not taken: wait for one of them", cap(p.transfers)))
+			return closed(fmt.Sprintf("%d are under way already, and more are not taken: wait until one is over", cap(places)))
 		}
 		return do(w, r)
 	}
