@@ -203,7 +203,9 @@ func (p *chime) deleteNumber(w http.ResponseWriter, r *http.Request) error {
 	}
 	_, refusals, err := m.EditNumbers(r.Context(), a, []catalog.Entry{n.Entry}, (*inventory.Editor).RemoveNumbers)
 	if err == nil && len(refusals) > 0 {
-		err = refusals[0].Refusal
+		why := *refusals[0].Refusal
+		why.Text = n.Entry.String() + " " + why.Text
+		err = &why
 	}
 	if err != nil {
 		return err

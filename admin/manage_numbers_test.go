@@ -191,7 +191,7 @@ func TestImport(t *testing.T) {
 		"nonsense: 1": "nonsense",
 		"groups: [":   "import:",
 		"connectors: [{name: east, region: elsewhere, hosts: [\"sip:10.0.1.10\"]}]": "the region of connector",
-		"connectors: [{name: x, region: \"${HOME}\"}]":                              "HOME is not set",
+		"connectors: [{name: x, region: \"${HOME}\"}]":                              "HOME",
 		"groups: [{name: x, numbers_file: /etc/passwd}]":                            "cannot name files",
 		"groups: [{name: x, connectors: [{connector: nobody, priority: 1}]}]":       "",
 		"a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: [*b,*b]": "",
