@@ -123,10 +123,7 @@ func run(ctx context.Context, s settings) (err error) {
 		return err
 	}
 
-	about, err := describe(s)
-	if err != nil {
-		return err
-	}
+	about := describeRun(s)
 	proxies, err := startProxies(ctx, s)
 	if err != nil {
 		return err

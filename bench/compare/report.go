@@ -7,12 +7,13 @@ import (
 	"maps"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"time"
+
+	"tandem/bench/describe"
 )
 
 // about is what a result is worthless without.
@@ -25,40 +26,15 @@ type about struct {
 	Settings settings `json:"settings"`
 }
 
-func describe(s settings) (about, error) {
-	a := about{Date: time.Now().UTC().Format(time.RFC3339), Command: "go run ./compare " + strings.Join(os.Args[1:], " "), Settings: s}
-	a.Commit = strings.TrimSpace(output(s.Bench, "git", "rev-parse", "--short=12", "HEAD"))
-	if a.Commit == "" {
-		a.Commit = "unknown"
-	}
-	if output(s.Bench, "git", "status", "--porcelain", "--untracked-files=no") != "" {
-		a.Commit += "-modified"
-	}
-	cpu := "unknown CPU"
-	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		for _, line := range strings.Split(string(info), "\n") {
-			if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
-				cpu = strings.TrimSpace(value)
-				break
-			}
-		}
-	}
-	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
-	load, _ := os.ReadFile("/proc/loadavg")
-	a.Machine = fmt.Sprintf("%d x %s, Linux %s, load average at the start %s", runtime.NumCPU(), cpu,
-		strings.TrimSpace(string(kernel)), strings.Join(strings.Fields(string(load))[:3], " "))
-	a.Versions = []string{runtime.Version(), firstLine(output("", "sipp", "-v"))}
+func describeRun(s settings) about {
+	a := about{Date: describe.Date(), Command: describe.Command("compare"), Settings: s}
+	a.Commit = describe.Commit(s.Bench, "--untracked-files=no")
+	a.Machine = describe.Machine()
+	a.Versions = []string{runtime.Version(), firstLine(describe.Output("", "sipp", "-v"))} // which exits with 99
 	if s.Only != "tandem" && s.Variant == "" {
-		a.Versions = append(a.Versions, firstLine(output("", "kamailio", "-v")))
+		a.Versions = append(a.Versions, firstLine(describe.Output("", "kamailio", "-v")))
 	}
-	return a, nil
-}
-
-func output(dir, name string, args ...string) string {
-	cmd := exec.Command(name, args...)
-	cmd.Dir = dir
-	out, _ := cmd.Output() // sipp -v exits with 99
-	return string(out)
+	return a
 }
 
 func firstLine(text string) string {

@@ -186,3 +186,28 @@ func (g *Generator) repeat(t int64) {
 		}
 	}
 }
+
+// FirstCall starts a proxy and places calls, 100 a second, until the first one
+// gets through. It returns how long that took. Until the proxy is there calls fail
+// by the timeout, which had better be short.
+func (g *Generator) FirstCall(ctx context.Context, start func() error) (time.Duration, error) {
+	began := time.Now()
+	if err := start(); err != nil {
+		return 0, err
+	}
+	calling, enough := context.WithCancel(ctx)
+	defer enough()
+	ran := make(chan error, 1)
+	w := g.Window("first call")
+	go func() { ran <- g.Run(calling, 100, 0) }()
+	for w.Count(Good) == 0 && ctx.Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
+	took := time.Since(began)
+	enough()
+	err := <-ran
+	if w.Count(Good) == 0 {
+		err = errors.Join(errors.New("no call was answered"), err)
+	}
+	return took, errors.Join(err, ctx.Err())
+}

@@ -17,6 +17,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"tandem/bench/describe"
 )
 
 type settings struct {
@@ -67,7 +69,7 @@ func run(ctx context.Context, s settings) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	r := &result{settings: s, about: describe(s)}
+	r := &result{settings: s, about: describe.Run(describe.Built(s.binary), "reload")}
 	if err := r.measure(ctx, dir); err != nil {
 		return err
 	}

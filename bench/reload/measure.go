@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tandem/bench/describe"
 	"tandem/bench/load"
 	"tandem/bench/node"
 )
@@ -62,7 +63,7 @@ type reload struct {
 
 func (r *result) measure(ctx context.Context, dir string) error {
 	s := r.settings
-	progress("writing %s numbers", group3(s.numbers))
+	progress("writing %s numbers", describe.Number(s.numbers))
 	all := numbers{s.numbers, dir}
 	if err := all.write(); err != nil {
 		return err
@@ -137,7 +138,7 @@ func (r *result) runCheck(ctx context.Context, binary, config string) error {
 	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
 		r.checkMemory = usage.Maxrss << 10
 	}
-	progress("tandem check: %v, %v of CPU, %s", round(r.check), round(r.checkCPU), megabytes(r.checkMemory))
+	progress("tandem check: %v, %v of CPU, %s", round(r.check), round(r.checkCPU), describe.Megabytes(r.checkMemory))
 	return nil
 }
 
@@ -149,36 +150,27 @@ func (r *result) start(ctx context.Context, binary, config string, cpu int) (*no
 		return nil, err
 	}
 	defer g.Close()
-	began := time.Now()
-	n, err := node.Start(binary, config, cpu)
-	if err != nil {
-		return nil, err
-	}
-	calling, enough := context.WithTimeout(ctx, slowest)
+	first, enough := context.WithTimeout(ctx, slowest)
 	defer enough()
-	ran := make(chan error, 1)
-	w := g.Window("start")
-	go func() { ran <- g.Run(calling, 100, 0) }()
-	for w.Count(load.Good) == 0 && calling.Err() == nil {
-		time.Sleep(time.Millisecond)
+	var n *node.Node
+	began := time.Now()
+	r.answered, err = g.FirstCall(first, func() (err error) {
+		n, err = node.Start(binary, config, cpu)
+		return err
+	})
+	if n == nil {
+		return nil, err
 	}
-	r.answered = time.Since(began)
-	enough()
-	err = <-ran
 	line, logged := n.Wait(0, time.Second, "serving")
-	if w.Count(load.Good) == 0 {
-		err = errors.Join(errors.New("no call was answered"), err)
+	if err = errors.Join(err, logged); err == nil {
+		r.serving = line.At.Sub(began)
+		r.atStart, err = memoryOf(n)
 	}
-	if err = errors.Join(err, logged, ctx.Err()); err != nil {
+	if err != nil {
 		n.Stop()
 		return nil, err
 	}
-	r.serving = line.At.Sub(began)
 	progress("serving after %v, first call through after %v", round(r.serving), round(r.answered))
-	if r.atStart, err = memoryOf(n); err != nil {
-		n.Stop()
-		return nil, err
-	}
 	return n, nil
 }
 
@@ -276,7 +268,7 @@ func (r *result) reload(ctx context.Context, g *load.Generator, d *dialer, n *no
 	}
 	one.peak = m.peak
 	r.reloads = append(r.reloads, one)
-	progress("reload %d: %v, %s at most; block: %s; %d calls failed so far", i+1, round(one.seen), megabytes(one.peak), verdict(first), during.Count(load.Failed))
+	progress("reload %d: %v, %s at most; block: %s; %d calls failed so far", i+1, round(one.seen), describe.Megabytes(one.peak), verdict(first), during.Count(load.Failed))
 	return during, between, nil
 }
 

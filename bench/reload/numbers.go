@@ -7,29 +7,18 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"tandem/bench/plan"
 )
 
-// blockSize is how many numbers carriers hand out together, and how many
-// change hands at a reload.
-const blockSize = 10_000
+// blockSize is how many numbers change hands at a reload.
+const blockSize = plan.Block
 
-// numbers are those of two groups, in blocks that are scattered over "+1": six
-// tenths are the first group's. The first block is sometimes the one's,
-// sometimes the other's.
+// numbers are those of two groups: six tenths are the first group's. The first
+// block is sometimes the one's, sometimes the other's.
 type numbers struct {
 	count int
 	dir   string
-}
-
-// appendNumber appends a number, of which there are ten thousand million.
-func appendNumber(b []byte, i int) []byte {
-	block, line := (i/blockSize*700_001+123_456)%1_000_000, i%blockSize // 700,001 has no factor in common with a million
-	n := block*blockSize + line
-	b = append(b, "+1"...)
-	for digit := 1_000_000_000; digit > 0; digit /= 10 {
-		b = append(b, byte('0'+n/digit%10))
-	}
-	return b
 }
 
 // owner is the group of a number, 0 or 1.
@@ -79,7 +68,7 @@ func (n numbers) writeOne(group, ofBlock int, order []uint32) error {
 	line := make([]byte, 0, 16)
 	for _, i := range order {
 		if n.owner(int(i), ofBlock) == group {
-			line = append(appendNumber(line[:0], int(i)), '\n')
+			line = append(plan.Append(line[:0], int(i)), '\n')
 			if _, err := w.Write(line); err != nil {
 				_ = f.Close()
 				return err
@@ -158,7 +147,7 @@ func (d *dialer) number(call int) []byte {
 	} else if i >= blockSize { // whose the block is during a reload, nobody can say
 		d.want[call] = d.owner(i, 0)
 	}
-	d.buf = appendNumber(d.buf[:0], i)
+	d.buf = plan.Append(d.buf[:0], i)
 	return d.buf
 }
 

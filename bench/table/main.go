@@ -13,6 +13,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"tandem/bench/describe"
 )
 
 func main() {
@@ -27,7 +29,7 @@ func main() {
 }
 
 func run(sizes string, rounds int, results string) error {
-	r := report{about: describe()}
+	r := report{about: describe.Run(commit(), "table", versions()...)}
 	largest := 0
 	for _, size := range strings.Split(sizes, ",") {
 		count, err := strconv.Atoi(size)

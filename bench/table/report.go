@@ -5,12 +5,12 @@ import (
 	"io"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
+
+	"tandem/bench/describe"
 )
 
 type report struct {
@@ -19,43 +19,14 @@ type report struct {
 	updates       *updates // of the largest size
 }
 
-// describe is what a result is worthless without.
-func describe() []string {
-	commit := command("git", "rev-parse", "--short=12", "HEAD")
-	if command("git", "status", "--porcelain", "--", "../router/table", "table") != "" {
-		commit += "-modified"
-	}
-	cpu := "unknown CPU"
-	info, _ := os.ReadFile("/proc/cpuinfo")
-	for line := range strings.Lines(string(info)) {
-		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
-			cpu = strings.TrimSpace(value)
-		}
-	}
-	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
-	return []string{
-		fmt.Sprintf("commit %s, %s", commit, time.Now().UTC().Format(time.RFC3339)),
-		fmt.Sprintf("%d x %s, Linux %s, load average at the start %s", runtime.NumCPU(), cpu, strings.TrimSpace(string(kernel)), load()),
-		runtime.Version() + "; " + strings.Join(versions(), "; "),
-		"`go run ./table " + strings.Join(os.Args[1:], " ") + "`, in bench/",
-	}
-}
-
-func load() string {
-	load, _ := os.ReadFile("/proc/loadavg")
-	return strings.Join(strings.Fields(string(load) + " ? ? ?")[:3], " ")
-}
+// commit is that of what is measured.
+func commit() string { return describe.Commit("", "--", "../router/table", "table") }
 
 func versions() (all []string) {
-	for line := range strings.Lines(command("go", "list", "-m", "github.com/puzpuzpuz/xsync/v3", "github.com/puzpuzpuz/xsync/v4")) {
+	for line := range strings.Lines(describe.Output("", "go", "list", "-m", "github.com/puzpuzpuz/xsync/v3", "github.com/puzpuzpuz/xsync/v4")) {
 		all = append(all, strings.TrimPrefix(strings.TrimSpace(line), "github.com/puzpuzpuz/"))
 	}
 	return all
-}
-
-func command(name string, args ...string) string {
-	out, _ := exec.Command(name, args...).Output()
-	return strings.TrimSpace(string(out))
 }
 
 func (r *report) write(dir string) error {
@@ -76,7 +47,7 @@ func (r *report) write(dir string) error {
 
 func (r *report) render(w io.Writer, image string) {
 	say(w, "# Lookups in tables of numbers\n\n")
-	for _, line := range append(r.about, "load average at the end "+load()) {
+	for _, line := range append(r.about, "load average at the end "+describe.LoadAverage()) {
 		say(w, "- %s\n", line)
 	}
 	say(w, "\nThe machine was shared: other work took its cores and its memory bandwidth. A figure is the **median** of stretches of\n"+
@@ -87,7 +58,7 @@ func (r *report) render(w io.Writer, image string) {
 	say(w, "![cost against size](%s)\n\n## Beside other maps\n\nFrom the number's key, an integer, to its route; a request's number is read into one first, and a row shows what both cost.\n\n", image)
 	say(w, "| numbers | map | hit, ns | dependent hit, ns | miss, ns | allocations | bytes of heap a number | ns a number to build |\n|---|---|---|---|---|---|---|---|\n")
 	for _, f := range r.maps {
-		say(w, "| %s | %s | %s | %s | %s | %.0f | %.1f | %.0f |\n", group3(f.count), f.name, f.hit, f.dependent, f.miss, f.allocs, f.bytes, f.build)
+		say(w, "| %s | %s | %s | %s | %s | %.0f | %.1f | %.0f |\n", describe.Number(f.count), f.name, f.hit, f.dependent, f.miss, f.allocs, f.bytes, f.build)
 	}
 	say(w, "\n")
 	for _, c := range contestants {
@@ -96,13 +67,13 @@ func (r *report) render(w io.Writer, image string) {
 	say(w, "\n## Layouts of the table\n\nSketches in bench/table, lookups of keys, which have been read from text already. All are open addressing in atomic words, of one writer.\n\n")
 	say(w, "| numbers | layout | hit, ns | dependent hit, ns | miss, ns | bytes a number |\n|---|---|---|---|---|---|\n")
 	for _, f := range r.layouts {
-		say(w, "| %s | %s | %s | %s | %s | %.1f |\n", group3(f.count), f.name, f.hit, f.dependent, f.miss, f.bytes)
+		say(w, "| %s | %s | %s | %s | %s | %.1f |\n", describe.Number(f.count), f.name, f.hit, f.dependent, f.miss, f.bytes)
 	}
 	r.updates.render(w)
 }
 
 func (u *updates) render(w io.Writer) {
-	say(w, "\n## Changes, at %s numbers\n\n| | median (least) |\n|---|---|\n", group3(u.count))
+	say(w, "\n## Changes, at %s numbers\n\n| | median (least) |\n|---|---|\n", describe.Number(u.count))
 	say(w, "| lead a number elsewhere | %s ns, %.0f allocations |\n| add a number | %s ns |\n| remove a number | %s ns |\n", u.move, u.allocs, u.add, u.remove)
 	say(w, "| move a block of %d | %.2f (%.2f) ms |\n", blockSize, at(u.block, 0.5), at(u.block, 0))
 	say(w, "\nA change has been made when the call returns; every lookup that begins then sees it.\n")
@@ -130,15 +101,7 @@ func (l latencies) String() string {
 			slow++
 		}
 	}
-	return fmt.Sprintf("%s | %.0f | %.0f | %.0f | %.0f | %d", group3(len(l)), at(l, 0.5), at(l, 0.99), at(l, 0.9999), at(l, 1), slow)
-}
-
-// group3 writes n with commas.
-func group3(n int) string {
-	if n < 1000 {
-		return fmt.Sprint(n)
-	}
-	return fmt.Sprintf("%s,%03d", group3(n/1000), n%1000)
+	return fmt.Sprintf("%s | %.0f | %.0f | %.0f | %.0f | %d", describe.Number(len(l)), at(l, 0.5), at(l, 0.99), at(l, 0.9999), at(l, 1), slow)
 }
 
 func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
@@ -180,9 +143,9 @@ func plot(all []*figures) string {
 			hits = append(hits, fmt.Sprintf("%.1f,%.1f", x(f.count), y(f.hit.median())))
 			misses = append(misses, fmt.Sprintf("%.1f,%.1f", x(f.count), y(f.miss.median())))
 			say(&svg, `<circle cx="%.1f" cy="%.1f" r="3" fill="%s"><title>%s, %s numbers: %s ns</title></circle>`+"\n",
-				x(f.count), y(f.hit.median()), colours[i], c.name, group3(f.count), f.hit)
+				x(f.count), y(f.hit.median()), colours[i], c.name, describe.Number(f.count), f.hit)
 			if i == 0 {
-				say(&svg, `<text x="%.1f" y="%d" text-anchor="middle">%s</text>`+"\n", x(f.count), height-bottom+20, group3(f.count))
+				say(&svg, `<text x="%.1f" y="%d" text-anchor="middle">%s</text>`+"\n", x(f.count), height-bottom+20, describe.Number(f.count))
 			}
 			last = f
 		}
