@@ -5,7 +5,7 @@ DURATION ?= 1m
 SYSTEM   := ./cmd/tandem
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help demo test tools peer lint unit sim system soak health-soak fuzz bench bench-kamailio build image
+.PHONY: help demo test tools peer lint unit sim system soak health-soak fuzz bench bench-kamailio bench-store build image
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -94,3 +94,6 @@ peer: tools
 
 bench-kamailio: peer ## CPU per call beside Kamailio, paired; ARGS are the runner's flags
 	cd bench && $(GO) run ./compare $(ARGS)
+
+bench-store: ## a store of ten million numbers, and calls while they are managed; ARGS are the runner's flags
+	cd bench && $(GO) run ./store $(ARGS)

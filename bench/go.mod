@@ -11,4 +11,6 @@ require (
 	tandem v0.0.0
 )
 
+require go.etcd.io/bbolt v1.5.0 // indirect
+
 replace tandem => ../

@@ -187,9 +187,12 @@ func (g *Generator) repeat(t int64) {
 	}
 }
 
+// firstTimeout is how long a call waits whose proxy may not be there yet.
+const firstTimeout = 500 * time.Millisecond
+
 // FirstCall starts a proxy and places calls, 100 a second, until the first one
-// gets through. It returns how long that took. Until the proxy is there calls fail
-// by the timeout, which had better be short.
+// gets through. It returns how long that took. Meanwhile a call without an answer
+// has failed after half a second.
 func (g *Generator) FirstCall(ctx context.Context, start func() error) (time.Duration, error) {
 	began := time.Now()
 	if err := start(); err != nil {
@@ -197,6 +200,7 @@ func (g *Generator) FirstCall(ctx context.Context, start func() error) (time.Dur
 	}
 	calling, enough := context.WithCancel(ctx)
 	defer enough()
+	defer g.setTimeout(g.setTimeout(firstTimeout))
 	ran := make(chan error, 1)
 	w := g.Window("first call")
 	go func() { ran <- g.Run(calling, 100, 0) }()
@@ -210,4 +214,13 @@ func (g *Generator) FirstCall(ctx context.Context, start func() error) (time.Dur
 		err = errors.Join(errors.New("no call was answered"), err)
 	}
 	return took, errors.Join(err, ctx.Err())
+}
+
+// setTimeout sets it for the Run to come, and returns the one before.
+func (g *Generator) setTimeout(d time.Duration) time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	before := g.cfg.Timeout
+	g.cfg.Timeout = d
+	return before
 }

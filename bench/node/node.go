@@ -35,9 +35,10 @@ func Build(dir string) (string, error) {
 
 // Line is a line of the log, and when it was read.
 type Line struct {
-	At   time.Time
-	Msg  string
-	Text string
+	At    time.Time
+	Level string
+	Msg   string
+	Text  string
 }
 
 // Field is a number in the line, 0 if it has none.
@@ -91,10 +92,11 @@ func Start(binary, config string, cpu int) (*Node, error) {
 func (n *Node) take(text string) {
 	line := Line{At: time.Now(), Text: text}
 	var fields struct {
-		Msg string `json:"msg"`
+		Level string `json:"level"`
+		Msg   string `json:"msg"`
 	}
 	_ = json.Unmarshal([]byte(text), &fields)
-	line.Msg = fields.Msg
+	line.Level, line.Msg = fields.Level, fields.Msg
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.lines = append(n.lines, line)
@@ -133,6 +135,18 @@ func (n *Node) Wait(from int, most time.Duration, messages ...string) (Line, err
 			return Line{}, fmt.Errorf("no log line %q in %v:\n%s", messages, most, n.Log())
 		}
 	}
+}
+
+// Warnings are the lines of the log that are warnings or errors.
+func (n *Node) Warnings() (all []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, line := range n.lines {
+		if line.Level == "WARN" || line.Level == "ERROR" {
+			all = append(all, line.Text)
+		}
+	}
+	return all
 }
 
 // Log is the end of the log.

@@ -145,7 +145,7 @@ func (r *result) runCheck(ctx context.Context, binary, config string) error {
 // start starts tandem under calls, to see when the first one gets through.
 func (r *result) start(ctx context.Context, binary, config string, cpu int) (*node.Node, error) {
 	d := newDialer(numbers{count: r.settings.numbers})
-	g, err := load.New(load.Config{Proxy: proxy, From: caller, Connectors: connectors, Number: d.number, Timeout: 500 * time.Millisecond})
+	g, err := load.New(load.Config{Proxy: proxy, From: caller, Connectors: connectors, Number: d.number})
 	if err != nil {
 		return nil, err
 	}
