@@ -18,7 +18,7 @@ import (
 
 // A backup is the file as it is at one revision, and behind it these words and
 // the SHA-256 of all before them. Bolt does not look there, so a backup can also
-// be opened as it is.
+// be opened as it is; it is a store from then on.
 const backupWords = "tandem backup 1\n"
 
 const backupEnd = len(backupWords) + sha256.Size
@@ -75,6 +75,9 @@ func (o *backupWriter) or(err error) error {
 // have open. The backup is checked wholly before. What was there, damaged or not,
 // is kept beside it under the name that is returned; "" says that nothing was.
 func Restore(backup, path string) (kept string, err error) {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
 	dir := filepath.Dir(path)
 	temp, err := copyBackup(backup, path)
 	if err != nil {
@@ -132,43 +135,70 @@ func keepBeside(path string) (string, error) {
 	}
 }
 
-// copyBackup copies a backup beside path, and holds it against its sum.
+// copyBackup copies a backup beside path.
 func copyBackup(backup, path string) (name string, err error) {
 	f, err := openFile(backup, os.O_RDONLY, 0)
 	if err != nil {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".restored-*") // mode 0600
+	return copyBeside(f, path, "restored")
+}
+
+// copyBeside copies a file into the directory of path, with a name that begins with
+// a dot and says for what.
+func copyBeside(f *os.File, path, what string) (name string, err error) {
+	to, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"."+what+"-*") // mode 0600
 	if err != nil {
 		return "", err
 	}
-	defer func() {
-		err = errors.Join(err, temp.Sync(), temp.Close())
-		if err != nil {
-			_ = os.Remove(temp.Name())
-		}
-	}()
+	_, err = io.Copy(to, io.NewSectionReader(f, 0, 1<<62))
+	if err = errors.Join(err, to.Sync(), to.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(to.Name()))
+	}
+	return to.Name(), nil
+}
+
+// backupSum returns the sum at the end of a backup, and where it begins; nil for
+// what is no backup.
+func backupSum(f *os.File) (sum []byte, at int64, err error) {
 	info, err := f.Stat()
-	if err != nil {
-		return "", err
+	if err != nil || info.Size() < int64(backupEnd) {
+		return nil, 0, err
 	}
-	sum, end := sha256.New(), make([]byte, backupEnd)
-	length := info.Size()
-	if length > int64(backupEnd) {
-		if _, err := f.ReadAt(end, length-int64(backupEnd)); err != nil {
-			return "", err
-		}
+	at = info.Size() - int64(backupEnd)
+	end := make([]byte, backupEnd)
+	if _, err := f.ReadAt(end, at); err != nil {
+		return nil, 0, err
 	}
-	summed := bytes.HasPrefix(end, []byte(backupWords))
-	if summed {
-		length -= int64(backupEnd)
+	sum, ok := bytes.CutPrefix(end, []byte(backupWords))
+	if !ok {
+		return nil, 0, nil
 	}
-	if _, err := io.Copy(io.MultiWriter(temp, sum), io.NewSectionReader(f, 0, length)); err != nil {
-		return "", err
+	return sum, at, nil
+}
+
+// checkSum holds a backup against its sum.
+func checkSum(f *os.File) error {
+	want, at, err := backupSum(f)
+	if err != nil || want == nil {
+		return err
 	}
-	if summed && !bytes.Equal(sum.Sum(nil), end[len(backupWords):]) {
-		return "", fmt.Errorf("%w (its sum is not that of the backup that was made)", errDamaged)
+	sum := sha256.New()
+	if _, err := io.Copy(sum, io.NewSectionReader(f, 0, at)); err != nil {
+		return err
 	}
-	return temp.Name(), nil
+	if !bytes.Equal(sum.Sum(nil), want) {
+		return fmt.Errorf("%w (it is a backup, and not as it was made)", errDamaged)
+	}
+	return nil
+}
+
+// forgetSum makes a store of a backup: it is about to change.
+func forgetSum(f *os.File) error {
+	sum, at, err := backupSum(f)
+	if err != nil || sum == nil {
+		return err
+	}
+	return f.Truncate(at)
 }

@@ -79,10 +79,33 @@ func TestRestore(t *testing.T) {
 	require.Equal(t, all, numbers)
 
 	// A backup is a store as it is, and so is a copy of one that is not open.
-	_, numbers = dump(t, file)
-	require.Equal(t, all, numbers)
+	s, err := Open(file, Options{})
+	require.NoError(t, err)
+	commit(t, s, adding(t, snap.Revision, east, "+1999000111"))
+	require.NoError(t, s.Close())
+	info, err = Verify(file)
+	require.NoError(t, err)
+	require.Equal(t, len(all)+1, info.Numbers)
+	_, err = Restore(file, other)
+	require.NoError(t, err)
+	_, numbers = dump(t, other)
+	require.Equal(t, later[len(later)-1].Entry, numbers[len(numbers)-1].Entry)
 	_, err = Restore(keptToo, other)
 	require.NoError(t, err)
+}
+
+// A store that is a symbolic link stays one.
+func TestRestoreLinked(t *testing.T) {
+	path := filled(t)
+	file, link := filepath.Join(t.TempDir(), "backup"), filepath.Join(t.TempDir(), "link")
+	require.NoError(t, os.WriteFile(file, backup(t, path), 0o600))
+	require.NoError(t, os.Symlink(path, link))
+	kept, err := Restore(file, link)
+	require.NoError(t, err)
+	require.Equal(t, filepath.Dir(path), filepath.Dir(kept))
+	real, err := filepath.EvalSymlinks(link)
+	require.NoError(t, err)
+	require.Equal(t, path, real)
 }
 
 // What is damaged can be replaced, and is kept.
@@ -117,6 +140,8 @@ func TestRestoreDamagedBackup(t *testing.T) {
 		require.NoError(t, os.WriteFile(file, data, 0o600))
 		_, err := Restore(file, path)
 		require.ErrorContains(t, err, file+" is not restored: ", "byte %d", at)
+		_, err = Verify(file)
+		require.Error(t, err, "byte %d", at)
 	}
 	for _, length := range []int{0, 1, page, 2 * page, len(whole) / 2, len(whole) - backupEnd - 1} {
 		require.NoError(t, os.WriteFile(file, whole[:length], 0o600))

@@ -44,7 +44,8 @@ type Bolt struct {
 	closed  atomic.Bool
 	turn    chan struct{} // holds one element while somebody commits
 	ring    ring
-	reads   sync.RWMutex // held by all who read; settle alone locks it
+	reads   sync.RWMutex          // held by all who read; settle alone locks it
+	dead    atomic.Pointer[error] // why nothing can be read any more
 	commit  func(*bbolt.Tx) error
 
 	// Of who has the turn.
@@ -87,6 +88,9 @@ func open(path string, o Options, s schema) (*Bolt, error) {
 	found, err := identify(f)
 	if err == nil {
 		err = s.accepts(found)
+	}
+	if err == nil {
+		err = forgetSum(f)
 	}
 	if err != nil {
 		return nil, errors.Join(refused(path, err), f.Close())
@@ -148,8 +152,8 @@ func (b *Bolt) abandon() error {
 	return err
 }
 
-// Close ends what reads and watches, waits for the commit under way, and closes
-// the file.
+// Close ends what reads and watches, waits for the commit under way and for the
+// functions and writers of those who read, and closes the file.
 func (b *Bolt) Close() error {
 	if b.closed.Swap(true) {
 		return nil
@@ -157,7 +161,7 @@ func (b *Bolt) Close() error {
 	close(b.closing)
 	b.turn <- struct{}{}
 	defer func() { <-b.turn }()
-	if b.broken != nil {
+	if b.broken != nil || b.dead.Load() != nil {
 		return b.abandon()
 	}
 	return b.db.Close()
@@ -167,6 +171,9 @@ func (b *Bolt) Close() error {
 func (b *Bolt) goOn(ctx context.Context) error {
 	if b.closed.Load() {
 		return ErrClosed
+	}
+	if err := b.dead.Load(); err != nil {
+		return *err
 	}
 	return ctx.Err()
 }
@@ -189,7 +196,19 @@ func (b *Bolt) read(ctx context.Context, calling *bool, f func(*bbolt.Tx) error)
 	}
 	b.reads.RLock()
 	defer b.reads.RUnlock()
-	err := guarded(calling, func() error { return b.db.View(f) })
+	begun := false
+	err := guarded(calling, func() error {
+		return b.db.View(func(t *bbolt.Tx) error {
+			begun = true
+			return f(t)
+		})
+	})
+	if !begun && errors.Is(err, errPanic) {
+		// Bolt holds its locks still: nobody else may wait for them.
+		err = fmt.Errorf("the store %s: %w", b.path, err)
+		b.dead.Store(&err)
+		return err
+	}
 	var own stopped
 	switch {
 	case err == nil:

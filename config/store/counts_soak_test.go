@@ -4,5 +4,5 @@ package store
 
 const (
 	kills   = 500
-	damages = 20_000
+	damages = 5_000
 )

@@ -252,3 +252,23 @@ func TestDamaged(t *testing.T) {
 	}
 	t.Logf("of %d damaged files %d opened, %d were found sound", damages, opened, verified)
 }
+
+// A file that somebody cuts off while it is open ends nothing but the store.
+func TestCutOffWhileOpen(t *testing.T) {
+	for _, left := range []int64{0, 2 * int64(os.Getpagesize())} {
+		path := filled(t)
+		s, err := Open(path, Options{})
+		require.NoError(t, err)
+		snap, _ := snapshot(t, s)
+		require.NoError(t, os.Truncate(path, left))
+		for range 2 {
+			_, err = s.Each(t.Context(), func(inventory.Number) error { return nil })
+			require.ErrorIs(t, err, errDamaged)
+			_, _, err = s.Snapshot(t.Context())
+			require.ErrorIs(t, err, errDamaged)
+			_, err = s.Commit(t.Context(), adding(t, snap.Revision, east, "+1999000111"))
+			require.ErrorIs(t, err, errDamaged)
+		}
+		require.NoError(t, s.Close())
+	}
+}

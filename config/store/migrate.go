@@ -3,7 +3,6 @@ package store
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
@@ -86,17 +85,12 @@ func (s schema) fill(t *bbolt.Tx) error {
 // keepBeforeMigration copies the file beside itself, for those who want the older
 // tandem back.
 func keepBeforeMigration(f *os.File, path string, version uint64) error {
-	dir, kept := filepath.Dir(path), fmt.Sprintf("%s.version-%d", path, version)
-	c, err := os.CreateTemp(dir, "."+filepath.Base(path)+".kept-*")
+	name, err := copyBeside(f, path, "kept")
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(c, io.NewSectionReader(f, 0, 1<<62))
-	if err = errors.Join(err, c.Sync(), c.Close()); err != nil {
-		return errors.Join(err, os.Remove(c.Name()))
-	}
-	if err := os.Rename(c.Name(), kept); err != nil {
+	if err := os.Rename(name, fmt.Sprintf("%s.version-%d", path, version)); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return syncDir(filepath.Dir(path))
 }

@@ -136,6 +136,11 @@ func TestTenMillion(t *testing.T) {
 	})
 	require.ErrorIs(t, err, errFull)
 	report("1,000 commits while all are read", began)
+	began = time.Now()
+	for range 200 {
+		move(t, b, []catalog.Entry{{First: tenKey(r.IntN(n))}}, groups[r.IntN(3)])
+	}
+	report("200 moves of 1 random number after that", began)
 
 	began = time.Now()
 	for i := range 20 {

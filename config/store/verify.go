@@ -35,6 +35,9 @@ func Verify(path string) (Info, error) {
 	if info.Schema, err = identify(f); err == nil {
 		err = currentSchema.accepts(info.Schema)
 	}
+	if err == nil {
+		err = checkSum(f)
+	}
 	if err != nil {
 		return Info{}, errors.Join(refused(path, err), f.Close())
 	}
