@@ -145,7 +145,7 @@ func flag(field string, given *bool, required, want bool, why string) error {
 	return nil
 }
 
-// given refuses what cannot be kept.
+// notKept refuses what cannot be kept.
 func notKept(field string, given bool, why string) error {
 	if given {
 		return invalid(field, "cannot be kept: %s", why)

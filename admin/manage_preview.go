@@ -19,14 +19,12 @@ type Preview struct {
 
 func (p *managed) preview(concerned func(*router.CallRecord) bool) Preview {
 	n := 0
-	if p.router != nil {
-		p.router.Recent(math.MaxInt, func(c *router.CallRecord) bool {
-			if concerned(c) {
-				n++
-			}
-			return false
-		})
-	}
+	p.router.Recent(math.MaxInt, func(c *router.CallRecord) bool {
+		if concerned(c) {
+			n++
+		}
+		return false // it is counted, and not kept
+	})
 	return Preview{DryRun: true, RecentCalls: &n}
 }
 
