@@ -81,13 +81,29 @@ var chimeErrors = map[string]struct {
 // in a header, what is wrong in the body.
 func (f *Failure) answerChime(w http.ResponseWriter) {
 	e := chimeErrors[f.Code]
-	text := f.Error()
+	text := (&Failure{Text: f.Text, Field: chimeField(f.Field)}).Error()
 	if len(f.Blocking) > 0 {
 		text += " (" + strings.Join(f.Blocking, ", ") + ")"
 	}
 	w.Header().Set("X-Amzn-Errortype", e.name+"Exception")
 	sayJSON(w, e.status, struct{ Code, Message string }{chimeCode(e.name), text})
 }
+
+// chimeField is the name that a field has there.
+func chimeField(field string) string {
+	switch field {
+	case "name":
+		return "Name"
+	case "region":
+		return "AwsRegion"
+	case "connectors":
+		return "VoiceConnectorItems"
+	}
+	return chimeFields.Replace(field)
+}
+
+var chimeFields = strings.NewReplacer("connectors[", "VoiceConnectorItems[", "].connector", "].VoiceConnectorId", "].priority", "].Priority",
+	"hosts[", "Origination.Routes[", "].uri", "].Host", "].weight", "].Weight")
 
 // chimeCode is the code beside the name of an error.
 func chimeCode(name string) string {

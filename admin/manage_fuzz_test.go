@@ -2,6 +2,7 @@ package admin
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -57,7 +58,7 @@ func FuzzBodies(f *testing.F) {
 	}
 	f.Add(uint8(0), `{"name": "a", "name": "b"}`)
 	f.Add(uint8(1), strings.Repeat(`{"failover":`, 40))
-	o := &office{manager: newManager(f)}
+	o := &office{manager: newManager(f, io.Discard)}
 	o.furnish(f)
 	opts := options(f)
 	opts.Manager = o.manager

@@ -224,7 +224,7 @@ func TestExport(t *testing.T) {
 	o.does(200, "POST", "/v1/numbers", `{"numbers": ["+1555123*", "+15551230100-+15551230199"], "to": {"connector": "idle"}}`, nil)
 	res, text := o.ask("GET", "/v1/export", "")
 	require.Equal(t, []any{200, "application/yaml"}, []any{res.StatusCode, res.Header.Get("Content-Type")})
-	other := &office{manager: newManager(t)}
+	other := &office{manager: newManager(t, io.Discard)}
 	other.desk = newDeskFor(t, func(opts *Options) { opts.Manager = other.manager })
 	res, answer := other.ask("POST", "/v1/import", text, header("Content-Type", "application/yaml"))
 	require.Equal(t, 200, res.StatusCode, answer)
@@ -248,7 +248,7 @@ func TestBackup(t *testing.T) {
 
 // A few transfers at a time; the others are told to wait.
 func TestTransfersAreFew(t *testing.T) {
-	p := &managed{manager: newManager(t)}
+	p := &managed{manager: newManager(t, io.Discard)}
 	places := make(chan struct{}, 1)
 	places <- struct{}{}
 	err := p.transfer(places, p.backup)(nil, nil)

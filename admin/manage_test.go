@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -25,17 +26,19 @@ import (
 type office struct {
 	*desk
 	manager *manage.Manager
+	audit   *bytes.Buffer // what the manager logs
 }
 
 func newOffice(t testing.TB, change ...func(*Options)) *office {
-	o := &office{manager: newManager(t)}
+	o := &office{audit: new(bytes.Buffer)}
+	o.manager = newManager(t, o.audit)
 	o.furnish(t)
 	o.desk = newDeskFor(t, append([]func(*Options){func(opts *Options) { opts.Manager = o.manager }}, change...)...)
 	return o
 }
 
 // newManager is a real one on a real store, with the checks of a config.
-func newManager(t testing.TB) *manage.Manager {
+func newManager(t testing.TB, log io.Writer) *manage.Manager {
 	kept, err := store.Open(filepath.Join(t.TempDir(), "tandem.db"), store.Options{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, kept.Close()) })
@@ -48,7 +51,7 @@ func newManager(t testing.TB) *manage.Manager {
 			return func() error { return nil }, err
 		},
 		Now: time.Now,
-		Log: slog.New(slog.DiscardHandler),
+		Log: slog.New(slog.NewJSONHandler(log, nil)),
 	})
 	require.NoError(t, err)
 	return m
@@ -147,4 +150,34 @@ func (o *office) all() (list []any) {
 
 func header(name, value string) func(*http.Request) {
 	return func(r *http.Request) { r.Header.Set(name, value) }
+}
+
+// Each change is logged with who, what, before and after.
+func TestChangesAreLogged(t *testing.T) {
+	o := newOffice(t, withKeys)
+	o.onLoopback()
+	o.audit.Reset()
+	res, text := o.ask("PATCH", "/v1/groups/support", `{"name": "helpdesk"}`, header("Authorization", "Bearer token of ops"))
+	require.Equal(t, http.StatusOK, res.StatusCode, text)
+	var said map[string]any
+	require.NoError(t, json.Unmarshal(o.audit.Bytes(), &said))
+	require.Equal(t, []any{"changed: update group", "helpdesk"}, []any{said["msg"], said["group"]})
+	require.Contains(t, said["who"], "key ops from 127.0.0.1:")
+	require.Contains(t, said["before"], `"name":"support"`)
+	require.Contains(t, said["after"], `"name":"helpdesk"`)
+}
+
+// A store that fails refuses changes with the reason, and does not say where it
+// is.
+func TestAStoreThatFails(t *testing.T) {
+	o := newOffice(t)
+	require.NoError(t, o.manager.Store.Close())
+	for path, method := range map[string]string{"/v1/groups": "POST", "/v1/numbers": "GET", "/v1/numbers/1": "GET", "/v1/backup": "GET", "/v1/export": "GET", "/phone-numbers": "GET"} {
+		res, text := o.ask(method, path, `{"name": "x"}`)
+		require.Equal(t, http.StatusServiceUnavailable, res.StatusCode, "%s: %s", path, text)
+		require.Equal(t, "1", res.Header.Get("Retry-After"), path)
+		require.NotContains(t, text, "/tmp")
+	}
+	o.does(http.StatusOK, "GET", "/v1/groups", "", nil)
+	require.Equal(t, "the store fails: write its file: no space left", withoutPaths("the store fails: write /var/lib/tandem/tandem.db: no space left"))
 }

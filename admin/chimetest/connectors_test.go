@@ -62,7 +62,7 @@ func TestVoiceConnectorsRefused(t *testing.T) {
 	refused(t, create(chimesdkvoice.CreateVoiceConnectorInput{Name: str("east"), RequireEncryption: no, NetworkType: types.NetworkTypeDualStack}), 400, "BadRequestException", "NetworkType")
 	refused(t, create(chimesdkvoice.CreateVoiceConnectorInput{Name: str("east"), RequireEncryption: no, Tags: []types.Tag{{Key: str("a"), Value: str("b")}}}), 400, "BadRequestException", "Tags")
 	refused(t, create(chimesdkvoice.CreateVoiceConnectorInput{Name: str("a/b"), RequireEncryption: no}), 400, "BadRequestException", "is not a name")
-	refused(t, create(chimesdkvoice.CreateVoiceConnectorInput{Name: str(""), RequireEncryption: no}), 400, "BadRequestException", "name: is missing")
+	refused(t, create(chimesdkvoice.CreateVoiceConnectorInput{Name: str(""), RequireEncryption: no}), 400, "BadRequestException", "Name: is missing")
 	n.connector("east", "us-east-1")
 	refused(t, create(chimesdkvoice.CreateVoiceConnectorInput{Name: str("east"), RequireEncryption: no}), 409, "ConflictException", "is the name of another connector")
 	_, err := n.UpdateVoiceConnector(ctx, &chimesdkvoice.UpdateVoiceConnectorInput{VoiceConnectorId: str("east"), Name: str("x"), RequireEncryption: yes})
@@ -132,15 +132,15 @@ func TestOrigination(t *testing.T) {
 	require.Equal(t, &types.Origination{Disabled: no, Routes: []types.OriginationRoute{route("10.0.1.11", 5060, 1, 1)}}, get())
 
 	for says, o := range map[string]types.Origination{
-		"has neither Routes nor Disabled":    {},
-		"Origination.Routes[0].Host":         {Routes: []types.OriginationRoute{{Port: aws.Int32(5060)}}},
-		"Origination.Routes[0].Port":         {Routes: []types.OriginationRoute{route("10.0.1.10", 65536, 1, 1)}},
-		"Origination.Routes[0].Priority":     {Routes: []types.OriginationRoute{route("10.0.1.10", 5060, 101, 1)}},
-		"Origination.Routes[1].Weight":       {Routes: []types.OriginationRoute{route("10.0.1.10", 5060, 1, 1), route("10.0.1.11", 5060, 1, -1)}},
-		"Origination.Routes[0].Protocol":     {Routes: []types.OriginationRoute{{Host: str("10.0.1.10"), Protocol: types.OriginationRouteProtocolTcp}}},
-		"a connector has at most 20":         {Routes: make([]types.OriginationRoute, 21)},
-		`"10.0.1.10;transport=tcp" is not a`: {Routes: []types.OriginationRoute{route("10.0.1.10;transport=tcp", 5060, 1, 1)}},
-		"names in host URIs are not yet":     {Routes: []types.OriginationRoute{route("pbx.example.com", 5060, 1, 1)}},
+		"has neither Routes nor Disabled":                           {},
+		"Origination.Routes[0].Host":                                {Routes: []types.OriginationRoute{{Port: aws.Int32(5060)}}},
+		"Origination.Routes[0].Port":                                {Routes: []types.OriginationRoute{route("10.0.1.10", 65536, 1, 1)}},
+		"Origination.Routes[0].Priority":                            {Routes: []types.OriginationRoute{route("10.0.1.10", 5060, 101, 1)}},
+		"Origination.Routes[1].Weight":                              {Routes: []types.OriginationRoute{route("10.0.1.10", 5060, 1, 1), route("10.0.1.11", 5060, 1, -1)}},
+		"Origination.Routes[0].Protocol":                            {Routes: []types.OriginationRoute{{Host: str("10.0.1.10"), Protocol: types.OriginationRouteProtocolTcp}}},
+		"a connector has at most 20":                                {Routes: make([]types.OriginationRoute, 21)},
+		`"10.0.1.10;transport=tcp" is not a`:                        {Routes: []types.OriginationRoute{route("10.0.1.10;transport=tcp", 5060, 1, 1)}},
+		"Origination.Routes[0].Host: \"pbx.example.com\" is a name": {Routes: []types.OriginationRoute{route("pbx.example.com", 5060, 1, 1)}},
 	} {
 		refused(t, put(o), 400, "BadRequestException", says)
 	}

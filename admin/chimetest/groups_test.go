@@ -58,8 +58,8 @@ func TestVoiceConnectorGroupsRefused(t *testing.T) {
 		_, err := n.CreateVoiceConnectorGroup(ctx, &chimesdkvoice.CreateVoiceConnectorGroupInput{Name: &name, VoiceConnectorItems: items})
 		return err
 	}
-	refused(t, create("x", item(east, 0)), 400, "BadRequestException", "connectors[0].priority")
-	refused(t, create("x", item(east, 100)), 400, "BadRequestException", "connectors[0].priority")
+	refused(t, create("x", item(east, 0)), 400, "BadRequestException", "VoiceConnectorItems[0].Priority: ")
+	refused(t, create("x", item(east, 100)), 400, "BadRequestException", "VoiceConnectorItems[0].Priority: ")
 	refused(t, create("x", item(east, 1), item(west, 1)), 400, "BadRequestException", "have the same priority 1")
 	refused(t, create("x", item(east, 1), item(east, 2)), 400, "BadRequestException", "list each connector once")
 	refused(t, create("x", item(str("nobody"), 1)), 404, "NotFoundException", "there is no connector")
