@@ -129,7 +129,7 @@ func query(r *http.Request, known ...string) (map[string]string, error) {
 	}
 	given, err := parseQuery(values.Encode(), known...)
 	if err != nil {
-		return nil, fail(http.StatusBadRequest, "%s", err)
+		return nil, fail(http.StatusBadRequest, "%s", cut(err.Error(), mostText))
 	}
 	return given, nil
 }

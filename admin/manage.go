@@ -116,8 +116,10 @@ func (p *managed) failure(r *http.Request, err error) *Failure {
 		return closed("this took too long; look whether it was done before you try again")
 	}
 	p.log.Error("a request to manage the node failed", "method", r.Method, "path", printed(r.URL.Path), "by", who(r), "error", err.Error())
-	return fail(http.StatusInternalServerError, "something is wrong inside, and the node's log has it; look whether it was done before you try again")
+	return fail(http.StatusInternalServerError, "%s", wrongInside)
 }
+
+const wrongInside = "something is wrong inside, and the node's log has it; look whether it was done before you try again"
 
 func closed(text string) *Failure {
 	f := fail(http.StatusServiceUnavailable, "%s", text)
@@ -183,7 +185,7 @@ func (p *managed) snapshot() *inventory.Snapshot {
 func asked(r *http.Request, known ...string) (map[string]string, error) {
 	given, err := parseQuery(r.URL.RawQuery, known...)
 	if err != nil {
-		return nil, fail(http.StatusBadRequest, "%s", err)
+		return nil, fail(http.StatusBadRequest, "%s", cut(err.Error(), mostText))
 	}
 	return given, nil
 }

@@ -98,6 +98,10 @@ func TestGroupsRefused(t *testing.T) {
 	}
 	o.does(201, "POST", "/v1/groups", `{"name": "third"}`, nil)
 	require.Equal(t, "quota", o.fails(409, "POST", "/v1/groups", `{"name": "fourth"}`).Code)
+	for _, path := range []string{"/v1/groups?" + strings.Repeat("x", 8000), "/v1/groups?dry_run=" + strings.Repeat("%41", 2000)} {
+		f := o.fails(400, "DELETE", "/v1/groups/support"+strings.TrimPrefix(path, "/v1/groups"), "")
+		require.Less(t, len(f.Text), 700)
+	}
 	f := o.fails(409, "DELETE", "/v1/groups/support", "")
 	require.Equal(t, []string{`connector "east"`, `connector "west"`, "2 numbers", "+15550000001", "+15550000002"}, f.Blocking)
 }

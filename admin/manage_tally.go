@@ -16,6 +16,7 @@ type NumbersAnswer struct {
 	Unchanged int            `json:"unchanged"` // they were so before
 	Moves     []NumbersMove  `json:"moves"`
 	Failed    []FailedNumber `json:"failed"`
+	NotShown  int            `json:"not_shown,omitempty"` // that failed too
 	Preview
 }
 
@@ -68,9 +69,11 @@ func (t *tally) edit(ctx context.Context, entries []catalog.Entry, op numbersOp)
 	t.Changed += len(c.Numbers)
 	t.Unchanged += max(0, len(entries)-len(c.Numbers)-len(refusals))
 	for _, r := range refusals {
-		if len(t.Failed) < mostFailed {
-			t.Failed = append(t.Failed, FailedNumber{r.Entry.String(), refusalCode(r.Refusal.Reason), r.Refusal.Text})
+		if len(t.Failed) == mostFailed {
+			t.NotShown++
+			continue
 		}
+		t.Failed = append(t.Failed, FailedNumber{r.Entry.String(), refusalCode(r.Refusal.Reason), r.Refusal.Text})
 	}
 	for _, n := range c.Numbers {
 		var move [2]inventory.Owner

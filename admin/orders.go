@@ -67,7 +67,8 @@ func (p *ordersPage) order(word string, v verb) http.HandlerFunc {
 		case errors.As(err, &refusal):
 			sayJSON(w, refusal.code, refusal)
 		default:
-			sayJSON(w, http.StatusInternalServerError, &OrderRefusal{Text: err.Error()})
+			p.log.Error("an order failed", "path", printed(r.URL.Path), "by", who(r), "error", err.Error())
+			fail(http.StatusInternalServerError, "%s", wrongInside).answer(w, r)
 		}
 	}
 }

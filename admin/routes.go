@@ -62,9 +62,13 @@ func plainPath(r *http.Request) *Failure {
 	return nil
 }
 
+// mostText is how many bytes a message has of what a client made long.
+const mostText = 500
+
 // printed is what somebody sent, cut to a length fit for a message.
-func printed(s string) string {
-	const most = 100
+func printed(s string) string { return cut(s, 100) }
+
+func cut(s string, most int) string {
 	if len(s) > most {
 		s = strings.ToValidUTF8(s[:most], "") + "…"
 	}
