@@ -20,7 +20,8 @@ func (b *Bolt) edit(t testing.TB, edits []edit) (blocks int) {
 		require.NoError(t, err)
 		writes, err := x.numbers.plan(edits)
 		require.NoError(t, err)
-		require.NoError(t, put(writes))
+		_, err = x.put(writes)
+		require.NoError(t, err)
 		return x.numbers.bucket.ForEach(func(_, value []byte) error {
 			blocks++
 			items, err := decodeBlock(nil, 1, value)

@@ -44,13 +44,13 @@ type Bolt struct {
 	closed  atomic.Bool
 	turn    chan struct{} // holds one element while somebody commits
 	ring    ring
-	reads   sync.RWMutex          // held by all who read; settle alone locks it
+	reads   sync.RWMutex          // held by all who read; rewrite alone locks it
 	dead    atomic.Pointer[error] // why nothing can be read any more
 	commit  func(*bbolt.Tx) error
 
 	// Of who has the turn.
-	broken error  // why there are no more commits
-	unsure *Event // a commit that failed, and may yet have reached the disk
+	broken error   // why there are no more commits
+	unsure *unsure // a commit that failed, and is to be undone
 }
 
 var _ Store = (*Bolt)(nil)

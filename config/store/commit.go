@@ -1,9 +1,9 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"go.etcd.io/bbolt"
@@ -21,7 +21,7 @@ func (b *Bolt) Commit(ctx context.Context, c inventory.Change) (revision uint64,
 		return 0, b.broken
 	}
 	if b.unsure != nil {
-		if err := b.settle(); err != nil {
+		if err := b.undo(); err != nil {
 			return 0, err
 		}
 	}
@@ -54,6 +54,7 @@ func (b *Bolt) carryOut(c inventory.Change) (revision uint64, err error) {
 	var (
 		before uint64
 		event  Event
+		undo   []rewrite
 		done   bool
 	)
 	err = guarded(nil, func() error {
@@ -79,7 +80,7 @@ func (b *Bolt) carryOut(c inventory.Change) (revision uint64, err error) {
 		if c.None() {
 			return nil
 		}
-		if err := put(writes); err != nil {
+		if undo, err = x.put(writes); err != nil {
 			return err
 		}
 		done = true // or rolled back by bolt
@@ -96,9 +97,9 @@ func (b *Bolt) carryOut(c inventory.Change) (revision uint64, err error) {
 		b.ring.add(event)
 		return event.Revision, nil
 	case errors.As(err, &fail):
-		return b.afterFailure(event, fail.error)
+		return b.afterFailure(event, undo, fail.error)
 	case errors.Is(err, errDamaged):
-		b.broken = fmt.Errorf("the store %s takes no more changes: %w", b.path, err)
+		b.broken = b.noMore(err)
 		return 0, b.broken
 	}
 	return 0, err
@@ -107,79 +108,23 @@ func (b *Bolt) carryOut(c inventory.Change) (revision uint64, err error) {
 // failed is an error of writing.
 type failed struct{ error }
 
-// afterFailure is what a failed write leads to. Mostly nothing reached the disk. But
-// if the very last write went through, and only to wait for it failed, then the
-// change stands in the file as far as anybody can see: it has to be made sure.
-func (b *Bolt) afterFailure(e Event, cause error) (uint64, error) {
-	cause = fmt.Errorf("the change could not be written to %s, and is not carried out: %w", b.path, cause)
-	now, err := b.revision()
-	if err == nil && now != e.Revision {
-		return 0, cause
-	}
-	b.unsure = &e
-	if err := b.settle(); err != nil {
-		return 0, err
-	}
-	return e.Revision, nil
-}
-
-// settle makes a commit sure that has failed and yet stands in the file: by another
-// one, which changes nothing. Bolt takes the pages that the failed one freed for
-// free at once, so nobody may be reading.
-func (b *Bolt) settle() error {
-	if !b.reads.TryLock() {
-		return fmt.Errorf("the store %s takes no changes until it is known what became of one that could not be written: try again", b.path)
-	}
-	defer b.reads.Unlock()
-	err := guarded(nil, func() error {
-		t, err := b.db.Begin(true)
-		if err != nil {
-			return err
-		}
-		meta := t.Bucket(metaBucket)
-		if err := meta.Put(revisionName, eightBytes(b.unsure.Revision)); err != nil {
-			_ = t.Rollback()
-			return err
-		}
-		return b.commit(t)
-	})
-	if err != nil {
-		return fmt.Errorf("the store %s takes no changes until it is known what became of one that could not be written: %w", b.path, err)
-	}
-	b.ring.add(*b.unsure)
-	b.unsure = nil
-	return nil
-}
-
-// revision reads which the last commit was.
-func (b *Bolt) revision() (revision uint64, err error) {
-	err = guarded(nil, func() error {
-		return b.db.View(func(t *bbolt.Tx) error {
-			x, err := newTx(t)
-			if err == nil {
-				revision = x.revision
-			}
-			return err
-		})
-	})
-	return revision, err
-}
-
-// put writes what was planned.
-func put(writes []write) error {
+// put writes what was planned, and returns what undoes it.
+func (t *tx) put(writes []write) (undo []rewrite, err error) {
 	for _, w := range writes {
-		w.bucket.FillPercent = fillPercent
-		var err error
-		if w.value == nil {
-			err = w.bucket.Delete(w.key)
-		} else {
-			err = w.bucket.Put(w.key, w.value)
-		}
-		if err != nil {
-			return err
+		undo = append(undo, rewrite{t.bucketName[w.bucket], w.key, bytes.Clone(w.bucket.Get(w.key))})
+		if err := w.put(w.bucket); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	return undo, nil
+}
+
+func (w write) put(b *bbolt.Bucket) error {
+	b.FillPercent = fillPercent
+	if w.value == nil {
+		return b.Delete(w.key)
+	}
+	return b.Put(w.key, w.value)
 }
 
 // committed returns c as it is once it was committed. Whose it is keeps it as it was.

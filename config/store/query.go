@@ -240,8 +240,8 @@ func (t *tx) spanPage(kind catalog.Kind, place uint64, after *catalog.Entry, str
 }
 
 // Each implements Store. What is freed in the file while it runs is used again
-// only after it: a slow f lets the file grow while there are many commits, but
-// keeps none waiting.
+// only after it: while f takes its time each commit lets the file grow, by 80 KB
+// for one number of ten million, but none waits.
 func (b *Bolt) Each(ctx context.Context, f func(inventory.Number) error) (revision uint64, err error) {
 	calling := false
 	err = b.view(ctx, &calling, func(t *tx) error {

@@ -39,21 +39,25 @@ type tx struct {
 	owned             *bbolt.Bucket
 	owners            owners
 	revision, catalog uint64
+	bucketName        map[*bbolt.Bucket][]byte
 }
 
 var errMeta = fmt.Errorf("%w (what it says of itself)", errDamaged)
 
 func newTx(t *bbolt.Tx) (*tx, error) {
 	var found [9]*bbolt.Bucket
+	names := make(map[*bbolt.Bucket][]byte, len(found))
 	for i, name := range buckets {
 		if found[i] = t.Bucket(name); found[i] == nil {
 			return nil, errMeta
 		}
+		names[found[i]] = name
 	}
 	x := &tx{
 		meta: found[0], connectors: found[1], groups: found[2], spans: found[4], ownedSpans: found[8],
 		numbers: list{bucket: found[3]}, owned: found[7],
-		owners: owners{byName: found[5], byPlace: found[6], names: make(map[uint64]inventory.Owner)},
+		owners:     owners{byName: found[5], byPlace: found[6], names: make(map[uint64]inventory.Owner)},
+		bucketName: names,
 	}
 	var ok, okToo bool
 	x.revision, ok = readNumber(x.meta, revisionName)
