@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -198,7 +199,8 @@ func (l *Listener) reaches(host netip.Addr) bool {
 	return own.Is4() == host.Is4() && (own.IsUnspecified() || own.IsLoopback() == host.IsLoopback())
 }
 
-// checkListeners checks that the listeners which connectors choose can serve them.
+// checkListeners checks that the listeners which connectors choose can serve them,
+// and that there is one for each host where none is chosen.
 func (d *decoder) checkListeners(cfg *Config) {
 	for path := range d.failed {
 		if strings.HasPrefix(path, "listen") {
@@ -216,6 +218,24 @@ func (d *decoder) checkListeners(cfg *Config) {
 		path := element("connectors", i)
 		d.checkChosen(cfg, child(path, "listener"), c.Listener, c.Hosts, names)
 		d.checkChosen(cfg, child(child(path, "probe"), "listener"), c.Probe.Listener, c.Hosts, names)
+		if c.Listener == "" {
+			d.checkFamilies(cfg, path, c.Hosts)
+		}
+	}
+}
+
+// checkFamilies finds hosts of an address family that no listener has.
+func (d *decoder) checkFamilies(cfg *Config, connector string, hosts []catalog.Host) {
+	for j, h := range hosts {
+		family := "IPv6"
+		if h.Addr.Addr().Is4() {
+			family = "IPv4"
+		}
+		if !h.Addr.IsValid() || slices.ContainsFunc(cfg.Listen, func(l Listener) bool { return l.Addr.Addr().Is4() == h.Addr.Addr().Is4() }) {
+			continue
+		}
+		path := child(element(child(connector, "hosts"), j), "uri")
+		d.failAt(d.root.find(path).line(), path, "%s is an %s address, and no listener has one: add one to listen, or write another host", h.Addr, family)
 	}
 }
 

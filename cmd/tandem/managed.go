@@ -97,6 +97,7 @@ func (m *managed) prepare(c *inventory.Change, s *inventory.Snapshot) (apply fun
 		return nil, err
 	}
 	return func() error {
+		m.node.operator.renamed(c.Connectors)
 		if err := m.node.route(cfg); err != nil {
 			return err
 		}

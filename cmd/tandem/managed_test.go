@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -169,6 +170,33 @@ func TestManagedNode(t *testing.T) {
 	}
 }
 
+// What operators ordered of a connector is ordered of it under another name too.
+func TestOrdersFollowARename(t *testing.T) {
+	m := newManages(t, "")
+	m.connector("east", netip.MustParseAddrPort("127.0.0.1:5061"))
+	m.connector("west", netip.MustParseAddrPort("127.0.0.1:5062"))
+	support := m.group("support", "east", "west")
+	m.numbers(addTo(support), "+15550000001")
+	east := catalog.Subject{Kind: catalog.ConnectorKind, Name: "east"}
+	_, err := m.operator.Change(func(_ *catalog.Catalog, o catalog.Orders) (catalog.Orders, error) {
+		return o.With(catalog.Order{Subject: east, State: catalog.Draining, At: time.Now().UTC().Truncate(time.Second)}), nil
+	})
+	require.NoError(t, err)
+	require.Equal(t, []string{"west"}, m.leads("+15550000001"))
+	m.edit(func(e *inventory.Editor) (inventory.Change, error) {
+		c, err := e.Snapshot.Connector("east")
+		if err != nil {
+			return inventory.Change{}, err
+		}
+		spec := c.ConnectorSpec
+		spec.Name = "north"
+		return e.UpdateConnector("east", spec)
+	})
+	require.Equal(t, []string{"west"}, m.leads("+15550000001"))
+	m.restart()
+	require.Equal(t, []string{"west"}, m.leads("+15550000001"))
+}
+
 func TestManagedNodeRefusesWhatItCannotRunBy(t *testing.T) {
 	m := newManages(t, "")
 	m.connector("east", netip.MustParseAddrPort("127.0.0.1:5061"))
@@ -178,6 +206,11 @@ func TestManagedNodeRefusesWhatItCannotRunBy(t *testing.T) {
 	var r *inventory.Refusal
 	require.ErrorAs(t, err, &r)
 	require.Equal(t, "listener", r.Field)
+	_, err = m.managed.Edit(t.Context(), manage.Action{}, func(e *inventory.Editor) (inventory.Change, error) {
+		return e.CreateConnector(inventory.ConnectorSpec{Name: "west", Hosts: []inventory.HostSpec{{URI: "sip:[2001:db8::1]:5060"}}})
+	})
+	require.ErrorAs(t, err, &r)
+	require.Equal(t, "hosts[0].uri", r.Field, "the node has no IPv6 listener")
 	require.Len(t, m.router.Catalog().Connectors, 1)
 
 	// A file that what is stored cannot do with is not taken, at a start neither.

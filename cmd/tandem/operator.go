@@ -9,6 +9,7 @@ import (
 
 	"tandem/config"
 	"tandem/config/catalog"
+	"tandem/config/inventory"
 	"tandem/router"
 	"tandem/router/transport"
 )
@@ -69,6 +70,20 @@ func (o *operator) Change(change func(*catalog.Catalog, catalog.Orders) (catalog
 	o.save(next)
 	_, unsaved = o.InForce()
 	return unsaved, nil
+}
+
+// renamed has the orders of connectors follow them to other names, for the policy
+// that comes next.
+func (o *operator) renamed(changes []inventory.ConnectorChange) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	orders, _ := o.InForce()
+	for _, c := range changes {
+		if c.Before != nil && c.After != nil {
+			orders = orders.Renamed(catalog.Subject{Kind: catalog.ConnectorKind, Name: c.Before.Name}, catalog.Subject{Kind: catalog.ConnectorKind, Name: c.After.Name})
+		}
+	}
+	o.save(orders)
 }
 
 // lay brings orders into force.

@@ -90,6 +90,21 @@ func (o Orders) Without(s Subject) Orders {
 	return Orders{next}
 }
 
+// Renamed returns the orders after a subject has got another name. Of what was
+// ordered of the two the stricter stays.
+func (o Orders) Renamed(from, to Subject) Orders {
+	order, ok := o.of[from]
+	if !ok || from == to {
+		return o
+	}
+	next := o.Without(from)
+	if other, ok := o.of[to]; ok && other.State > order.State {
+		return next
+	}
+	order.Subject = to
+	return next.With(order)
+}
+
 // Equal reports whether both are the same orders.
 func (o Orders) Equal(other Orders) bool { return maps.Equal(o.of, other.of) }
 

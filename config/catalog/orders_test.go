@@ -209,3 +209,17 @@ func TestStranded(t *testing.T) {
 	require.Empty(t, names(Orders{}, lay(first), "10.0.0.2:5060"), "what is down is missed by nobody")
 	require.Equal(t, []string{"group one"}, names(Orders{}, lay(west), "10.0.0.2:5060", "10.0.0.3:5060"))
 }
+
+func TestOrdersRenamed(t *testing.T) {
+	east, west := Subject{ConnectorKind, "east"}, Subject{ConnectorKind, "west"}
+	at := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
+	drained := Orders{}.With(Order{Subject: east, State: Draining, At: at, Note: "4711"})
+	moved := drained.Renamed(east, west)
+	require.Equal(t, []Order{{Subject: west, State: Draining, At: at, Note: "4711"}}, moved.List())
+	require.True(t, drained.Renamed(east, east).Equal(drained))
+	require.True(t, drained.Renamed(west, east).Equal(drained), "there is no order of it")
+
+	stricter := drained.With(Order{Subject: west, State: Disabled, At: at})
+	require.Equal(t, []Order{{Subject: west, State: Disabled, At: at}}, stricter.Renamed(east, west).List(), "what waited for that name was stricter")
+	require.Equal(t, []Order{{Subject: east, State: Disabled, At: at}}, stricter.Renamed(west, east).List())
+}

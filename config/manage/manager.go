@@ -19,7 +19,6 @@ import (
 	"io"
 	"log/slog"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -43,9 +42,9 @@ type Options struct {
 // Manager carries out changes, one at a time. Reading waits for nobody.
 type Manager struct {
 	Options
-	changing sync.Mutex
+	turn     chan struct{} // holds one element while something changes
 	snapshot atomic.Pointer[inventory.Snapshot]
-	failing  bool // the store refused the last commit; changing is held
+	failing  bool // the store refused the last commit; of who has the turn
 }
 
 // Action is who changes something, and what for the log.
@@ -68,7 +67,7 @@ const tries = 10
 // Open reads the Snapshot of a store. What it holds is not applied: who opens it
 // starts by it.
 func Open(ctx context.Context, o Options) (*Manager, error) {
-	m := &Manager{Options: o}
+	m := &Manager{Options: o, turn: make(chan struct{}, 1)}
 	if err := m.read(ctx); err != nil {
 		return nil, err
 	}
@@ -109,8 +108,8 @@ func (m *Manager) Backup(ctx context.Context, w io.Writer) error { return m.Stor
 
 // Frozen calls f while nothing changes.
 func (m *Manager) Frozen(f func(*inventory.Snapshot) error) error {
-	m.changing.Lock()
-	defer m.changing.Unlock()
+	m.turn <- struct{}{}
+	defer func() { <-m.turn }()
 	return f(m.Snapshot())
 }
 
@@ -127,8 +126,12 @@ func (m *Manager) Edit(ctx context.Context, a Action, op Operation) (inventory.C
 // EditNumbers carries out an operation on numbers and returns what it did, and of
 // which numbers it was refused: the others are done all the same.
 func (m *Manager) EditNumbers(ctx context.Context, a Action, entries []catalog.Entry, op NumberOperation) (inventory.Change, []inventory.NumberRefusal, error) {
-	m.changing.Lock()
-	defer m.changing.Unlock()
+	select {
+	case m.turn <- struct{}{}:
+		defer func() { <-m.turn }()
+	case <-ctx.Done():
+		return inventory.Change{}, nil, ctx.Err()
+	}
 	entries = once(entries)
 	for range tries {
 		c, refused, err := m.decide(ctx, entries, op)
@@ -223,11 +226,13 @@ func stamped(c inventory.Change, revision uint64) inventory.Change {
 			c.Groups[i].After = &is
 		}
 	}
+	numbers := make([]inventory.Number, 0, len(c.Numbers)) // there may be thousands
 	for i := range c.Numbers {
 		if after := c.Numbers[i].After; after != nil {
-			is := *after
+			numbers = append(numbers, *after)
+			is := &numbers[len(numbers)-1]
 			is.Revision = revision
-			c.Numbers[i].After = &is
+			c.Numbers[i].After = is
 		}
 	}
 	return c

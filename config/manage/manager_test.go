@@ -260,6 +260,19 @@ func TestApplyFails(t *testing.T) {
 	require.Contains(t, b.log.String(), "level=ERROR")
 }
 
+// Who waits for others does so no longer than it wants to.
+func TestEditWaitsWithItsContext(t *testing.T) {
+	b := open(t)
+	require.NoError(t, b.Frozen(func(*inventory.Snapshot) error {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		_, err := b.Edit(ctx, ops, createGroup("support"))
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		return nil
+	}))
+	require.Empty(t, b.changes)
+}
+
 func TestFrozen(t *testing.T) {
 	b := open(t)
 	edited := make(chan struct{})
