@@ -27,21 +27,27 @@ func Diff(old, new *Config) []Change {
 	var d differ
 	d.node(old, new)
 	d.trunks(old.Trunks, new.Trunks)
+	d.waiting = movesHouse(old, new)
 	d.connectors(old.Catalog.Connectors, new.Catalog.Connectors)
 	d.groups(old.Catalog.Groups, new.Catalog.Groups)
+	d.waiting = false
 	for _, f := range catalog.FailoverFields {
 		d.global("failover."+f.Key(), old.Failover.Text(f), new.Failover.Text(f), old.FailoverSet&f != 0, new.FailoverSet&f != 0)
 	}
 	for _, f := range catalog.HealthFields {
 		d.global("health."+f.Key(), old.Health.Text(f), new.Health.Text(f), old.HealthSet&f != 0, new.HealthSet&f != 0)
 	}
+	d.waiting = movesHouse(old, new)
 	d.value(owner{}, "quotas.groups", count(old.Quotas.Groups), count(new.Quotas.Groups))
 	d.value(owner{}, "quotas.connectors_per_group", count(old.Quotas.ConnectorsPerGroup), count(new.Quotas.ConnectorsPerGroup))
 	return d.changes
 }
 
 // differ gathers changes.
-type differ struct{ changes []Change }
+type differ struct {
+	changes []Change
+	waiting bool // what is said now takes effect at the next start only
+}
 
 // owner is whose values are compared; the zero owner is the node.
 type owner struct{ list, kind, name string }
@@ -66,7 +72,10 @@ func (d *differ) say(o owner, key, format string, args ...any) {
 	default:
 		text = o.kind + " " + o.name + ": " + text
 	}
-	d.changes = append(d.changes, Change{Field: o.field(key), Text: oneLine(text)})
+	if d.waiting {
+		text = "restart_needed: " + text
+	}
+	d.changes = append(d.changes, Change{Field: o.field(key), Text: oneLine(text), Restart: d.waiting})
 }
 
 // value compares two values as they are written.

@@ -14,6 +14,9 @@ func UntilRestart(old, new *Config) (*Config, error) {
 	next.AdminKeys, next.Store = old.AdminKeys, old.Store
 	next.StateDir, next.Secrets, next.RecordRoute = old.StateDir, old.Secrets, old.RecordRoute
 	next.Workers, next.RecentCalls, next.Reload = old.Workers, old.RecentCalls, old.Reload
+	if movesHouse(old, new) {
+		next.Catalog, next.Quotas = old.Catalog, old.Quotas
+	}
 
 	var errs Errors
 	fail := func(field, format string, args ...any) {
@@ -42,3 +45,7 @@ func UntilRestart(old, new *Config) (*Config, error) {
 	}
 	return &next, nil
 }
+
+// movesHouse reports whether connectors and groups go from the file to a store or
+// back. The file that says so has none for the node that still runs by it.
+func movesHouse(old, new *Config) bool { return (old.Store == Store{}) != (new.Store == Store{}) }

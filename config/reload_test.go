@@ -42,6 +42,24 @@ drain_timeout: 5s
 	require.Len(t, waiting, 10)
 }
 
+// A node that runs by its file keeps what stands there until it has the store, and
+// one with a store does not take a file's instead.
+func TestUntilRestartKeepsTheInventoryWhereItIs(t *testing.T) {
+	file, stored := load(t, reloadable), load(t, "store: {path: tandem.db}\nuntrusted: drop\n")
+	for _, c := range []struct{ old, new *Config }{{file, stored}, {stored, file}} {
+		next, err := UntilRestart(c.old, c.new)
+		require.NoError(t, err)
+		require.Equal(t, c.old.Catalog, next.Catalog)
+		require.Equal(t, c.old.Store, next.Store)
+		require.Equal(t, c.old.Quotas, next.Quotas)
+		require.Equal(t, c.new.Untrusted, next.Untrusted)
+		for _, change := range Diff(next, c.new) {
+			require.True(t, change.Restart, change.Text)
+			require.Contains(t, change.Text, "restart_needed: ")
+		}
+	}
+}
+
 // What cannot run with the listeners that there are is told, and nothing taken.
 func TestUntilRestartRefuses(t *testing.T) {
 	old := load(t, "listen: [udp://192.0.2.10:5060]\n"+reloadable)

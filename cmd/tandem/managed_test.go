@@ -243,6 +243,21 @@ func TestManagedNodeRefusesWhatItCannotRunBy(t *testing.T) {
 	require.Equal(t, inventory.Quota, r.Reason, "the quotas of the file that was reloaded")
 }
 
+// Who moves the inventory from the file into a store has a node that reloads the
+// file before it is started again.
+func TestReloadOfAFileWithAStoreKeepsTheNumbers(t *testing.T) {
+	east, caller := newSIPSocket(t), newSIPSocket(t)
+	f := newFile(t, policy([]netip.AddrPort{east.addr()}, "health: {probe: false}\n"))
+	r := f.start()
+	f.write(withStore)
+	r.reload.take("test")
+	line := r.lastLine(t, "config reloaded, but some of it needs a restart")
+	require.Contains(t, fmt.Sprint(line["needs_restart"]), "group support removed")
+	require.NotContains(t, fmt.Sprint(line["changed"]), "removed")
+	caller.send(r.udp.Addrs()[0], "INVITE", "+15550000001")
+	east.expect("INVITE ")
+}
+
 func TestManagedNodeDoesNotStart(t *testing.T) {
 	cfg := settings(t, netip.MustParseAddrPort("127.0.0.1:5061"))
 	cfg.Catalog, cfg.Store = catalog.Catalog{}, config.Store{Path: "tandem.db"}
