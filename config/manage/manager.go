@@ -42,7 +42,7 @@ type Options struct {
 // Manager carries out changes, one at a time. Reading waits for nobody.
 type Manager struct {
 	Options
-	turn     chan struct{} // holds one element while something changes
+	turn     chan struct{} // holds one element while somebody changes something
 	snapshot atomic.Pointer[inventory.Snapshot]
 	failing  bool // the store refused the last commit; of who has the turn
 }
@@ -109,9 +109,26 @@ func (m *Manager) Backup(ctx context.Context, w io.Writer) error { return m.Stor
 // Frozen calls f while nothing changes.
 func (m *Manager) Frozen(f func(*inventory.Snapshot) error) error {
 	m.turn <- struct{}{}
-	defer func() { <-m.turn }()
+	defer m.leave()
 	return f(m.Snapshot())
 }
+
+// take waits for the turn to change something. Who does not wait any more, as a
+// client of a store that was stuck for long, gets nothing done later.
+func (m *Manager) take(ctx context.Context) error {
+	select {
+	case m.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := ctx.Err(); err != nil {
+		m.leave()
+		return err
+	}
+	return nil
+}
+
+func (m *Manager) leave() { <-m.turn }
 
 // Edit carries out an operation on connectors and groups and returns what it did.
 // The error is an *inventory.Refusal, or of the node itself.
@@ -126,12 +143,10 @@ func (m *Manager) Edit(ctx context.Context, a Action, op Operation) (inventory.C
 // EditNumbers carries out an operation on numbers and returns what it did, and of
 // which numbers it was refused: the others are done all the same.
 func (m *Manager) EditNumbers(ctx context.Context, a Action, entries []catalog.Entry, op NumberOperation) (inventory.Change, []inventory.NumberRefusal, error) {
-	select {
-	case m.turn <- struct{}{}:
-		defer func() { <-m.turn }()
-	case <-ctx.Done():
-		return inventory.Change{}, nil, ctx.Err()
+	if err := m.take(ctx); err != nil {
+		return inventory.Change{}, nil, err
 	}
+	defer m.leave()
 	entries = once(entries)
 	for range tries {
 		c, refused, err := m.decide(ctx, entries, op)

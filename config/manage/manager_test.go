@@ -288,3 +288,15 @@ func TestFrozen(t *testing.T) {
 	<-edited
 	require.Len(t, b.Snapshot().Groups, 1)
 }
+
+// It may be the turn of a client in the moment in which it goes.
+func TestWhoHasGoneChangesNothing(t *testing.T) {
+	b := open(t)
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	for range 20 {
+		_, err := b.Edit(gone, ops, createGroup("support"))
+		require.ErrorIs(t, err, context.Canceled)
+	}
+	require.Empty(t, b.Snapshot().Groups)
+}
