@@ -69,7 +69,7 @@ func (r *Router) numbersOf(p *Policy) (*numbers, error) {
 		n := before.numbers
 		// Who keeps the numbers and has the same catalog keeps them as they are.
 		n.edited = n.edited || p.KeepNumbers && p.Catalog != before.policy.Catalog
-		if p.KeepNumbers || !n.edited && before.policy.Catalog.SameNumbers(p.Catalog) {
+		if p.KeepNumbers || p.Numbers == nil && !n.edited && before.policy.Catalog.SameNumbers(p.Catalog) {
 			return n, nil
 		}
 	}

@@ -43,7 +43,7 @@ func openStore(n *node) (*managed, error) {
 	}
 	m := &managed{node: n, store: bolt}
 	m.Manager, err = manage.Open(context.Background(), manage.Options{
-		Store: bolt, Quotas: m.quotas, Prepare: m.prepare, Now: time.Now, Log: n.log,
+		Store: bolt, Quotas: m.quotas, Prepare: m.prepare, Refill: m.refill, Now: time.Now, Log: n.log,
 	})
 	if err != nil {
 		return nil, errors.Join(err, bolt.Close())
@@ -98,11 +98,20 @@ func (m *managed) prepare(c *inventory.Change, s *inventory.Snapshot) (apply fun
 	}
 	return func() error {
 		m.node.operator.renamed(c.Connectors)
-		if err := m.node.route(cfg); err != nil {
+		if err := m.node.route(cfg, nil); err != nil {
 			return err
 		}
 		return m.applyNumbers(c, s)
 	}, nil
+}
+
+// refill brings all that the store holds into force.
+func (m *managed) refill(s *inventory.Snapshot) error {
+	cfg, err := m.node.reload.config().WithInventory(s)
+	if err != nil {
+		return err
+	}
+	return m.node.route(cfg, storedNumbers{m, m.node.log})
 }
 
 // applyNumbers gives numbers to their owners, one by one and each at once.
@@ -150,7 +159,8 @@ func routerOwner(o inventory.Owner) router.Owner {
 	return router.Owner{}
 }
 
-// storedNumbers are all numbers of a store, for a node that starts.
+// storedNumbers are all numbers of a store, for a node that starts, or that does not
+// know what has changed.
 type storedNumbers struct {
 	managed *managed
 	log     *slog.Logger

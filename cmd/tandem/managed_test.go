@@ -16,6 +16,7 @@ import (
 	"tandem/config/catalog"
 	"tandem/config/inventory"
 	"tandem/config/manage"
+	"tandem/config/number"
 	"tandem/router/transport"
 )
 
@@ -195,6 +196,47 @@ func TestOrdersFollowARename(t *testing.T) {
 	require.Equal(t, []string{"west"}, m.leads("+15550000001"))
 	m.restart()
 	require.Equal(t, []string{"west"}, m.leads("+15550000001"))
+}
+
+// What calls go by is what the store says again, whatever came between.
+func TestManagedNodeRefills(t *testing.T) {
+	m := newManages(t, "")
+	owner := m.connector("east", netip.MustParseAddrPort("127.0.0.1:5061"))
+	m.connector("west", netip.MustParseAddrPort("127.0.0.1:5062"))
+	support := m.group("support", "west")
+	m.numbers(addTo(support), "+15550000001", "+1555*")
+	m.numbers(addTo(owner), "+15550000002")
+	m.numbers(addTo(inventory.Owner{}), "+15550000003")
+	require.NoError(t, m.router.SetSpans(transport.Now(), nil))
+	require.NoError(t, m.router.Assign(transport.Now(), routerOwner(support), key(t, "+15550000002"), key(t, "+15550000003"), key(t, "+16660000001")))
+	m.edit(func(e *inventory.Editor) (inventory.Change, error) {
+		return e.SetPriorities("support", map[string]int{"west": 5})
+	})
+	require.Equal(t, []string{"west"}, m.leads("+15550000003"), "a change brings what it changes")
+
+	require.NoError(t, m.managed.refill(m.managed.Snapshot()))
+	require.Equal(t, []string{"west"}, m.leads("+15550000001"))
+	require.Equal(t, []string{"west"}, m.leads("+15559"))
+	require.Equal(t, []string{"east"}, m.leads("+15550000002"))
+	require.Empty(t, m.leads("+15550000003"))
+	require.Empty(t, m.leads("+16660000001"))
+	m.numbers(assignTo(owner), "+15550000003")
+	require.Equal(t, []string{"east"}, m.leads("+15550000003"), "and goes on from there")
+
+	m.restart()
+	n := inventory.Number{Entry: catalog.Entry{First: key(t, "+17770000001")}, Owner: support, Created: time.Now(), Updated: time.Now()}
+	s := m.managed.Snapshot()
+	_, err := m.managed.store.Commit(t.Context(), inventory.Change{Catalog: s.Revision, Numbers: []inventory.NumberChange{{After: &n}}})
+	require.NoError(t, err)
+	require.NoError(t, m.managed.refill(s))
+	require.Equal(t, []string{"west"}, m.leads("+17770000001"), "though no number has changed here since the start")
+}
+
+func key(t *testing.T, text string) number.Key {
+	t.Helper()
+	k, ok := number.Parse([]byte(text))
+	require.True(t, ok)
+	return k
 }
 
 func TestManagedNodeRefusesWhatItCannotRunBy(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"tandem/admin"
 	"tandem/config"
 	"tandem/config/inventory"
+	"tandem/router"
 	"tandem/router/transport"
 )
 
@@ -180,7 +181,7 @@ func (r *reloader) fail(why, file string, err error) string {
 // of that wait, so that none is decided by the config before.
 func (n *node) apply(cfg *config.Config) error {
 	if n.managed == nil {
-		if err := n.route(cfg); err != nil {
+		if err := n.route(cfg, nil); err != nil {
 			return err
 		}
 		n.reload.took(cfg)
@@ -191,7 +192,7 @@ func (n *node) apply(cfg *config.Config) error {
 		if err != nil {
 			return fmt.Errorf("it does not suit what the store holds: %w", err)
 		}
-		if err := n.route(whole); err != nil {
+		if err := n.route(whole, nil); err != nil {
 			return err
 		}
 		n.reload.took(cfg)
@@ -200,14 +201,19 @@ func (n *node) apply(cfg *config.Config) error {
 }
 
 // route brings cfg into force, in one step for calls: those under way go on as
-// they began, and what operators ordered stays. An error changes nothing.
-func (n *node) route(cfg *config.Config) error {
+// they began, and what operators ordered stays. Numbers that are managed stay where
+// they are, unless all of them are given. An error changes nothing.
+func (n *node) route(cfg *config.Config, all router.Numbers) error {
 	n.operator.mu.Lock()
 	defer n.operator.mu.Unlock()
 	now := transport.Now()
 	before := *n.reload.config()
 	before.Catalog = *n.router.Catalog()
-	if err := n.router.SetPolicy(now, n.operator.policy(cfg)); err != nil {
+	p := n.operator.policy(cfg)
+	if all != nil {
+		p.KeepNumbers, p.Numbers = false, all
+	}
+	if err := n.router.SetPolicy(now, p); err != nil {
 		return err
 	}
 	if err := n.prober.SetTargets(targets(n.router.Hosts())); err != nil {

@@ -9,7 +9,10 @@
 //  5. it is logged, with who, what, before and after.
 //
 // It keeps nothing but the newest Snapshot, and routes no call: when the store
-// fails, changes are refused and calls go on as they did.
+// fails, changes are refused and calls go on as they did. What is in force and what
+// is stored are the same again, by Refill, before the next change is decided: a
+// commit that failed may have been made, and one that was made may have failed to
+// be brought into force.
 package manage
 
 import (
@@ -35,8 +38,12 @@ type Options struct {
 	// error, an *inventory.Refusal, refuses it. It returns what brings the change
 	// into force once it is committed. Changes come one at a time.
 	Prepare func(*inventory.Change, *inventory.Snapshot) (apply func() error, err error)
-	Now     func() time.Time
-	Log     *slog.Logger
+	// Refill brings all of the store into force, whose Snapshot it is given: when it
+	// is not known what has changed since what is in force. It may be nil where
+	// nothing is.
+	Refill func(*inventory.Snapshot) error
+	Now    func() time.Time
+	Log    *slog.Logger
 }
 
 // Manager carries out changes, one at a time. Reading waits for nobody.
@@ -44,7 +51,11 @@ type Manager struct {
 	Options
 	turn     chan struct{} // holds one element while somebody changes something
 	snapshot atomic.Pointer[inventory.Snapshot]
-	failing  bool // the store refused the last commit; of who has the turn
+
+	// Of who has the turn.
+	revision uint64 // of the store, as far as it is known here
+	failing  bool   // the store failed at what was asked of it last
+	behind   error  // why what is in force may be older than the Snapshot; nil
 }
 
 // Action is who changes something, and what for the log.
@@ -71,15 +82,23 @@ func Open(ctx context.Context, o Options) (*Manager, error) {
 	if err := m.read(ctx); err != nil {
 		return nil, err
 	}
+	m.behind = nil
 	return m, nil
 }
 
+// errElsewhere is a commit that was not made here, or was said to have failed.
+var errElsewhere = errors.New("the store has more than was known here")
+
 // read takes the store's Snapshot for the newest one.
 func (m *Manager) read(ctx context.Context) error {
-	s, _, err := m.Store.Snapshot(ctx)
+	s, revision, err := m.Store.Snapshot(ctx)
 	if err != nil {
 		return err
 	}
+	if revision != m.revision {
+		m.behind = errElsewhere
+	}
+	m.revision = revision
 	m.snapshot.Store(s)
 	return nil
 }
@@ -149,12 +168,15 @@ func (m *Manager) EditNumbers(ctx context.Context, a Action, entries []catalog.E
 	defer m.leave()
 	entries = once(entries)
 	for range tries {
+		if err := m.catchUp(ctx); err != nil {
+			return inventory.Change{}, nil, err
+		}
 		c, refused, err := m.decide(ctx, entries, op)
 		if err != nil {
 			return inventory.Change{}, nil, err
 		}
 		if c.None() {
-			return c, refused, nil
+			return c, refused, m.notInForce(m.behind)
 		}
 		apply, err := m.Prepare(&c, m.Snapshot().With(c, m.Snapshot().Revision))
 		if err != nil {
@@ -180,6 +202,44 @@ func (m *Manager) EditNumbers(ctx context.Context, a Action, entries []catalog.E
 	return inventory.Change{}, nil, &inventory.Refusal{Reason: inventory.Stale, Text: "others change the same all the time; try again"}
 }
 
+// catchUp brings into force what the store has and calls do not see: the store may
+// have what it said it had not, others may have changed it, and what was committed
+// could perhaps not be brought into force at the time. If it cannot be now either,
+// behind says so: what is changed next may be what mends it.
+func (m *Manager) catchUp(ctx context.Context) error {
+	if m.failing {
+		// What became of a commit that failed is sure once another is not refused. This
+		// one changes nothing.
+		_, err := m.Store.Commit(context.WithoutCancel(ctx), inventory.Change{Catalog: m.Snapshot().Revision})
+		if err == nil || errors.Is(err, store.ErrConflict) {
+			err = m.read(ctx)
+		}
+		if err != nil {
+			return m.closed(err)
+		}
+		m.failing = false
+		m.Log.Info("the store takes changes again")
+	}
+	if m.behind != nil {
+		m.behind = m.refill()
+	}
+	return nil
+}
+
+func (m *Manager) refill() error {
+	if m.Refill == nil {
+		return nil
+	}
+	return m.Refill(m.Snapshot())
+}
+
+func (m *Manager) notInForce(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("it is stored, but not in force yet: %w", err)
+}
+
 // decide decides a change by the newest Snapshot.
 func (m *Manager) decide(ctx context.Context, entries []catalog.Entry, op NumberOperation) (c inventory.Change, refused []inventory.NumberRefusal, err error) {
 	found := make([]inventory.Found, len(entries))
@@ -198,17 +258,16 @@ func (m *Manager) decide(ctx context.Context, entries []catalog.Entry, op Number
 
 // committed brings a commit into force and logs it.
 func (m *Manager) committed(a Action, c inventory.Change, revision uint64, apply func() error) error {
-	if m.failing {
-		m.failing = false
-		m.Log.Info("the store takes changes again")
-	}
 	m.snapshot.Store(m.Snapshot().With(c, revision))
+	m.revision = revision
 	m.audit(a, &c, revision)
-	if err := apply(); err != nil {
-		m.Log.Error("a change is stored but could not be brought into force: the next one, or a restart, will", "what", a.What, "revision", revision, "error", err.Error())
-		return fmt.Errorf("it is stored, but not in force yet: %w", err)
+	if m.behind != nil {
+		apply = m.refill
 	}
-	return nil
+	if m.behind = apply(); m.behind != nil {
+		m.Log.Error("a change is stored but could not be brought into force: the next one that can, or a restart, will", "what", a.What, "revision", revision, "error", m.behind.Error())
+	}
+	return m.notInForce(m.behind)
 }
 
 // closed is the refusal of changes, and of a look at numbers, by a store that

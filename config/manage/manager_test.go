@@ -27,6 +27,7 @@ type bench struct {
 	checked func(*inventory.Snapshot) error
 	applied func(*inventory.Change) error
 	changes []*inventory.Change // that were applied
+	refills []*inventory.Snapshot
 	quotas  inventory.Quotas
 }
 
@@ -52,6 +53,13 @@ func open(t *testing.T) *bench {
 				}
 				return nil
 			}, nil
+		},
+		Refill: func(s *inventory.Snapshot) error {
+			b.refills = append(b.refills, s)
+			if b.applied != nil {
+				return b.applied(nil)
+			}
+			return nil
 		},
 		Now: time.Now,
 		Log: slog.New(slog.NewTextHandler(&b.log, nil)),
@@ -171,7 +179,7 @@ func TestRefusedEditChangesNothing(t *testing.T) {
 func TestEditByAnOldSnapshotIsDecidedAgain(t *testing.T) {
 	b := open(t)
 	other, err := Open(t.Context(), Options{
-		Store: b.store, Quotas: func() inventory.Quotas { return inventory.Quotas{} }, Prepare: b.Prepare,
+		Store: b.store, Quotas: func() inventory.Quotas { return inventory.Quotas{} }, Prepare: b.Prepare, Refill: b.Refill,
 		Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
@@ -187,6 +195,7 @@ func TestEditByAnOldSnapshotIsDecidedAgain(t *testing.T) {
 	require.ErrorAs(t, err, &r)
 	require.Equal(t, inventory.Taken, r.Reason, "the name is taken by now")
 	require.Equal(t, 2, decided)
+	require.Len(t, b.refills, 1, "what the other one did is in force here too")
 	b.edit(createGroup("sales"))
 	require.Len(t, b.Snapshot().Groups, 2)
 }
@@ -258,6 +267,87 @@ func TestApplyFails(t *testing.T) {
 	require.ErrorContains(t, err, "stored, but not in force yet: no socket")
 	require.Len(t, b.Snapshot().Groups, 1)
 	require.Contains(t, b.log.String(), "level=ERROR")
+
+	// Nothing is said to be so before it is in force.
+	there := func(e *inventory.Editor) (inventory.Change, error) {
+		return e.UpdateGroup("support", inventory.GroupSpec{Name: "support"})
+	}
+	_, err = b.Edit(t.Context(), ops, there)
+	require.ErrorContains(t, err, "stored, but not in force yet: no socket")
+	b.applied, b.refills = nil, nil
+	_, err = b.Edit(t.Context(), ops, there)
+	require.NoError(t, err)
+	require.Equal(t, []*inventory.Snapshot{b.Snapshot()}, b.refills)
+	b.edit(createGroup("sales"))
+	require.Len(t, b.refills, 1)
+}
+
+// A change that mends what could not be brought into force is made, and brings
+// all of it.
+func TestChangeAfterOneThatWasNotApplied(t *testing.T) {
+	b := open(t)
+	b.applied = func(*inventory.Change) error {
+		if _, err := b.Snapshot().Group("support"); err == nil {
+			return errors.New("no socket")
+		}
+		return nil
+	}
+	_, err := b.Edit(t.Context(), ops, createGroup("support"))
+	require.Error(t, err)
+	b.edit(func(e *inventory.Editor) (inventory.Change, error) { return e.DeleteGroup("support") })
+	require.Same(t, b.Snapshot(), b.refills[len(b.refills)-1])
+	require.Len(t, b.changes, 1, "the second one came with all of them")
+}
+
+// The disk failed after it had taken a change: the store says that it failed, and
+// has it nevertheless.
+func TestCommitThatFailedAndIsThere(t *testing.T) {
+	b := open(t)
+	b.edit(createGroup("support"))
+	g, err := b.Snapshot().Group("support")
+	require.NoError(t, err)
+	lossy := &lossyStore{Store: b.store}
+	b.Store = lossy
+	number, owner := entries("+15550000001"), inventory.Owner{Kind: inventory.GroupOwner, ID: g.ID}
+	fails := func() {
+		t.Helper()
+		lossy.fails = true
+		_, _, err = b.EditNumbers(t.Context(), ops, number, add(owner))
+		var r *inventory.Refusal
+		require.ErrorAs(t, err, &r)
+		require.Equal(t, inventory.Closed, r.Reason)
+	}
+	fails()
+	require.Empty(t, b.refills)
+
+	// Who tries again is told that it is so once calls see it.
+	c, _, err := b.EditNumbers(t.Context(), ops, number, add(owner))
+	require.NoError(t, err)
+	require.True(t, c.None())
+	require.Len(t, b.refills, 1)
+	require.Equal(t, map[inventory.Owner]int{owner: 1}, b.refills[0].Counts)
+	require.Same(t, b.refills[0], b.Snapshot())
+	require.Contains(t, b.log.String(), "takes changes again")
+
+	number = entries("+15550000002")
+	fails()
+	b.edit(createGroup("sales"))
+	require.Len(t, b.refills, 2, "whatever comes next brings it into force")
+	require.Equal(t, 2, b.Snapshot().Counts[owner])
+}
+
+// lossyStore is a store whose commits fail once they are made.
+type lossyStore struct {
+	store.Store
+	fails bool
+}
+
+func (s *lossyStore) Commit(ctx context.Context, c inventory.Change) (uint64, error) {
+	revision, err := s.Store.Commit(ctx, c)
+	if s.fails && err == nil {
+		s.fails, err = false, errors.New("input/output error")
+	}
+	return revision, err
 }
 
 // Who waits for others does so no longer than it wants to.
