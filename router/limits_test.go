@@ -184,6 +184,22 @@ func TestMaxCallsOverAReload(t *testing.T) {
 	require.Equal(t, []Load{{Connector: "east", Max: 2}}, g.r.Loads())
 }
 
+// A connector that is managed keeps its calls under another name.
+func TestMaxCallsOverARename(t *testing.T) {
+	p := limited(catalog.Limits{MaxCalls: 1}, catalog.Limits{})
+	p.Catalog.Connectors[0].ID = "id"
+	g := newRig(t, p)
+	first := g.answeredBy("east1", 1)
+	p = limited(catalog.Limits{MaxCalls: 1}, catalog.Limits{})
+	p.Catalog.Connectors[0].ID, p.Catalog.Connectors[0].Name = "id", "renamed"
+	p.Catalog.Groups[0].Connectors[0].Connector = "renamed"
+	require.NoError(t, g.r.SetPolicy(g.now, p))
+	require.Equal(t, []Load{{Connector: "renamed", Calls: 1, Max: 1}}, g.r.Loads())
+	require.Equal(t, "west1 INVITE", summary(g.nth(2))[1])
+	g.from(caller, first.bye("a", false))
+	require.Equal(t, []Load{{Connector: "renamed", Max: 1}}, g.r.Loads())
+}
+
 // Whatever happens to calls, and in which order: no limit is ever passed but by
 // a late answer, and in the end all places are given back.
 func TestMaxCallsWhateverHappens(t *testing.T) {

@@ -143,7 +143,7 @@ func (pl *plan) compileConnectors(r *Router) (map[string][]entry, error) {
 			requestURI: cc.RequestURI, number: cc.Number, strip: cc.Strip, prepend: cc.Prepend, failover: cc.Failover, probe: cc.Probe,
 			regionHealth: r.health.Region(cc.Region), stats: r.ledger.connector(cc.Name),
 		}
-		c.limit = newLimit(cc.Limits, &c.stats.load)
+		c.limit = newLimit(cc.Limits, r.ledger.load(cmp.Or(cc.ID, cc.Name)))
 		settings := pl.policy.Catalog.HealthFor(i, pl.policy.Health)
 		for _, ch := range cc.Hosts {
 			standing := orders.OfHost(&ch)
@@ -152,7 +152,7 @@ func (pl *plan) compileConnectors(r *Router) (map[string][]entry, error) {
 				hostPort: []byte(ch.HostPort), params: []byte(ch.Params),
 				priority: ch.Priority, weight: max(ch.Weight, 1), state: standing.State, why: standing.Why,
 				connector: c, settings: settings,
-				limit:   newLimit(ch.Limits, &r.ledger.host(ch.Addr.String()).load),
+				limit:   newLimit(ch.Limits, r.ledger.host(ch.Addr.String())),
 				limited: ch.Limits != catalog.Limits{} || cc.Limits != catalog.Limits{},
 			}
 			for l := range r.listeners {

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"sync"
 	"sync/atomic"
 )
@@ -35,13 +36,15 @@ func (r *Router) total(counter func(*tally) *atomic.Uint64) (n uint64) {
 }
 
 // ledger counts by name what the config names: routes, trunks, connectors. It
-// outlives a change of policy.
+// outlives a change of policy. What a connector carries stays its own when it is
+// renamed, so that its limits hold.
 type ledger struct {
 	mu         sync.Mutex
 	routes     map[string]*routeStats
 	connectors map[string]*connectorStats
 	trunks     map[string]*trunkStats
-	hosts      map[string]*hostStats // by address
+	loads      map[string]*loadStats // of connectors by ID, else by name
+	hosts      map[string]*loadStats // by address
 }
 
 // dropReason is why a message was dropped without an answer.
@@ -136,14 +139,13 @@ type setupTimes struct {
 	failover histogram // until the attempt began that brought progress, of calls that failed over
 }
 
-type hostStats struct {
+type loadStats struct {
 	label
 	load carried
 }
 
 type connectorStats struct {
 	label
-	load     carried
 	passedBy atomic.Uint64
 	attempts [attemptOutcomes]atomic.Uint64
 }
@@ -158,7 +160,8 @@ func (l *label) labelled() *label { return l }
 
 func (l *ledger) route(name string) *routeStats         { return named(l, &l.routes, name) }
 func (l *ledger) connector(name string) *connectorStats { return named(l, &l.connectors, name) }
-func (l *ledger) host(addr string) *hostStats           { return named(l, &l.hosts, addr) }
+func (l *ledger) load(id string) *carried               { return &named(l, &l.loads, id).load }
+func (l *ledger) host(addr string) *carried             { return &named(l, &l.hosts, addr).load }
 func (l *ledger) trunk(name string) *trunkStats         { return named(l, &l.trunks, name) }
 
 // named returns what is kept under name, made when it is asked for the first
@@ -183,20 +186,22 @@ func named[T any, P interface {
 // forget drops what no policy has had for an hour: a name that changes with
 // each reload must not leave its series for good. pl is the policy in force.
 func (l *ledger) forget(pl *plan, now int64) {
-	routes, connectors, hosts := make(map[string]bool), make(map[string]bool), make(map[string]bool)
+	routes, connectors, loads, hosts := make(map[string]bool), make(map[string]bool), make(map[string]bool), make(map[string]bool)
 	for _, rt := range pl.routes {
 		if rt != nil {
 			routes[rt.name()] = true
 		}
 	}
 	for i := range pl.policy.Catalog.Connectors {
-		connectors[pl.policy.Catalog.Connectors[i].Name] = true
+		cc := &pl.policy.Catalog.Connectors[i]
+		connectors[cc.Name], loads[cmp.Or(cc.ID, cc.Name)] = true, true
 	}
 	for _, h := range pl.hosts {
 		hosts[h.addr.String()] = true
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	forgetNames(l.loads, func(id string) bool { return loads[id] }, now)
 	forgetNames(l.hosts, func(addr string) bool { return hosts[addr] }, now)
 	forgetNames(l.routes, func(name string) bool { return routes[name] }, now)
 	forgetNames(l.connectors, func(name string) bool { return connectors[name] }, now)
