@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -86,7 +87,7 @@ func (d *decoder) adminKeys(n node) (all []AdminKey) {
 func (cfg *Config) WithInventory(s *inventory.Snapshot) (*Config, error) {
 	root, err := parseYAML(inventoryText(s))
 	if err != nil {
-		return nil, fmt.Errorf("the inventory cannot be read: %s", err.Text) // a value that JSON has and YAML has not
+		return nil, &inventory.Refusal{Reason: inventory.Invalid, Text: "the settings cannot be read as a file's: " + err.Text} // what JSON has and YAML has not
 	}
 	d := &decoder{
 		world: world{addrs: machineAddrs, open: openNumbers}, root: root, unlined: true, told: time.Now(),
@@ -135,7 +136,17 @@ func inventoryText(s *inventory.Snapshot) []byte {
 	var plain any
 	_ = d.Decode(&plain) // it is JSON
 	text, _ = json.Marshal(plain)
-	return text
+	return escaped(text)
+}
+
+var onlyInJSON = regexp.MustCompile(`[\x7f-\x{9f}\x{feff}\x{fffe}\x{ffff}]`)
+
+// escaped writes what YAML wants to see escaped, and JSON does not, so that it is
+// the field it stands in that is found wrong.
+func escaped(text []byte) []byte {
+	return onlyInJSON.ReplaceAllFunc(text, func(r []byte) []byte {
+		return fmt.Appendf(nil, `\u%04x`, []rune(string(r))[0])
+	})
 }
 
 // refusal tells a mistake to whoever gave the settings of one connector or group:

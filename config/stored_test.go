@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -85,6 +86,15 @@ func TestWithInventoryRefuses(t *testing.T) {
 		},
 		"a variable of the environment": {
 			stored([]inventory.ConnectorSpec{{Name: "east", Hosts: host, Prepend: "${SECRET}"}}), "prepend", "the variable SECRET is not looked up for a client",
+		},
+		"a control character": {
+			stored([]inventory.ConnectorSpec{{Name: "east", Hosts: []inventory.HostSpec{{URI: "sip:10.0.0.1\x7f"}}}}), "hosts[0].uri", `holds '\x7f'`,
+		},
+		"what no text has": {
+			stored([]inventory.ConnectorSpec{{Name: "east", Hosts: host, Strip: "\ufeff\uffff\u009f\U0001f600"}}), "strip", "use digits",
+		},
+		"a key that is too long for YAML": {
+			stored([]inventory.ConnectorSpec{{Name: "east", Hosts: host, Health: json.RawMessage(`{"` + strings.Repeat("x", 2000) + `": 1}`)}}), "", "cannot be read",
 		},
 		"unknown settings": {
 			stored([]inventory.ConnectorSpec{{Name: "east", Hosts: host, Health: json.RawMessage(`{"intervall": "5s"}`)}}), "health.intervall", `did you mean "interval"?`,
