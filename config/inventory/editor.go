@@ -11,6 +11,8 @@ type Editor struct {
 	Quotas   Quotas
 	Now      time.Time
 	NewID    func() string // nil is the function NewID
+
+	had map[string]int // in an import: how many connectors groups had before it, by ID
 }
 
 // Quotas limits how much an account may have; 0 is no limit. What is there

@@ -21,7 +21,7 @@ func (e *Editor) Import(connectors []ConnectorSpec, groups []GroupSpec) (Change,
 	}
 	work := *e
 	work.Snapshot = e.Snapshot.With(change, e.Snapshot.Revision)
-	work.leaveGroups(groups)
+	work.had = work.leaveGroups(groups)
 	for i, spec := range groups {
 		c, err := work.putGroup(spec)
 		if err != nil {
@@ -65,14 +65,16 @@ func (e *Editor) putGroup(spec GroupSpec) (Change, error) {
 
 // leaveGroups takes connectors out of the groups that are to be without them, so
 // that one with numbers of its own can go from group to group, whichever of the
-// two comes first.
-func (e *Editor) leaveGroups(groups []GroupSpec) {
+// two comes first. It returns how many each of them had, by its ID.
+func (e *Editor) leaveGroups(groups []GroupSpec) map[string]int {
 	var changes []GroupChange
+	had := make(map[string]int)
 	for _, spec := range groups {
 		g := lookup(e.Snapshot.Groups, spec.Name, groupMeta)
 		if g == nil || g.Name != spec.Name {
 			continue
 		}
+		had[g.ID] = len(g.Connectors)
 		stays := make(map[string]bool, len(spec.Connectors))
 		for _, m := range spec.Connectors {
 			if c, err := e.Snapshot.Connector(m.Connector); err == nil {
@@ -84,4 +86,5 @@ func (e *Editor) leaveGroups(groups []GroupSpec) {
 		changes = append(changes, GroupChange{g, after})
 	}
 	e.Snapshot = e.Snapshot.With(Change{Groups: changes}, e.Snapshot.Revision)
+	return had
 }

@@ -69,3 +69,17 @@ func TestImport(t *testing.T) {
 		require.Equal(t, Change{}, c)
 	}
 }
+
+// What there was before the quota was lowered may stay, as in an update.
+func TestImportUnderALoweredQuota(t *testing.T) {
+	e := account(t)
+	c, err := e.Import([]ConnectorSpec{{Name: "a"}, {Name: "b"}, {Name: "c"}, {Name: "d"}},
+		[]GroupSpec{{Name: "sales", Connectors: []Member{{"a", 1}, {"b", 2}, {"c", 3}}}})
+	require.NoError(t, err)
+	e.Snapshot = e.Snapshot.With(c, 99)
+	e.Quotas.ConnectorsPerGroup = 2
+	_, err = e.Import(nil, []GroupSpec{{Name: "sales", Connectors: []Member{{"a", 1}, {"b", 2}, {"d", 3}}}})
+	require.NoError(t, err)
+	_, err = e.Import(nil, []GroupSpec{{Name: "sales", Connectors: []Member{{"a", 1}, {"b", 2}, {"c", 3}, {"d", 4}}}})
+	require.EqualError(t, err, "groups[0].connectors: 4 connectors, and quotas.connectors_per_group allows 2; remove some, or raise it (0 is no limit)")
+}

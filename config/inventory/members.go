@@ -155,7 +155,7 @@ func rank(list []Member) {
 // its group, is in no second one. empty are those that may have no numbers
 // because they are in several groups now.
 func (e *Editor) checkMembership(list []Member, before *Group) (empty []Owner, err error) {
-	if n, most := len(list), e.Quotas.ConnectorsPerGroup; most > 0 && n > most && n > len(before.Connectors) {
+	if n, most := len(list), e.Quotas.ConnectorsPerGroup; most > 0 && n > most && n > max(len(before.Connectors), e.had[before.ID]) {
 		return nil, refuse(Quota, "connectors", "%s, and quotas.connectors_per_group allows %d; remove some, or raise it (0 is no limit)", several(n, "connector"), most)
 	}
 	for _, m := range list {
