@@ -231,7 +231,8 @@ func (d *decoder) checkFamilies(cfg *Config, connector string, hosts []catalog.H
 		if h.Addr.Addr().Is4() {
 			family = "IPv4"
 		}
-		if !h.Addr.IsValid() || slices.ContainsFunc(cfg.Listen, func(l Listener) bool { return l.Addr.Addr().Is4() == h.Addr.Addr().Is4() }) {
+		same := func(l Listener) bool { return l.Addr.Addr().Is4() == h.Addr.Addr().Is4() }
+		if !h.Addr.IsValid() || len(cfg.Listen) == 0 || slices.ContainsFunc(cfg.Listen, same) {
 			continue
 		}
 		path := child(element(child(connector, "hosts"), j), "uri")
