@@ -102,6 +102,9 @@ func explainOffline(_ context.Context, q *explainQuery) (*router.Explanation, er
 	if err != nil {
 		return nil, exitError{exitConfig, err}
 	}
+	if cfg.Store != (config.Store{}) {
+		return nil, fmt.Errorf("%s keeps its connectors, groups and numbers in a store, and not in the file: ask the node, with --admin URL", cfg.File)
+	}
 	r, err := offline(cfg)
 	if err != nil {
 		return nil, exitError{exitConfig, err}

@@ -144,6 +144,7 @@ func TestExplainErrors(t *testing.T) {
 		{"no such page", "has no /explain: this is no admin address", []string{"--admin", missing}},
 		{"the node's own words", `says: there is no trunk "x"` + "\n", []string{"--admin", unknown, "--trunk", "x"}},
 		{"nobody there", "Is it running", []string{"--admin", closed.URL}},
+		{"a file whose numbers are in a store", "ask the node, with --admin URL\n", []string{"--config", write(t, withStore)}},
 		{"no trunk in the file", `there is no trunk "x"` + "\n", []string{"--config", file, "--trunk", "x"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
