@@ -9,6 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"tandem/config/catalog"
+	"tandem/config/inventory"
+	"tandem/config/manage"
 	"tandem/health"
 	"tandem/router"
 	"tandem/router/transport"
@@ -93,6 +95,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.reloads(s)
 	c.names(s)
 	c.orders(s)
+	c.store(s)
 	c.hosts(s)
 	for _, r := range o.Router.Regions() {
 		s.value(regionBad, float64(r.Bad), r.Name)
@@ -154,6 +157,36 @@ func (c *collector) orders(s scrape) {
 		}
 	}
 	s.flag(ordersKept, unsaved == nil)
+}
+
+// store shows what is managed; without a store, the numbers of the config.
+func (c *collector) store(s scrape) {
+	var done manage.Stats
+	assigned, unassigned := 0, 0
+	if m := c.opts.Manager; m != nil {
+		done = m.Stats()
+		for owner, n := range m.Snapshot().Counts {
+			if owner == (inventory.Owner{}) {
+				unassigned += n
+			} else {
+				assigned += n
+			}
+		}
+	} else {
+		cat := c.opts.Router.Catalog()
+		for i := range cat.Connectors {
+			assigned += cat.Connectors[i].NumberCount()
+		}
+		for i := range cat.Groups {
+			assigned += cat.Groups[i].NumberCount()
+		}
+	}
+	s.value(changes, float64(done.Made), "made")
+	s.value(changes, float64(done.Refused), "refused")
+	s.value(changes, float64(done.Failed), "failed")
+	s.flag(storeOK, !done.Failing)
+	s.value(numbersKept, float64(assigned), "assigned")
+	s.value(numbersKept, float64(unassigned), "unassigned")
 }
 
 func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

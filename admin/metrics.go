@@ -92,6 +92,9 @@ var (
 	statePersist = gauge("state_persistent", "1 when a restart has the same secret; 0: it would break the BYE of calls that are up.")
 	ordersGiven  = gauge("orders", "Orders of operators, those included whose subject the config does not have: regions evacuated, connectors and hosts draining and disabled.", "kind", "state")
 	ordersKept   = gauge("orders_persistent", "1 when a restart has the same orders; 0: it would send calls where operators ordered it not to, or not where it may again.")
+	changes      = counter("changes_total", "Changes of connectors, groups and numbers in the store: made, refused (by the rules), failed (the store did not take them).", "result")
+	storeOK      = gauge("store_ok", "1 while the store takes changes, or there is none; 0 when it failed the last one: changes are refused, calls go on.")
+	numbersKept  = gauge("numbers", "Numbers, a range or a prefix as one: assigned, unassigned.", "state")
 	buildInfo    = gauge("build_info", "1, with the version that runs.", "version")
 	startTime    = gauge("start_time_seconds", "When the node started, in seconds since 1970.")
 

@@ -51,11 +51,27 @@ type Manager struct {
 	Options
 	turn     chan struct{} // holds one element while somebody changes something
 	snapshot atomic.Pointer[inventory.Snapshot]
+	counts   counts
 
 	// Of who has the turn.
-	revision uint64 // of the store, as far as it is known here
-	failing  bool   // the store failed at what was asked of it last
-	behind   error  // why what is in force may be older than the Snapshot; nil
+	revision uint64      // of the store, as far as it is known here
+	failing  atomic.Bool // the store failed at what was asked of it last
+	behind   error       // why what is in force may be older than the Snapshot; nil
+}
+
+type counts struct{ made, refused, failed atomic.Uint64 }
+
+// Stats is what a Manager has done since it was opened.
+type Stats struct {
+	Made    uint64 // changes
+	Refused uint64 // by the rules
+	Failed  uint64 // that the store did not take
+	Failing bool   // the store failed at what was asked of it last
+}
+
+// Stats returns the counts so far.
+func (m *Manager) Stats() Stats {
+	return Stats{Made: m.counts.made.Load(), Refused: m.counts.refused.Load(), Failed: m.counts.failed.Load(), Failing: m.failing.Load()}
 }
 
 // Action is who changes something, and what for the log.
@@ -173,14 +189,14 @@ func (m *Manager) EditNumbers(ctx context.Context, a Action, entries []catalog.E
 		}
 		c, refused, err := m.decide(ctx, entries, op)
 		if err != nil {
-			return inventory.Change{}, nil, err
+			return inventory.Change{}, nil, m.counted(err)
 		}
 		if c.None() {
 			return c, refused, m.notInForce(m.behind)
 		}
 		apply, err := m.Prepare(&c, m.Snapshot().With(c, m.Snapshot().Revision))
 		if err != nil {
-			return inventory.Change{}, nil, err
+			return inventory.Change{}, nil, m.counted(err)
 		}
 		if a.Dry {
 			return c, refused, nil
@@ -207,7 +223,7 @@ func (m *Manager) EditNumbers(ctx context.Context, a Action, entries []catalog.E
 // could perhaps not be brought into force at the time. If it cannot be now either,
 // behind says so: what is changed next may be what mends it.
 func (m *Manager) catchUp(ctx context.Context) error {
-	if m.failing {
+	if m.failing.Load() {
 		// What became of a commit that failed is sure once another is not refused. This
 		// one changes nothing.
 		_, err := m.Store.Commit(context.WithoutCancel(ctx), inventory.Change{Catalog: m.Snapshot().Revision})
@@ -217,7 +233,7 @@ func (m *Manager) catchUp(ctx context.Context) error {
 		if err != nil {
 			return m.closed(err)
 		}
-		m.failing = false
+		m.failing.Store(false)
 		m.Log.Info("the store takes changes again")
 	}
 	if m.behind != nil {
@@ -240,6 +256,15 @@ func (m *Manager) notInForce(err error) error {
 	return fmt.Errorf("it is stored, but not in force yet: %w", err)
 }
 
+// counted counts a refusal by the rules.
+func (m *Manager) counted(err error) error {
+	var r *inventory.Refusal
+	if errors.As(err, &r) && r.Reason != inventory.Closed {
+		m.counts.refused.Add(1)
+	}
+	return err
+}
+
 // decide decides a change by the newest Snapshot.
 func (m *Manager) decide(ctx context.Context, entries []catalog.Entry, op NumberOperation) (c inventory.Change, refused []inventory.NumberRefusal, err error) {
 	found := make([]inventory.Found, len(entries))
@@ -258,6 +283,7 @@ func (m *Manager) decide(ctx context.Context, entries []catalog.Entry, op Number
 
 // committed brings a commit into force and logs it.
 func (m *Manager) committed(a Action, c inventory.Change, revision uint64, apply func() error) error {
+	m.counts.made.Add(1)
 	m.snapshot.Store(m.Snapshot().With(c, revision))
 	m.revision = revision
 	m.audit(a, &c, revision)
@@ -276,8 +302,8 @@ func (m *Manager) closed(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err // of whoever asked
 	}
-	if !m.failing {
-		m.failing = true
+	m.counts.failed.Add(1)
+	if !m.failing.Swap(true) {
 		m.Log.Error("the store fails: changes are refused until it works again; calls go on as they did", "error", err.Error())
 	}
 	return &inventory.Refusal{Reason: inventory.Closed, Text: "nothing is changed, because the store fails: " + err.Error()}

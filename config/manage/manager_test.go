@@ -173,6 +173,7 @@ func TestRefusedEditChangesNothing(t *testing.T) {
 	require.EqualError(t, err, "failover.codes: is wrong")
 	require.Same(t, before, b.Snapshot())
 	require.Len(t, b.changes, 1)
+	require.Equal(t, Stats{Made: 1, Refused: 2}, b.Stats())
 }
 
 // Somebody else changes the store, as other nodes on one store do.
@@ -241,9 +242,12 @@ func TestFailingStore(t *testing.T) {
 	require.Len(t, b.Snapshot().Groups, 1)
 	require.Len(t, b.changes, 1)
 	require.Equal(t, 1, bytes.Count(b.log.Bytes(), []byte("the store fails")))
+	require.True(t, b.Stats().Failing)
+	require.EqualValues(t, 2, b.Stats().Failed)
 	failing.err = nil
 	b.edit(createGroup("sales"))
 	require.Equal(t, 1, bytes.Count(b.log.Bytes(), []byte("takes changes again")))
+	require.Equal(t, Stats{Made: 2, Failed: 2}, b.Stats())
 }
 
 // failingStore is a store whose commits fail.
