@@ -97,8 +97,7 @@ func (m *managed) prepare(c *inventory.Change, s *inventory.Snapshot) (apply fun
 		return nil, err
 	}
 	return func() error {
-		m.node.operator.renamed(c.Connectors)
-		if err := m.node.route(cfg, nil); err != nil {
+		if err := m.node.route(routing{cfg: cfg, changed: c.Connectors}); err != nil {
 			return err
 		}
 		return m.applyNumbers(c, s)
@@ -111,7 +110,7 @@ func (m *managed) refill(s *inventory.Snapshot) error {
 	if err != nil {
 		return err
 	}
-	return m.node.route(cfg, storedNumbers{m, m.node.log})
+	return m.node.route(routing{cfg: cfg, numbers: storedNumbers{m, m.node.log}})
 }
 
 // applyNumbers gives numbers to their owners, one by one and each at once.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -314,7 +313,9 @@ func (n *node) run(stop, kill context.Context) error {
 	err := parts.Wait()
 	endLog()
 	_ = logs.Wait()
-	err = cmp.Or(err, n.managed.close())
+	if err := n.managed.close(); err != nil {
+		n.log.Error("the store could not be closed; what it acknowledged is on the disk", "error", err.Error())
+	}
 	if errors.Is(err, errStopped) {
 		n.log.Info("stopped")
 		return nil

@@ -72,18 +72,15 @@ func (o *operator) Change(change func(*catalog.Catalog, catalog.Orders) (catalog
 	return unsaved, nil
 }
 
-// renamed has the orders of connectors follow them to other names, for the policy
-// that comes next.
-func (o *operator) renamed(changes []inventory.ConnectorChange) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	orders, _ := o.InForce()
+// renamed is orders after changes of connectors: they follow those to their new
+// names.
+func renamed(orders catalog.Orders, changes []inventory.ConnectorChange) catalog.Orders {
 	for _, c := range changes {
 		if c.Before != nil && c.After != nil {
 			orders = orders.Renamed(catalog.Subject{Kind: catalog.ConnectorKind, Name: c.Before.Name}, catalog.Subject{Kind: catalog.ConnectorKind, Name: c.After.Name})
 		}
 	}
-	o.save(orders)
+	return orders
 }
 
 // lay brings orders into force.
@@ -117,6 +114,13 @@ func (o *operator) policy(cfg *config.Config) router.Policy {
 	p.Orders, _ = o.InForce()
 	p.KeepNumbers = o.node.managed != nil // they change one by one
 	return p
+}
+
+// tell reminds of the orders, after the config was read again.
+func (o *operator) tell() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.remind(o.node.router.Catalog())
 }
 
 // remind tells of the orders in force, and of those whose subject the catalog

@@ -181,10 +181,11 @@ func (r *reloader) fail(why, file string, err error) string {
 // of that wait, so that none is decided by the config before.
 func (n *node) apply(cfg *config.Config) error {
 	if n.managed == nil {
-		if err := n.route(cfg, nil); err != nil {
+		if err := n.route(routing{cfg: cfg}); err != nil {
 			return err
 		}
 		n.reload.took(cfg)
+		n.operator.tell()
 		return nil
 	}
 	return n.managed.Frozen(func(s *inventory.Snapshot) error {
@@ -192,26 +193,35 @@ func (n *node) apply(cfg *config.Config) error {
 		if err != nil {
 			return fmt.Errorf("it does not suit what the store holds: %w", err)
 		}
-		if err := n.route(whole, nil); err != nil {
+		if err := n.route(routing{cfg: whole}); err != nil {
 			return err
 		}
 		n.reload.took(cfg)
+		n.operator.tell()
 		return nil
 	})
 }
 
-// route brings cfg into force, in one step for calls: those under way go on as
-// they began, and what operators ordered stays. Numbers that are managed stay where
-// they are, unless all of them are given. An error changes nothing.
-func (n *node) route(cfg *config.Config, all router.Numbers) error {
+// routing is what calls go by.
+type routing struct {
+	cfg     *config.Config // with the connectors and groups of the store, if there is one
+	numbers router.Numbers // all that are managed; nil leaves them where they are
+	changed []inventory.ConnectorChange
+}
+
+// route brings r into force, in one step for calls: those under way go on as they
+// began, and what operators ordered stays, under the new name of a connector that
+// was renamed. An error changes nothing.
+func (n *node) route(r routing) error {
 	n.operator.mu.Lock()
 	defer n.operator.mu.Unlock()
 	now := transport.Now()
 	before := *n.reload.config()
 	before.Catalog = *n.router.Catalog()
-	p := n.operator.policy(cfg)
-	if all != nil {
-		p.KeepNumbers, p.Numbers = false, all
+	p := n.operator.policy(r.cfg)
+	p.Orders = renamed(p.Orders, r.changed)
+	if r.numbers != nil {
+		p.KeepNumbers, p.Numbers = false, r.numbers
 	}
 	if err := n.router.SetPolicy(now, p); err != nil {
 		return err
@@ -220,7 +230,7 @@ func (n *node) route(cfg *config.Config, all router.Numbers) error {
 		err = errors.Join(err, n.router.SetPolicy(now, n.operator.policy(&before)))
 		return errors.Join(err, n.prober.SetTargets(targets(n.router.Hosts())))
 	}
-	n.registry.Configure(cfg.Health, now)
-	n.operator.remind(&cfg.Catalog)
+	n.registry.Configure(r.cfg.Health, now)
+	n.operator.save(p.Orders)
 	return nil
 }
