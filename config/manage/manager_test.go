@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -393,4 +394,33 @@ func TestWhoHasGoneChangesNothing(t *testing.T) {
 		require.ErrorIs(t, err, context.Canceled)
 	}
 	require.Empty(t, b.Snapshot().Groups)
+}
+
+// The log has every number of a change.
+func TestAuditOfNumbers(t *testing.T) {
+	b := open(t)
+	support := inventory.Owner{Kind: inventory.GroupOwner, ID: b.edit(createGroup("support")).Groups[0].After.ID}
+	b.log.Reset()
+	var many []catalog.Entry
+	for i := range 2 * mostNamed { // every other number: none follows another
+		many = append(many, entries(fmt.Sprintf("+1666%07d", 2*i))...)
+	}
+	_, _, err := b.EditNumbers(t.Context(), ops, append(many, entries("+15550000003", "+15550000001", "+15550000002", "+15550000009", "99", "100", "+15551000-+15551999")...), add(support))
+	require.NoError(t, err)
+	lines := strings.Split(strings.TrimSpace(b.log.String()), "\n")
+	require.Len(t, lines, 3)
+	require.Contains(t, lines[0], `count=1007 before=none after="group \"support\""`)
+	require.Contains(t, b.log.String(), `+15551000-+15551999`)
+	for _, e := range many {
+		require.Equal(t, 1, strings.Count(b.log.String(), e.String()), "%s", e)
+	}
+	require.Contains(t, b.log.String(), "+15550000001 to +15550000003 +15550000009")
+	require.Contains(t, b.log.String(), "99 100 ", "these have not the same length")
+
+	b.log.Reset()
+	_, _, err = b.EditNumbers(t.Context(), ops, entries("99"), func(e *inventory.Editor, found []inventory.Found) (inventory.Change, []inventory.NumberRefusal, error) {
+		return e.UnassignNumbers(found, nil)
+	})
+	require.NoError(t, err)
+	require.Contains(t, b.log.String(), `numbers=[99] count=1 before="group \"support\"" after=nobody`)
 }
