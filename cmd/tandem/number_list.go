@@ -86,6 +86,12 @@ and where it goes on stands on standard error.`,
 			if q.limit < 0 {
 				return errors.New("--limit: a count, or 0 for all")
 			}
+			// A variable that is not set in a script would list all there are.
+			for _, filter := range []string{"group", "connector", "digits", "after"} {
+				if f := cmd.Flags().Lookup(filter); f.Changed && f.Value.String() == "" {
+					return fmt.Errorf("--%s is empty; give it a value, or leave it out", filter)
+				}
+			}
 			return q.list(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}

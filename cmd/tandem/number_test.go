@@ -105,6 +105,8 @@ nothing is changed: there is no terminal to ask on; --yes goes on without asking
 		{"two owners", []string{"number", "assign", "+15551", "--group", "a", "--connector", "b"}, nil, "", "a number has one owner: give --group or --connector, not both\n"},
 		{"no owner", []string{"number", "move", "--group", "a"}, nil, "", "whose? give --from-group or --from-connector\n"},
 		{"no number", []string{"number", "unassign", "x"}, nil, "", "\"x\" holds 'x'; write digits with or without a leading \"+\"\n"},
+		{"the numbers of nobody that is named", []string{"number", "list", "--group", "", "-o", "lines"}, nil, "", "--group is empty; give it a value, or leave it out\n"},
+		{"digits that are none", []string{"number", "list", "--digits", ""}, nil, "", "--digits is empty; give it a value, or leave it out\n"},
 		{"no numbers", []string{"number", "unassign"}, nil, "", "there are no numbers: give them as arguments, or a file of them by --file\n"},
 		{"no file", []string{"number", "import", filepath.Join(dir, "none"), "--group", "a"}, nil, "", "--file: open " + filepath.Join(dir, "none") + ": no such file or directory\n"},
 	} {
