@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -95,6 +96,9 @@ func (t target) read(res *http.Response, r request, value any) (*answer, error) 
 // open sends a request and returns the answer of a node that did what it asks.
 func (t target) open(ctx context.Context, r request) (*http.Response, error) {
 	path := r.path
+	if strings.HasSuffix(path, "/") || strings.Contains(path, "//") {
+		return nil, errors.New("a name is empty: give one, and quote it if it has spaces")
+	}
 	if len(r.query) > 0 {
 		path += "?" + r.query.Encode()
 	}

@@ -72,5 +72,31 @@ func newRoot() *cobra.Command {
 	}
 	root.AddCommand(newServe(), newCheck(), newExplain(), newHealth(), newCalls(), newRegion(), newConnectorCommand(), newHostCommand(), newOrders(),
 		newGroup(), newNumber(), newImport(), newExport(), newStore(), newKey(), newDemo(), newHealthcheck(), newVersion())
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w; %s --help lists what there is", err, cmd.CommandPath())
+	})
+	tellUsage(root)
 	return root
+}
+
+// tellUsage has commands that are given too few arguments, or too many, say
+// which they take.
+func tellUsage(parent *cobra.Command) {
+	for _, cmd := range parent.Commands() {
+		tellUsage(cmd)
+		check := cmd.Args
+		if check == nil {
+			continue
+		}
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			err := check(cmd, args)
+			switch {
+			case err == nil:
+				return nil
+			case cmd.HasSubCommands():
+				return fmt.Errorf("%w: %w", err, needsVerb(cmd, nil))
+			}
+			return fmt.Errorf("%w; write: %s", err, cmd.UseLine())
+		}
+	}
 }

@@ -226,16 +226,21 @@ func TestManageRefusals(t *testing.T) {
 		{"two ranks", []string{"group", "create", "support", "--connector", "east=1", "--connector", "east=2"}, nil, "connector east is there twice\n"},
 		{"no setting", []string{"connector", "create", "x", "--host", "sip:10.0.0.1 prio=1"}, nil,
 			"\"prio=1\" is no setting of a host; there are priority, weight, max_calls, max_cps and state, as in priority=2\n"},
+		{"no name", []string{"group", "show", ""}, nil, "a name is empty: give one, and quote it if it has spaces\n"},
+		{"no name in between", []string{"connector", "drain", ""}, nil, "a name is empty: give one, and quote it if it has spaces\n"},
+		{"no new name", []string{"group", "rename", "support"}, nil, "accepts 2 arg(s), received 1; write: tandem group rename GROUP NEW-NAME [flags]\n"},
+		{"no such flag", []string{"number", "assign", "+1", "--grup", "a"}, nil, "unknown flag: --grup; tandem number assign --help lists what there is\n"},
 		{"no count", []string{"connector", "create", "x", "--host", "sip:10.0.0.1 weight=much"}, nil, "\"weight=much\" is no weight=NUMBER\n"},
 		{"no host", []string{"connector", "create", "x", "--host", " "}, nil, "a host without a URI; write sip:10.0.1.10:5060\n"},
 		{"nothing to change", []string{"connector", "update", "x"}, nil, "nothing to change is given; tandem connector update --help lists what can be\n"},
 		{"no object", []string{"group", "update", "x", "--failover", "20s"}, nil, "--failover: \"20s\" is no JSON object like {\"key\": \"value\"}: invalid character 's' after top-level value\n"},
 		{"no output", []string{"group", "list", "-o", "xml"}, nil, "--output: \"xml\" is none of table, json\n"},
 		{"no verb", []string{"group"}, nil, "tandem group needs one of add-connector, create, delete, list, remove-connector, rename, set-priority, show, update; tandem group --help tells more\n"},
+		{"no such verb", []string{"group", "lst"}, nil, "unknown command \"lst\" for \"tandem group\": tandem group needs one of add-connector, create, delete, list, remove-connector, rename, set-priority, show, update; tandem group --help tells more\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			args := c.args
-			if c.name == "no verb" {
+			if strings.Contains(c.name, "verb") { // with no flag of a node
 				_, errs, code := command(t, args...)
 				require.Equal(t, exitFailed, code)
 				require.Equal(t, c.errs, errs)

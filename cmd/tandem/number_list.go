@@ -13,8 +13,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"tandem/config/catalog"
 )
 
 // numberView is a number as a node tells it.
@@ -36,7 +34,7 @@ number, which a range may lead too, is shown by tandem explain.`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeNothing,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			e, err := catalog.ParseEntry([]byte(args[0]))
+			e, err := parseNumber(args[0])
 			if err != nil {
 				return err
 			}

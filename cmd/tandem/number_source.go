@@ -41,7 +41,7 @@ func (s *numberSource) addFile(cmd *cobra.Command) {
 // anything is changed. It returns how many numbers there are.
 func (s *numberSource) read(args []string, stdin io.Reader) (total int, err error) {
 	for _, text := range args {
-		e, err := catalog.ParseEntry([]byte(text))
+		e, err := parseNumber(text)
 		if err != nil {
 			return 0, err
 		}
@@ -74,6 +74,18 @@ func (s *numberSource) read(args []string, stdin io.Reader) (total int, err erro
 	return total, nil
 }
 
+// parseNumber reads a number, a range or a prefix of the command line.
+func parseNumber(text string) (catalog.Entry, error) {
+	e, err := catalog.ParseEntry([]byte(text))
+	if err == nil {
+		return e, nil
+	}
+	if why := err.Error(); strings.HasPrefix(why, "is ") || strings.HasPrefix(why, "has ") { // of a field, in a file
+		err = fmt.Errorf("%q %w", text, err)
+	}
+	return e, err
+}
+
 // keep keeps what can be read only once: standard input, a pipe.
 func (s *numberSource) keep(stdin io.Reader) (err error) {
 	s.text = s.file
@@ -104,7 +116,7 @@ func (s *numberSource) each(f func(line int, e catalog.Entry, wrong error) error
 	if s.all == nil {
 		file, err := os.Open(s.file)
 		if err != nil {
-			return fmt.Errorf("--file: %w", err)
+			return err // it names the file
 		}
 		defer file.Close()
 		in = file

@@ -107,8 +107,10 @@ nothing is changed: there is no terminal to ask on; --yes goes on without asking
 		{"no number", []string{"number", "unassign", "x"}, nil, "", "\"x\" holds 'x'; write digits with or without a leading \"+\"\n"},
 		{"the numbers of nobody that is named", []string{"number", "list", "--group", "", "-o", "lines"}, nil, "", "--group is empty; give it a value, or leave it out\n"},
 		{"digits that are none", []string{"number", "list", "--digits", ""}, nil, "", "--digits is empty; give it a value, or leave it out\n"},
+		{"an empty number", []string{"number", "unassign", "+1555", ""}, nil, "", "\"\" is empty; write a number, a range A-B or a prefix X*\n"},
+		{"no digits", []string{"number", "show", "*"}, nil, "", "\"*\" has no digits; write a number, a range A-B or a prefix X* with at least one digit\n"},
 		{"no numbers", []string{"number", "unassign"}, nil, "", "there are no numbers: give them as arguments, or a file of them by --file\n"},
-		{"no file", []string{"number", "import", filepath.Join(dir, "none"), "--group", "a"}, nil, "", "--file: open " + filepath.Join(dir, "none") + ": no such file or directory\n"},
+		{"no file", []string{"number", "import", filepath.Join(dir, "none"), "--group", "a"}, nil, "", "open " + filepath.Join(dir, "none") + ": no such file or directory\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			out, errs, code := commandAt(t, newScripted(t, c.answers), "", c.args...)
