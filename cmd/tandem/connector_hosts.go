@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tandem/config/catalog"
 	"tandem/config/inventory"
 )
 
@@ -135,6 +136,9 @@ func setHost(h *inventory.HostSpec, settings []string) error {
 		n, err := strconv.Atoi(value)
 		if err != nil {
 			return fmt.Errorf("%q is no %s=NUMBER", text, key)
+		}
+		if n == 0 && (key == "priority" || key == "weight") { // as if it were not set, which is 1
+			return fmt.Errorf("%q is out of range; write 1 to %d, or state=draining for a host that is to get no calls", text, catalog.MaxWeight)
 		}
 		*into = n
 	}

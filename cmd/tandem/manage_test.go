@@ -226,6 +226,8 @@ func TestManageRefusals(t *testing.T) {
 		{"two ranks", []string{"group", "create", "support", "--connector", "east=1", "--connector", "east=2"}, nil, "connector east is there twice\n"},
 		{"no setting", []string{"connector", "create", "x", "--host", "sip:10.0.0.1 prio=1"}, nil,
 			"\"prio=1\" is no setting of a host; there are priority, weight, max_calls, max_cps and state, as in priority=2\n"},
+		{"no share", []string{"connector", "create", "x", "--host", "sip:10.0.0.1 weight=0"}, nil,
+			"\"weight=0\" is out of range; write 1 to 100, or state=draining for a host that is to get no calls\n"},
 		{"no name", []string{"group", "show", ""}, nil, "a name is empty: give one, and quote it if it has spaces\n"},
 		{"no name in between", []string{"connector", "drain", ""}, nil, "a name is empty: give one, and quote it if it has spaces\n"},
 		{"no new name", []string{"group", "rename", "support"}, nil, "accepts 2 arg(s), received 1; write: tandem group rename GROUP NEW-NAME [flags]\n"},
