@@ -72,7 +72,7 @@ func takenText(report *numbersReport) string {
 	var b bytes.Buffer
 	b.WriteString("numbers are to be taken from another owner:\n")
 	writeMoves(&b, report.taken())
-	fmt.Fprintf(&b, "  recent calls to all that are given: %d", report.RecentCalls)
+	fmt.Fprintf(&b, "  recent calls to all that are given: %d", report.recent())
 	return b.String()
 }
 

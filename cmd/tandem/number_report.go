@@ -39,8 +39,9 @@ type numbersReport struct {
 	Unchanged   int            `json:"unchanged"`
 	Moves       []numbersMove  `json:"moves"`
 	Failed      []numberFailed `json:"failed"`
-	RecentCalls int            `json:"recent_calls,omitempty"`
+	NotShown    int            `json:"not_shown,omitempty"` // refused too, and not named
 	Dry         bool           `json:"dry_run,omitempty"`
+	RecentCalls *int           `json:"recent_calls,omitempty"` // nil unless it was tried dry
 }
 
 // numbersMove is how many numbers go from whom to whom.
@@ -61,7 +62,11 @@ type numberFailed struct {
 func (r *numbersReport) add(more *numbersReport) {
 	r.Changed += more.Changed
 	r.Unchanged += more.Unchanged
-	r.RecentCalls += more.RecentCalls
+	if more.RecentCalls != nil {
+		sum := r.recent() + *more.RecentCalls
+		r.RecentCalls = &sum
+	}
+	r.NotShown += more.NotShown
 	r.Failed = append(r.Failed, more.Failed...)
 	for _, m := range more.Moves {
 		i := slices.IndexFunc(r.Moves, func(old numbersMove) bool { return old.From.same(m.From) && old.To.same(m.To) })
@@ -72,6 +77,17 @@ func (r *numbersReport) add(more *numbersReport) {
 		}
 	}
 }
+
+// recent is how many recent calls the numbers had.
+func (r *numbersReport) recent() int {
+	if r.RecentCalls == nil {
+		return 0
+	}
+	return *r.RecentCalls
+}
+
+// refused is how many numbers nothing became of.
+func (r *numbersReport) refused() int { return len(r.Failed) + r.NotShown }
 
 // taken are the moves that take numbers from an owner.
 func (r *numbersReport) taken() (moves []numbersMove) {
@@ -119,13 +135,13 @@ func (r *numbersReport) write(cmd *cobra.Command, output, done string) error {
 	if r.Unchanged > 0 {
 		fmt.Fprintf(&b, ", %d %s so before", r.Unchanged, map[bool]string{true: "was", false: "were"}[r.Unchanged == 1])
 	}
-	if len(r.Failed) > 0 {
-		fmt.Fprintf(&b, ", %d refused", len(r.Failed))
+	if n := r.refused(); n > 0 {
+		fmt.Fprintf(&b, ", %d refused", n)
 	}
 	b.WriteByte('\n')
 	writeMoves(&b, r.Moves)
 	if r.Dry {
-		fmt.Fprintf(&b, "  recent calls to them: %d\n", r.RecentCalls)
+		fmt.Fprintf(&b, "  recent calls to them: %d\n", r.recent())
 	}
 	if _, err := cmd.OutOrStdout().Write(b.Bytes()); err != nil {
 		return err
@@ -140,10 +156,12 @@ func (r *numbersReport) writeFailed(out io.Writer) error {
 	var b bytes.Buffer
 	for i, f := range r.Failed {
 		if i == mostFailed {
-			fmt.Fprintf(&b, "and %d more\n", len(r.Failed)-mostFailed)
 			break
 		}
 		fmt.Fprintf(&b, "%s: %s\n", printable(f.Number), printable(f.Error))
+	}
+	if more := r.refused() - min(len(r.Failed), mostFailed); more > 0 {
+		fmt.Fprintf(&b, "and %d more\n", more)
 	}
 	_, err := out.Write(b.Bytes())
 	return err
@@ -151,7 +169,7 @@ func (r *numbersReport) writeFailed(out io.Writer) error {
 
 // code is the exit code: all that is to be said has been.
 func (r *numbersReport) code() error {
-	if len(r.Failed) > 0 {
+	if r.refused() > 0 {
 		return exitError{code: exitFailed}
 	}
 	return nil

@@ -52,8 +52,8 @@ func TestNumberCommands(t *testing.T) {
 			`POST /v1/numbers/move {"from":{"group":"sales"},"to":{"connector":"east"}}`: `200 {"changed":5,"unchanged":0,"moves":[{"from":{"group":"sales"},"to":{"connector":"east"},"numbers":5}]}`,
 		}, "5 numbers are moved\n  5 numbers: group sales -> connector east\n"},
 		{"moved, dry, as JSON", []string{"number", "move", "--from-group", "sales", "--connector", "east", "--dry-run", "-o", "json"}, map[string]string{
-			`POST /v1/numbers/move?dry_run=true {"from":{"group":"sales"},"to":{"connector":"east"}}`: `200 {"changed":0,"unchanged":0,"dry_run":true}`,
-		}, `{"changed":0,"unchanged":0,"moves":[],"failed":[],"dry_run":true}` + "\n"},
+			`POST /v1/numbers/move?dry_run=true {"from":{"group":"sales"},"to":{"connector":"east"}}`: `200 {"changed":0,"unchanged":0,"dry_run":true,"recent_calls":0}`,
+		}, `{"changed":0,"unchanged":0,"moves":[],"failed":[],"dry_run":true,"recent_calls":0}` + "\n"},
 		{"shown", []string{"number", "show", "+1 555 000 0001"}, map[string]string{
 			"GET /v1/numbers/+15550000001": "200 " + one,
 		}, "number   +15550000001\nkind     exact\nowner    group support\nadded    2026-11-23 10:00:00\nchanged  2026-11-23 11:00:00\n"},
@@ -100,6 +100,9 @@ nothing is changed: there is no terminal to ask on; --yes goes on without asking
 		{"number by number", []string{"number", "add", "+15551", "+15552"}, map[string]string{
 			`POST /v1/numbers {"numbers":["+15551","+15552"]}`: `200 {"changed":1,"unchanged":0,"moves":[],"failed":[{"number":"+15552","code":"invalid","error":"overlaps +15550-+15559"}]}`,
 		}, "1 number is added, 1 refused\n", "+15552: overlaps +15550-+15559\n"},
+		{"more than are named", []string{"number", "move", "--from-group", "a", "--group", "b", "--yes"}, map[string]string{
+			`POST /v1/numbers/move {"from":{"group":"a"},"to":{"group":"b"}}`: `200 {"changed":0,"unchanged":0,"moves":[],"failed":[{"number":"+15552","code":"invalid","error":"no"}],"not_shown":990}`,
+		}, "0 numbers are moved, 991 refused\n", "+15552: no\nand 990 more\n"},
 		{"removal", []string{"number", "remove", "+15551", "+15552"}, nil, "",
 			"2 numbers are to be removed from the inventory.\nnothing is changed: there is no terminal to ask on; --yes goes on without asking\n"},
 		{"two owners", []string{"number", "assign", "+15551", "--group", "a", "--connector", "b"}, nil, "", "a number has one owner: give --group or --connector, not both\n"},
