@@ -40,6 +40,11 @@ func (c *numberChange) run(cmd *cobra.Command, args []string) error {
 		if err != nil {
 			return err
 		}
+		if total > pageOfNumbers { // which is what the node has no way to know
+			if _, err := fmt.Fprintf(cmd.ErrOrStderr(), dryPages, pageOfNumbers); err != nil {
+				return err
+			}
+		}
 		return report.write(cmd, c.output, c.done)
 	}
 	force := c.takes && c.yes
@@ -66,6 +71,11 @@ func (c *numberChange) run(cmd *cobra.Command, args []string) error {
 	}
 	return report.write(cmd, c.output, c.done)
 }
+
+// dryPages says what a dry run of several pages cannot see.
+const dryPages = `each page of %d numbers was tried by itself: a number that stands in two of them counts
+twice here, and a range that overlaps one of another page is refused only when it is done
+`
 
 // takenText says which numbers are to be taken from whom.
 func takenText(report *numbersReport) string {

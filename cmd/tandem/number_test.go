@@ -169,6 +169,12 @@ func TestNumberPages(t *testing.T) {
 	require.Equal(t, "the disk is full\n10000 of 20007 are done, to line 10001 of "+file+
 		"; of the next 10000 all are done or none. Running it again is safe: what is done stays as it is\n", errs)
 
+	pages, fails = nil, 0
+	out, errs, code = command(t, "number", "import", file, "--group", "support", "--dry-run", "--admin", node.URL)
+	require.Equal(t, 0, code, errs)
+	require.Contains(t, out, "dry run: 20007 numbers would be assigned\n")
+	require.Contains(t, errs, "each page of 10000 numbers was tried by itself", "it does not promise more than it knows")
+
 	pages, fails = nil, 1
 	_, errs, _ = command(t, "number", "unassign", "--file", file, "--admin", node.URL)
 	require.Contains(t, errs, "the disk is full\nnone of them is done; of the next 10000 all")
