@@ -192,4 +192,6 @@ func TestPaths(t *testing.T) {
 		require.Equal(t, allow, res.Header.Get("Allow"))
 		require.Contains(t, text, `"code":"method"`)
 	}
+	res, text := o.ask(http.MethodPost, "/v1/groups/support/ranking", `{}`)
+	require.Equal(t, []any{http.StatusMethodNotAllowed, "PUT"}, []any{res.StatusCode, res.Header.Get("Allow")}, text)
 }

@@ -44,16 +44,16 @@ func newOrdersPage(opts *Options) *ordersPage {
 // handle puts the pages into mux.
 func (p *ordersPage) handle(all *routes, access *access) {
 	all.handle("GET /v1/orders", access.seeing(http.HandlerFunc(p.list)))
+	unknown := access.managing(func(w http.ResponseWriter, r *http.Request) {
+		fail(http.StatusNotFound, "there is no %s; there are /v1/regions/NAME/evacuate and restore, /v1/connectors/NAME/drain, disable and enable, and the same of /v1/hosts/ADDRESS",
+			printed(r.URL.Path)).answer(w, r)
+	}, jsonType)
 	for subjects, of := range verbs {
 		for word, v := range of {
 			all.handle("POST /v1/"+subjects+"/{name}/"+word, access.managing(p.order(word, v), jsonType))
 		}
+		all.mux.Handle("POST /v1/"+subjects+"/{name}/{verb}", unknown) // whoever mistypes one is told what there is
 	}
-	// Whoever mistypes one of these is told what there is.
-	all.mux.Handle("POST /v1/{subjects}/{name}/{verb}", access.managing(func(w http.ResponseWriter, r *http.Request) {
-		fail(http.StatusNotFound, "there is no %s; there are /v1/regions/NAME/evacuate and restore, /v1/connectors/NAME/drain, disable and enable, and the same of /v1/hosts/ADDRESS",
-			printed(r.URL.Path)).answer(w, r)
-	}, jsonType))
 }
 
 // order answers where one verb is ordered of one kind of subject.
