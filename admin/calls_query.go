@@ -72,6 +72,8 @@ func parseQuery(raw string, known ...string) (map[string]string, error) {
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		all := values[key]
 		switch {
+		case len(known) == 0:
+			return nil, fmt.Errorf("%q is unknown; nothing stands behind a ? here", key)
 		case !slices.Contains(known, key):
 			return nil, fmt.Errorf("%q is unknown; known are %s", key, strings.Join(known, ", "))
 		case len(all) > 1:

@@ -149,7 +149,7 @@ func (a *access) admit(r *http.Request, types []string) *Failure {
 			return fail(http.StatusForbidden, "without admin.keys this is for a loopback address only, since nobody is asked for a key: set them, or set admin.listen to one, as 127.0.0.1:8080")
 		}
 		if !loopbackHost(r.Host) {
-			return fail(http.StatusForbidden, "the Host header is %q; without admin.keys this is for localhost or a loopback address, as in http://127.0.0.1:8080", r.Host)
+			return fail(http.StatusForbidden, "the Host header is %q; without admin.keys this is for localhost or a loopback address, as in http://127.0.0.1:8080", printed(r.Host))
 		}
 	}
 	if err := http.NewCrossOriginProtection().Check(r); err != nil {
@@ -159,7 +159,7 @@ func (a *access) admit(r *http.Request, types []string) *Failure {
 	if len(types) > 0 && r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodDelete {
 		given := r.Header.Get("Content-Type")
 		if kind, _, err := mime.ParseMediaType(given); err != nil || !slices.Contains(types, kind) {
-			return fail(http.StatusUnsupportedMediaType, "the Content-Type is %q; this takes %s", given, strings.Join(types, " or "))
+			return fail(http.StatusUnsupportedMediaType, "the Content-Type is %q; this takes %s", printed(given), strings.Join(types, " or "))
 		}
 	}
 	return nil

@@ -89,6 +89,7 @@ func TestGroupsRefused(t *testing.T) {
 		{400, "GET", "/v1/groups?limit=1&limit=2", "", "invalid", "", "limit is given 2 times"},
 		{400, "GET", "/v1/groups?after=a%2Fb", "", "invalid", "after", ""},
 		{400, "GET", "/v1/groups?afte=a", "", "invalid", "", "known are limit, after"},
+		{400, "GET", "/v1/groups/support?limit=1", "", "invalid", "", `"limit" is unknown; nothing stands`},
 		{400, "GET", "/v1/groups?%zz", "", "invalid", "", "the query cannot be read"},
 		{400, "POST", "/v1/groups?dry_run=maybe", `{"name": "x"}`, "invalid", "dry_run", ""},
 	} {
@@ -102,6 +103,9 @@ func TestGroupsRefused(t *testing.T) {
 		f := o.fails(400, "DELETE", "/v1/groups/support"+strings.TrimPrefix(path, "/v1/groups"), "")
 		require.Less(t, len(f.Text), 700)
 	}
+	long := strings.Repeat("x", 8000)
+	require.Less(t, len(o.fails(403, "GET", "/v1/groups", "", func(r *http.Request) { r.Host = long }).Text), 700)
+	require.Less(t, len(o.fails(415, "POST", "/v1/groups", "{}", header("Content-Type", long)).Text), 700)
 	f := o.fails(409, "DELETE", "/v1/groups/support", "")
 	require.Equal(t, []string{`connector "east"`, `connector "west"`, "2 numbers", "+15550000001", "+15550000002"}, f.Blocking)
 }

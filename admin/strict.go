@@ -29,6 +29,9 @@ func decodeJSON(text []byte, value any) *Failure {
 	c := checker{json.NewDecoder(bytes.NewReader(text))}
 	c.UseNumber()
 	if f := c.value("", reflect.TypeOf(value).Elem(), 0); f != nil {
+		if f.Field == "" && strings.HasPrefix(f.Text, "is ") {
+			f.Text = "the body " + f.Text
+		}
 		return f
 	}
 	if _, err := c.Token(); !errors.Is(err, io.EOF) {
