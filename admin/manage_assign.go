@@ -180,7 +180,7 @@ func (p *managed) moveNumbers(w http.ResponseWriter, r *http.Request) error {
 		})
 	}
 	if err != nil {
-		return t.partly(r, err)
+		return t.partly(r, err, 0)
 	}
 	sayJSON(w, http.StatusOK, t.answer())
 	return nil

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -204,6 +205,36 @@ func TestImport(t *testing.T) {
 	require.Equal(t, "too_large", o.fails(413, "POST", "/v1/import", "x", yaml, func(r *http.Request) {
 		r.ContentLength, r.Body = mostImport+1, io.NopCloser(io.LimitReader(zeros{}, mostImport+1))
 	}).Code)
+}
+
+// An import that fails in the middle says how far it got, before its first number
+// too.
+func TestImportThatFails(t *testing.T) {
+	for left, want := range map[int]string{
+		0: "",
+		1: " (changed before that, and it stays so: connectors and groups 4, numbers 0; doing it again goes on from there)",
+		2: " (changed before that, and it stays so: connectors and groups 4, numbers 1; doing it again goes on from there)",
+	} {
+		o := newOffice(t)
+		o.manager.Store = &failingStore{o.manager.Store, left}
+		_, text := o.ask("POST", "/v1/import", strings.Replace(importText, "region-east, hosts", "region-east, max_calls: 5, hosts", 1), header("Content-Type", "application/yaml"))
+		var f Failure
+		require.NoError(t, json.Unmarshal([]byte(text), &f))
+		require.Equal(t, map[bool]string{true: "nothing", false: "nothing more"}[left == 0]+" is changed, because the store fails: no space left"+want, f.Text)
+	}
+}
+
+// failingStore takes so many changes more.
+type failingStore struct {
+	store.Store
+	left int
+}
+
+func (s *failingStore) Commit(ctx context.Context, c inventory.Change) (uint64, error) {
+	if s.left--; s.left < 0 {
+		return 0, errors.New("no space left")
+	}
+	return s.Store.Commit(ctx, c)
 }
 
 type zeros struct{}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"tandem/config/catalog"
 	"tandem/config/inventory"
@@ -107,12 +108,14 @@ func (t *tally) answerBy(s *inventory.Snapshot) *NumbersAnswer {
 	return &t.NumbersAnswer
 }
 
-// partly is an error that came after changes were made.
-func (t *tally) partly(r *http.Request, err error) error {
-	if t.Changed == 0 || t.a.Dry {
+// partly is an error that came after changes were made: of numbers, and of so
+// many connectors and groups.
+func (t *tally) partly(r *http.Request, err error, others int) error {
+	if t.Changed+others == 0 || t.a.Dry {
 		return err
 	}
 	f := *t.p.failure(r, err)
-	f.Text += fmt.Sprintf(" (%d numbers were changed before that, and stay so)", t.Changed)
+	f.Text = strings.Replace(f.Text, "nothing is changed", "nothing more is changed", 1) +
+		fmt.Sprintf(" (changed before that, and it stays so: connectors and groups %d, numbers %d; doing it again goes on from there)", others, t.Changed)
 	return &f
 }

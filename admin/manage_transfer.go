@@ -150,7 +150,7 @@ func (p *managed) importAll(w http.ResponseWriter, r *http.Request) error {
 	t := p.newTally(m, a)
 	for i := range im.Numbers {
 		if err := t.bring(r.Context(), &im.Numbers[i], s, force); err != nil {
-			return t.partly(r, err)
+			return t.partly(r, err, len(c.Connectors)+len(c.Groups))
 		}
 	}
 	answer := ImportAnswer{Connectors: counted(len(im.Connectors)), Groups: counted(len(im.Groups)), Numbers: t.answerBy(s), LeftAlone: im.LeftAlone, DryRun: a.Dry}
