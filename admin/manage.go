@@ -22,6 +22,8 @@ const (
 	patchType = "application/merge-patch+json" // RFC 7396
 
 	mostBody      = 1 << 20          // bytes of a request
+	smallBody     = 16 << 10         // as many as come may have this much
+	mostLarge     = 8                // with more, at a time: the memory is that of calls too
 	actionTimeout = 10 * time.Second // less than the server has for an answer
 )
 
@@ -33,11 +35,12 @@ type managed struct {
 	now     func() int64 // the router's clock
 	access  *access
 	log     *slog.Logger
+	large   chan struct{} // has room for the large bodies that are taken
 }
 
 func newManaged(opts *Options, access *access) *managed {
 	return &managed{
-		manager: opts.Manager, router: opts.Router, now: opts.Now, access: access, log: access.log,
+		manager: opts.Manager, router: opts.Router, now: opts.Now, access: access, log: access.log, large: make(chan struct{}, mostLarge),
 	}
 }
 
@@ -74,8 +77,8 @@ func (p *managed) handle(all *routes) {
 		}
 		all.handle(pattern, p.page(do, actionTimeout, types...))
 	}
-	all.handle("POST /v1/numbers/move", p.page(p.moveNumbers, transferTimeout, jsonType))
-	imports, exports := make(chan struct{}, mostImports), make(chan struct{}, mostExports)
+	moves, imports, exports := make(chan struct{}, mostMoves), make(chan struct{}, mostImports), make(chan struct{}, mostExports)
+	all.handle("POST /v1/numbers/move", p.page(p.transfer(moves, p.moveNumbers), transferTimeout, jsonType))
 	all.handle("POST /v1/import", p.page(p.transfer(imports, p.importAll), transferTimeout, yamlTypes...))
 	all.handle("GET /v1/export", p.page(p.transfer(exports, p.exportAll), transferTimeout))
 	all.handle("GET /v1/backup", p.page(p.transfer(exports, p.backup), transferTimeout))
@@ -86,6 +89,9 @@ type action func(w http.ResponseWriter, r *http.Request) error
 
 // page makes a handler of an action.
 func (p *managed) page(do action, timeout time.Duration, types ...string) http.HandlerFunc {
+	if timeout <= actionTimeout { // the others have places of their own
+		do = p.inTurn(do)
+	}
 	return p.access.managing(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), timeout)
 		defer cancel()
@@ -99,6 +105,22 @@ func (p *managed) page(do action, timeout time.Duration, types ...string) http.H
 			p.failure(r, err).answer(w, r)
 		}
 	}, types...)
+}
+
+// inTurn lets requests with a large body wait, unread, while there are many.
+func (p *managed) inTurn(do action) action {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if 0 <= r.ContentLength && r.ContentLength <= smallBody {
+			return do(w, r)
+		}
+		select {
+		case p.large <- struct{}{}:
+			defer func() { <-p.large }()
+			return do(w, r)
+		case <-r.Context().Done():
+			return closed("nothing is changed, because too many large requests are under way: send less at a time")
+		}
+	}
 }
 
 // failure is an error as it is told. What is nobody's business goes to the log.

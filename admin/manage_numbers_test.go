@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -287,6 +290,28 @@ func TestTransfersAreFew(t *testing.T) {
 	require.ErrorAs(t, err, &f)
 	require.Equal(t, http.StatusServiceUnavailable, f.status)
 	require.NotZero(t, f.after)
+}
+
+// Large bodies are read by a few at a time; small ones wait for nobody.
+func TestLargeBodiesAreFew(t *testing.T) {
+	p := newManaged(&Options{}, &access{loopback: true, log: slog.New(slog.DiscardHandler)})
+	read := 0
+	page := p.page(func(http.ResponseWriter, *http.Request) error { read++; return nil }, 20*time.Millisecond, jsonType)
+	try := func(size int) int {
+		w, r := httptest.NewRecorder(), httptest.NewRequest("POST", "http://127.0.0.1/v1/numbers", strings.NewReader(strings.Repeat(" ", size)))
+		r.Header.Set("Content-Type", jsonType)
+		page(w, r)
+		return w.Code
+	}
+	for range mostLarge {
+		p.large <- struct{}{}
+	}
+	require.Equal(t, http.StatusOK, try(smallBody))
+	require.Equal(t, http.StatusServiceUnavailable, try(smallBody+1))
+	require.Equal(t, 1, read)
+	<-p.large
+	require.Equal(t, http.StatusOK, try(smallBody+1))
+	require.Len(t, p.large, mostLarge-1, "the place is free again")
 }
 
 // Calls are concerned by what leads them: nothing more specific does.

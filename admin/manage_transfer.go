@@ -15,6 +15,7 @@ import (
 )
 
 const (
+	mostMoves       = 4
 	mostExports     = 2
 	mostImports     = 1        // each has all of its file in memory
 	mostImport      = 64 << 20 // bytes
