@@ -172,11 +172,8 @@ func oneOf(ctx context.Context, m *manage.Manager, text string) (*inventory.Numb
 
 // entriesOf reads numbers, ranges and prefixes, each once.
 func entriesOf(numbers []string) ([]catalog.Entry, error) {
-	switch n := len(numbers); {
-	case n == 0:
+	if len(numbers) == 0 {
 		return nil, invalid("numbers", "is empty; write numbers, ranges A-B or prefixes X*")
-	case n > mostNumbers:
-		return nil, invalid("numbers", "has %d entries; at most %d are taken at a time: send them in parts, or import a file", n, mostNumbers)
 	}
 	entries := make([]catalog.Entry, 0, len(numbers))
 	for i, text := range numbers {

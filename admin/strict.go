@@ -19,6 +19,10 @@ import (
 // mostDepth is how deep JSON may be nested. No value that is known is as deep.
 const mostDepth = 16
 
+// mostEntries is how many a list or an object may have: what is known to be too
+// much is not looked through.
+const mostEntries = mostNumbers
+
 // decodeJSON reads one value, strictly: no fields that value does not have, none
 // twice, none in another case; no null in a list; nothing behind it. What is
 // wrong is told in the words of whoever wrote the text.
@@ -124,6 +128,9 @@ func (c checker) object(path string, t reflect.Type, depth int) *Failure {
 		if seen[name] {
 			return invalid(at, "is given twice")
 		}
+		if len(seen) == mostEntries {
+			return invalid(path, "has more than %d fields", mostEntries)
+		}
 		seen[name] = true
 		of := each
 		if fields != nil {
@@ -150,6 +157,9 @@ func (c checker) list(path string, t reflect.Type, depth int) *Failure {
 		return invalid(path, "is a list; write %s", wanted(t))
 	}
 	for i := 0; c.More(); i++ {
+		if i == mostEntries {
+			return invalid(path, "has too many entries; at most %d are taken at a time: send them in parts", mostEntries)
+		}
 		if f := c.value(fmt.Sprintf("%s[%d]", path, i), each, depth+1); f != nil {
 			return f
 		}

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -68,6 +69,21 @@ func TestDecodeJSON(t *testing.T) {
 	require.Nil(t, decodeJSON([]byte(`{"east": 1}`), &ranking))
 	require.Equal(t, map[string]int{"east": 1}, ranking)
 	require.Equal(t, "east: is a text; write a whole number", decodeJSON([]byte(`{"east": "1"}`), &ranking).Error())
+}
+
+// What has far too much is not looked through to its end.
+func TestDecodeJSONStops(t *testing.T) {
+	var fields strings.Builder
+	for i := range mostEntries {
+		fmt.Fprintf(&fields, `"x%d": 1, `, i)
+	}
+	for text, want := range map[string]string{
+		`{"hosts": [` + strings.Repeat(`{},`, mostEntries) + `{}]}`: "hosts: has too many entries; at most 10000 are taken at a time: send them in parts",
+		`{"failover": {` + fields.String() + `"more": 1}}`:          "failover: has more than 10000 fields",
+	} {
+		var spec inventory.ConnectorSpec
+		require.EqualError(t, decodeJSON([]byte(text), &spec), want)
+	}
 }
 
 // RFC 7396, appendix A, as far as its targets are objects.
