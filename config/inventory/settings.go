@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 
 	"tandem/config/catalog"
 )
@@ -84,6 +85,10 @@ func checkName(field, name string) error {
 		return refuse(Invalid, field, "%s has %d characters; a name has at most %d", quote(name), len(name), catalog.MaxName)
 	case !catalog.ValidName(name):
 		return refuse(Invalid, field, "%s is not a name; use letters, digits, space and _ . -", quote(name))
+	case name == "." || name == "..": // RFC 3986 5.2.4: no client would send them in a path
+		return refuse(Invalid, field, "%s is not a name, because it means something else in a URL; choose another", quote(name))
+	case strings.TrimSpace(name) == "":
+		return refuse(Invalid, field, "%s is not a name, because nobody can see it; choose another", quote(name))
 	}
 	return nil
 }
