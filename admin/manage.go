@@ -224,14 +224,18 @@ func yes(given map[string]string, key string) (bool, error) {
 }
 
 // change returns who wants what, and the manager to ask for it; known are keys
-// of the query besides dry_run.
+// of the query besides dry_run, which the Chime API does not have: its answer
+// would say that it is done.
 func (p *managed) change(r *http.Request, what string, known ...string) (*manage.Manager, manage.Action, error) {
 	a := manage.Action{Who: who(r), What: what}
 	m, err := p.stored()
 	if err != nil {
 		return nil, a, err
 	}
-	given, err := asked(r, append(known, "dry_run")...)
+	if !chimePath(r.URL.Path) {
+		known = append(known, "dry_run")
+	}
+	given, err := asked(r, known...)
 	if err == nil {
 		a.Dry, err = yes(given, "dry_run")
 	}

@@ -119,7 +119,7 @@ func TestPhoneNumbersRefused(t *testing.T) {
 	_, err := n.AssociatePhoneNumbersWithVoiceConnector(ctx, &chimesdkvoice.AssociatePhoneNumbersWithVoiceConnectorInput{VoiceConnectorId: str("nobody"), E164PhoneNumbers: []string{"+1"}})
 	refused(t, err, 404, "NotFoundException")
 	_, err = n.GetPhoneNumber(ctx, &chimesdkvoice.GetPhoneNumberInput{PhoneNumberId: str("abc")})
-	refused(t, err, 400, "BadRequestException")
+	refused(t, err, 400, "BadRequestException", `PhoneNumberId: "abc" holds 'a'`)
 
 	// A connector with numbers of its own is in one group at most.
 	n.order("+15550000001")
@@ -133,6 +133,7 @@ func TestPhoneNumbersRefused(t *testing.T) {
 		"/voice-connectors/east?operation=nonsense":                `{}`,
 		"/voice-connectors/east":                                   `{}`,
 		"/voice-connectors":                                        `{"Name": "x", "Name": "y", "RequireEncryption": false}`,
+		"/voice-connectors?dry_run=true":                           `{"Name": "x", "RequireEncryption": false}`,
 		"/voice-connectors?x=1":                                    `{"Name": "x", "RequireEncryption": false}`,
 		"/voice-connector-groups":                                  `{"Name": "x", "VoiceConnectorItems": [{"Priority": "1"}]}`,
 		"/phone-number-orders":                                     `{"ProductType": "VoiceConnector", "E164PhoneNumbers": ["+1"], "Color": "red"}`,
