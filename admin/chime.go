@@ -3,6 +3,7 @@ package admin
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,8 +53,12 @@ func (p *chime) handle(all *routes) {
 
 // chimePath reports whether a path is one of that API.
 func chimePath(path string) bool {
-	return strings.HasPrefix(path, "/voice-connector") || strings.HasPrefix(path, "/phone-number")
+	return slices.ContainsFunc(chimePaths, func(begin string) bool { return strings.HasPrefix(path, begin) })
 }
+
+// chimePaths are the beginnings of its paths, those included that are not here:
+// its clients have to understand that.
+var chimePaths = []string{"/voice-", "/phone-number", "/sip-", "/settings", "/search", "/tags", "/emergency-calling"}
 
 // chimeErrors are the names of errors and their status codes.
 var chimeErrors = map[string]struct {
@@ -98,6 +103,8 @@ func chimeField(field string) string {
 		return "AwsRegion"
 	case "connectors":
 		return "VoiceConnectorItems"
+	case "number":
+		return "PhoneNumberId"
 	}
 	return chimeFields.Replace(field)
 }

@@ -74,6 +74,12 @@ func TestVoiceConnectorsRefused(t *testing.T) {
 	// What is not there at all.
 	_, err = n.GetVoiceConnectorTermination(ctx, &chimesdkvoice.GetVoiceConnectorTerminationInput{VoiceConnectorId: str("east")})
 	refused(t, err, 404, "NotFoundException", "there is no /voice-connectors/east/termination")
+	_, err = n.ListSipRules(ctx, &chimesdkvoice.ListSipRulesInput{})
+	refused(t, err, 404, "NotFoundException", "there is no /sip-rules")
+	_, err = n.GetGlobalSettings(ctx, &chimesdkvoice.GetGlobalSettingsInput{})
+	refused(t, err, 404, "NotFoundException", "there is no /settings")
+	_, err = n.SearchAvailablePhoneNumbers(ctx, &chimesdkvoice.SearchAvailablePhoneNumbersInput{})
+	refused(t, err, 404, "NotFoundException", "there is no /search")
 }
 
 func TestVoiceConnectorsArePaged(t *testing.T) {
