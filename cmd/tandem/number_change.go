@@ -29,12 +29,13 @@ type numberChange struct {
 // run changes the numbers given. What takes numbers from others is tried dry
 // first, and done when somebody wants it.
 func (c *numberChange) run(cmd *cobra.Command, args []string) error {
-	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
 	total, err := c.source.read(args, cmd.InOrStdin())
 	if err != nil {
 		return err
 	}
+	// Not before: a signal ends the reading of an input that has no end.
+	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
 	if c.dry {
 		report, err := c.pages(ctx, cmd.ErrOrStderr(), total, true, c.takes)
 		if err != nil {
