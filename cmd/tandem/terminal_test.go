@@ -7,12 +7,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -89,19 +86,4 @@ func TestProgress(t *testing.T) {
 	require.Equal(t, "\r10000 of 30000 numbers done\r20000 of 30000 numbers done\r\n", line)
 	short := newProgress(terminal, pageOfNumbers, "done")
 	require.Nil(t, short.out, "one page is not long")
-}
-
-// A command that waits for numbers on its standard input can be interrupted.
-func TestNumbersThatDoNotEnd(t *testing.T) {
-	path := binary(t)
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, path, "number", "add", "--file", "-")
-	in, err := cmd.StdinPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	_, err = io.WriteString(in, strings.Repeat("+15551\n", 1<<15)) // more than a pipe holds: it reads
-	require.NoError(t, err)
-	require.NoError(t, cmd.Process.Signal(unix.SIGTERM))
-	require.EqualError(t, cmd.Wait(), "signal: terminated")
 }
