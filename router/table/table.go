@@ -101,7 +101,11 @@ func (t *Table) Lookup(k number.Key) (Match, bool) {
 			return a.unlike(k, found)
 		}
 		if first&passed == 0 || a.last(want) {
-			return t.patterns.Load().lookup(k)
+			p := t.patterns.Load()
+			if p.entries == 0 {
+				return Match{}, false
+			}
+			return p.lookup(k)
 		}
 		at++
 		want += a.step
