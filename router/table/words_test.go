@@ -2,6 +2,7 @@ package table
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -132,23 +133,31 @@ func TestWords_ChurnLeavesNoTrace(t *testing.T) {
 }
 
 // TestWords_SpreadDenseNumbers: runs and strides of numbers are spread like
-// random ones would be.
+// random ones would be. A mixer now and then does so a little worse.
 func TestWords_SpreadDenseNumbers(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 1))
+	const mixers = 9
 	for _, stride := range []uint64{1, 1000, 1 << 20} {
-		a := newWords(16, newMixer())
-		for i := range uint64(fullAt(16)) {
-			require.True(t, put(a, plus(12, 15550000000+i*stride), 1))
-		}
-		home, most := 0, uint64(0)
-		a.each(0, uint(len(a.groups)), func(at uint, slot int, _ number.Key, _ owner) bool {
-			distance := a.distance(a.groups[at][slot].Load())
-			most = max(most, distance)
-			if distance == 1 {
-				home++
+		var homes []float64 // the part of all that is at home, by mixer
+		for range mixers {
+			a := newWords(16, mixerOf(rnd.Uint64()|1, rnd.Uint64()|1))
+			for i := range uint64(fullAt(16)) {
+				require.True(t, put(a, plus(12, 15550000000+i*stride), 1))
 			}
-			return true
-		})
-		require.Greater(t, float64(home), 0.84*float64(fullAt(16)), "of random numbers 87 %% are at home")
-		require.Less(t, most, uint64(150), "of random numbers under 80")
+			home, most := 0, uint64(0)
+			a.each(0, uint(len(a.groups)), func(at uint, slot int, _ number.Key, _ owner) bool {
+				distance := a.distance(a.groups[at][slot].Load())
+				most = max(most, distance)
+				if distance == 1 {
+					home++
+				}
+				return true
+			})
+			homes = append(homes, float64(home)/float64(fullAt(16)))
+			require.Less(t, most, uint64(150), "of random numbers under 80")
+		}
+		slices.Sort(homes)
+		require.Greater(t, homes[mixers/2], 0.84, "of random numbers 87 %% are at home")
+		require.Greater(t, homes[0], 0.75)
 	}
 }
