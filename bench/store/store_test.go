@@ -26,9 +26,21 @@ func TestMeasured(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &result{settings: small, about: []string{"a test"}}
-	if err := r.measure(t.Context(), dir, binary); err != nil {
-		t.Fatal(err)
+	// On a machine so busy that connectors miss probes, calls rightly go elsewhere:
+	// then all is measured again.
+	const tries = 3
+	var r *result
+	for range tries {
+		r = &result{settings: small, about: []string{"a test"}}
+		if err := r.measure(t.Context(), t.TempDir(), binary); err != nil {
+			t.Fatal(err)
+		}
+		if len(r.said) == 0 {
+			break
+		}
+	}
+	if len(r.said) > 0 {
+		t.Fatalf("the log has warnings each time, the last time: %s", r.said)
 	}
 	var text strings.Builder
 	r.render(&text)
@@ -44,9 +56,6 @@ func TestMeasured(t *testing.T) {
 	asks := 1 + 1 + 1 + small.assigns + small.rankings // a page of an import, of a move, and back
 	if c := r.calls; c.asks != asks || c.askedRight+c.askedWrong != asks || c.right == 0 {
 		t.Errorf("%+v, want %d asked for", c, asks)
-	}
-	if len(r.said) > 0 {
-		t.Skipf("a machine so busy that connectors miss probes: %s", r.said)
 	}
 	if r.calls.wrong > 0 || r.rankedRight != small.rankings {
 		t.Errorf("%+v, and %d of %d rankings were seen by the next call", r.calls, r.rankedRight, small.rankings)
