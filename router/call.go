@@ -11,7 +11,7 @@ import (
 // last of its RFC timers. It is under its stripe's lock.
 type call struct {
 	key       uint64
-	next      *call // in the stripe's chain, or among the idle
+	next      *call // in the stripe's chain
 	timerNext *call // in the stripe's wheel
 	timerPrev *call
 	slot      int32 // in the wheel, plus one; 0 when it waits for nothing
@@ -159,9 +159,8 @@ func (c *call) byHost(hash uint32) *attempt {
 // addAttempt makes room for one more.
 func (c *call) addAttempt(st *stripe) *attempt {
 	if c.count == len(c.first) && c.more == nil {
-		if n := len(st.spares); n > 0 {
-			c.more, st.spares = st.spares[n-1], st.spares[:n-1]
-		} else {
+		var ok bool
+		if c.more, ok = st.spares.take(); !ok {
 			c.more = new([moreAttempts]attempt)
 		}
 	}

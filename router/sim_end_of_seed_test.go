@@ -51,17 +51,16 @@ func (k *simChecker) nothingLeft(n *simNode) {
 	}
 	seen := map[*byte]bool{}
 	for i, st := range n.r.stripes {
-		idle := 0
-		for c := st.idle; c != nil; c = c.next {
-			if idle++; c.raw != nil || c.answer != nil || c.best != nil || c.reason != nil || c.more != nil {
+		for _, c := range st.idle.free {
+			if c.raw != nil || c.answer != nil || c.best != nil || c.reason != nil || c.more != nil {
 				w.fail(nil, "memory", "an idle call of stripe %d holds on to something", i)
 			}
 		}
-		if idle != st.made {
+		if idle := len(st.idle.free); idle != st.made {
 			w.fail(nil, "memory", "stripe %d made %d calls and has %d back", i, st.made, idle)
 		}
-		for _, free := range st.buffers {
-			for _, b := range free {
+		for _, s := range st.buffers {
+			for _, b := range s.free {
 				if at := &b[:1][0]; seen[at] {
 					w.fail(nil, "memory", "a buffer of stripe %d is free twice", i)
 				} else {

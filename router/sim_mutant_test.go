@@ -264,9 +264,11 @@ var simMutants = []simMutant{
 	}},
 	{name: "a buffer that is free twice", clause: "memory", without: simNoExcuse, change: func(st *simStep, out []sent) []sent {
 		for _, stripe := range st.node.r.stripes {
-			if free := stripe.buffers[0]; len(free) > 0 {
-				stripe.buffers[0] = append(free, free[0])
-				return out
+			for class := range stripe.buffers {
+				if s := &stripe.buffers[class]; len(s.free) > 0 {
+					s.put(s.free[0])
+					return out
+				}
 			}
 		}
 		return nil

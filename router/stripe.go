@@ -1,9 +1,6 @@
 package router
 
-import (
-	"math/bits"
-	"sync"
-)
+import "sync"
 
 // stripe is a share of the calls, found by the call key. It owns their memory
 // and their timers; all of it is under one lock, which is taken once for a
@@ -18,16 +15,11 @@ type stripe struct {
 	ended    ring // calls whose set-up is over
 	rejected ring // what was not let in, apart so that a flood of it leaves the calls
 
-	idle    *call                    // calls to be used again
-	made    int                      // calls that there is memory for
-	spares  []*[moreAttempts]attempt // room for long searches, to be used again
-	buffers [bufferClasses][][]byte
+	idle    shelf[*call]                  // to be used again
+	made    int                           // calls that there is memory for
+	spares  shelf[*[moreAttempts]attempt] // room for long searches, to be used again
+	buffers                               // of messages
 }
-
-const (
-	smallestBuffer = 9 // 512 bytes
-	bufferClasses  = 8 // up to 64 KiB
-)
 
 // newStripe returns a stripe for its share of all calls, which keeps its share
 // of recent ones.
@@ -57,12 +49,10 @@ func (st *stripe) add(key uint64) *call {
 	if st.count >= len(st.heads) {
 		st.grow()
 	}
-	c := st.idle
-	if c == nil {
+	c, ok := st.idle.take()
+	if !ok {
 		c = new(call)
 		st.made++
-	} else {
-		st.idle = c.next
 	}
 	home := st.home(key)
 	*c = call{key: key, next: st.heads[home], deadline: never, resendAt: never, tryingAt: never, endAt: never}
@@ -102,35 +92,9 @@ func (st *stripe) remove(c *call) {
 	}
 	if c.more != nil {
 		*c.more = [moreAttempts]attempt{} // it must not hold on to hosts
-		st.spares = append(st.spares, c.more)
+		st.spares.put(c.more)
 	}
-	*c = call{next: st.idle}
-	st.idle = c
+	*c = call{} // and neither must an idle call
+	st.idle.put(c)
 	st.count--
-}
-
-// store copies b to a buffer that release gives back. What dst held is released.
-func (st *stripe) store(dst *[]byte, b []byte) {
-	if cap(*dst) < len(b) {
-		st.release(dst)
-		class := max(bits.Len(uint(len(b)-1)), smallestBuffer) - smallestBuffer
-		if class >= bufferClasses {
-			*dst = make([]byte, 0, len(b))
-		} else if free := st.buffers[class]; len(free) > 0 {
-			*dst = free[len(free)-1]
-			st.buffers[class] = free[:len(free)-1]
-		} else {
-			*dst = make([]byte, 0, 1<<(class+smallestBuffer))
-		}
-	}
-	*dst = append((*dst)[:0], b...)
-}
-
-func (st *stripe) release(b *[]byte) {
-	if cap(*b) >= 1<<smallestBuffer {
-		if class := bits.Len(uint(cap(*b))) - 1 - smallestBuffer; class < bufferClasses {
-			st.buffers[class] = append(st.buffers[class], (*b)[:0])
-		}
-	}
-	*b = nil
 }

@@ -48,46 +48,6 @@ func TestStripeAgainstMap(t *testing.T) {
 	}
 }
 
-func TestStoreUsesBuffersAgain(t *testing.T) {
-	st := newStripe(0)
-	var a, b []byte
-	st.store(&a, make([]byte, 900))
-	require.Equal(t, 1024, cap(a))
-	first := &a[0]
-	st.store(&a, []byte("shorter"))
-	require.Same(t, first, &a[0], "what is there is large enough")
-	require.Equal(t, "shorter", string(a))
-	st.release(&a)
-	require.Nil(t, a)
-	st.store(&b, make([]byte, 513))
-	require.Same(t, first, &b[0], "of the same size class")
-	st.store(&a, make([]byte, 1000))
-	require.NotSame(t, first, &a[0], "in use")
-	st.store(&b, make([]byte, 5000))
-	require.Equal(t, 8192, cap(b))
-	st.store(&a, make([]byte, 512))
-	st.release(&a)
-	st.store(&a, make([]byte, 1))
-	require.NotSame(t, first, &a[0], "large ones are not spent on small things")
-	require.Equal(t, 512, cap(a))
-}
-
-func TestStoreOfEverySize(t *testing.T) {
-	st := newStripe(0)
-	for _, n := range []int{0, 1, 511, 512, 513, 1024, 1025, 65535, 65536, 65537, 200000} {
-		var b []byte
-		st.store(&b, make([]byte, n))
-		require.Len(t, b, n)
-		st.release(&b)
-		require.Nil(t, b)
-	}
-	for class, free := range st.buffers {
-		for _, b := range free {
-			require.GreaterOrEqual(t, cap(b), 1<<(class+smallestBuffer))
-		}
-	}
-}
-
 // TestMemoryOfCallsComesBack: what many calls at once took is used again by
 // the next ones, and nothing holds on to hosts.
 func TestMemoryOfCallsComesBack(t *testing.T) {
@@ -108,15 +68,14 @@ func TestMemoryOfCallsComesBack(t *testing.T) {
 		for _, st := range g.r.stripes {
 			require.Zero(t, st.count)
 			require.Zero(t, st.wheel.count)
-			memory += len(st.spares)
-			for _, free := range st.buffers {
-				memory += len(free)
+			memory += len(st.spares.free) + len(st.idle.free)
+			for _, s := range st.buffers {
+				memory += len(s.free)
 			}
-			for c := st.idle; c != nil; c = c.next {
-				memory++
-				require.Equal(t, call{next: c.next}, *c)
+			for _, c := range st.idle.free {
+				require.Equal(t, call{}, *c)
 			}
-			for _, more := range st.spares {
+			for _, more := range st.spares.free {
 				require.Equal(t, [moreAttempts]attempt{}, *more)
 			}
 		}

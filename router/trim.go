@@ -1,0 +1,35 @@
+package router
+
+import "reflect"
+
+// trimStep is how many things are let go while a stripe's lock is held.
+const trimStep = 256
+
+// Trim lets go of memory that calls have not needed since it was called last
+// (shelf), and returns how many bytes. How often it is called says how long a
+// peak is remembered. It is for one goroutine.
+func (r *Router) Trim() (freed int) {
+	for _, st := range r.stripes {
+		freed += trim(st, &st.idle, &st.made, int(reflect.TypeFor[call]().Size()))
+		freed += trim(st, &st.spares, new(int), int(reflect.TypeFor[[moreAttempts]attempt]().Size()))
+		for class := range st.buffers {
+			freed += trim(st, &st.buffers[class], new(int), bufferSize(class))
+		}
+	}
+	return freed
+}
+
+// trim lets go of what a shelf of st has too much of, things of so many bytes,
+// of which there are made.
+func trim[T any](st *stripe, s *shelf[T], made *int, size int) (freed int) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for n := s.look(); n > 0; n -= trimStep {
+		gone := s.trim(min(n, trimStep))
+		*made -= gone
+		freed += gone * size
+		st.mu.Unlock() // calls need not wait for all of it
+		st.mu.Lock()
+	}
+	return freed
+}
