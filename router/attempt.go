@@ -119,7 +119,7 @@ func (r *Router) note(s *scratch, c *call, a *attempt, e event, v verdict, resp 
 	case final:
 		how, why = attemptRefused, failedCode
 		if a.outcome == attemptPending || e.status < 300 {
-			a.status = e.status
+			a.status = int16(e.status)
 		}
 		switch {
 		case e.status < 300:
@@ -199,13 +199,13 @@ func (r *Router) keep(s *scratch, st *stripe, c *call, resp *wire.Message) {
 		r.addChallenges(s, st, c, resp)
 		return
 	}
-	if !better(c.bestStatus, resp.Status) {
+	if !better(int(c.bestStatus), resp.Status) {
 		return
 	}
 	start := len(s.text)
 	s.text = r.appendRelayed(s.text, s, resp)
 	st.store(&c.best, s.text[start:])
-	c.bestStatus = resp.Status
+	c.bestStatus = int16(resp.Status)
 }
 
 // addChallenges puts the challenges of resp behind those of the best response.

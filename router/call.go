@@ -8,46 +8,49 @@ import (
 )
 
 // call is one server transaction and its attempts, from the request until the
-// last of its RFC timers. It is under its stripe's lock.
+// last of its RFC timers. It is under its stripe's lock. Its fields are in an
+// order that leaves few gaps: there may be hundreds of thousands.
 type call struct {
 	key       uint64
 	next      *call // in the stripe's chain
 	timerNext *call // in the stripe's wheel
 	timerPrev *call
-	slot      int32 // in the wheel, plus one; 0 when it waits for nothing
+	slot      int32  // in the wheel, plus one; 0 when it waits for nothing
+	loop      uint32 // loop hash of the request
 	deadline  int64
 
-	route    *route
-	trunk    *trunk
-	failover *catalog.Failover // of the call; those of an attempt are its own
+	route *route
+	trunk *trunk
 
-	method   wire.Method
 	listener int            // that the request came to
 	local    netip.Addr     // and to which of its addresses
 	source   netip.AddrPort // where it came from
 	replyTo  netip.AddrPort // where responses go
-	loop     uint32         // loop hash of the request
 
-	callID     wire.Span // in raw
-	raw        []byte    // the request as received; nil once nothing is rendered from it any more
-	answer     []byte    // the last response sent upstream, for retransmissions; nil stands for 100
-	best       []byte    // the best final response that was not relayed yet
-	bestStatus int
-	reason     []byte // Reason of the caller's CANCEL
+	callID wire.Span // in raw
+	raw    []byte    // the request as received; nil once nothing is rendered from it any more
+	answer []byte    // the last response sent upstream, for retransmissions; nil stands for 100
+	best   []byte    // the best final response that was not relayed yet
+	reason []byte    // Reason of the caller's CANCEL
 
-	answered  bool  // a 2xx went upstream
-	refused   bool  // a final response other than 2xx went upstream
-	acked     bool  // and was acknowledged
-	stopping  bool  // nothing new may start
-	cancelled bool  // by the caller
-	timedOut  bool  // Timer C fired
-	spared    bool  // it ended although hosts were left, which are down or ejected (when_all_down)
-	ringing   bool  // a 101-199 was relayed, of an attempt that is not given up
-	rang      int64 // when the caller first heard of progress, a 101-199 or 2xx; 0 before
+	bestStatus int16
+	status     int16 // of the final response
 
-	number    [maxNumber]byte // the number that was looked up
+	method wire.Method
+
+	answered  bool // a 2xx went upstream
+	refused   bool // a final response other than 2xx went upstream
+	acked     bool // and was acknowledged
+	stopping  bool // nothing new may start
+	cancelled bool // by the caller
+	timedOut  bool // Timer C fired
+	spared    bool // it ended although hosts were left, which are down or ejected (when_all_down)
+	ringing   bool // a 101-199 was relayed, of an attempt that is not given up
+
 	numberLen uint8
-	status    int // of the final response
+	number    [maxNumber]byte // the number that was looked up
+
+	rang      int64 // when the caller first heard of progress, a 101-199 or 2xx; 0 before
 	started   int64
 	resendAt  int64 // Timer G: the final response again
 	resendEnd int64 // Timer H: not later than this
@@ -65,14 +68,13 @@ const moreAttempts = 6 // with the first two: catalog.MaxAttempts
 // attempt is one client transaction of a call.
 type attempt struct {
 	host     *host
+	failover *catalog.Failover
+	hold     hold   // its place in the counts of its host and connector
 	hash     uint32 // of the host's address, as in the branch
 	phase    phase
-	failover *catalog.Failover
 	// What became of it, for the record.
 	outcome attemptOutcome
-	status  int
-
-	hold hold // its place in the counts of its host and connector
+	status  int16
 
 	praised    bool // health was told of a success
 	waits      bool // health was told that it waits for long, with nothing but 100
@@ -136,6 +138,9 @@ var attemptNames = [attemptOutcomes]string{
 func (o attemptOutcome) String() string { return attemptNames[o] }
 
 func (c *call) invite() bool { return c.method == wire.INVITE }
+
+// failover are the settings of the call; those of an attempt are its own.
+func (c *call) failover() *catalog.Failover { return c.route.failover[c.trunk.class] }
 
 func (c *call) settled() bool { return c.answered || c.refused }
 

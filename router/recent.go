@@ -84,7 +84,7 @@ type past struct {
 type pastAttempt struct {
 	host    *host
 	outcome attemptOutcome
-	status  int
+	status  int16
 	// On the router's clock; 0 of what did not happen.
 	started, heard, rang, ended int64
 }
@@ -151,7 +151,7 @@ func (r *Router) keepCall(s *scratch, st *stripe, c *call, how outcome) {
 	if p != nil {
 		p.fill(c, s.now, how)
 	}
-	if c.count > 1 || how.failed(c.status) {
+	if c.count > 1 || how.failed(int(c.status)) {
 		rec := record{kind: recordCallEnd}
 		rec.call.fill(c, s.now, how)
 		r.offer(rec)
@@ -161,7 +161,7 @@ func (r *Router) keepCall(s *scratch, st *stripe, c *call, how outcome) {
 func (p *past) fill(c *call, now int64, how outcome) {
 	p.began, p.took, p.rang = c.started, now-c.started, c.rang
 	p.route, p.trunk, p.source = c.route.stats, c.trunk.stats, c.source
-	p.method, p.how, p.why, p.status = c.method, how, notRejected, c.status
+	p.method, p.how, p.why, p.status = c.method, how, notRejected, int(c.status)
 	p.spared = c.spared && how == exhausted
 	p.number, p.numberLen = c.number, c.numberLen
 	p.callIDLen = 0
@@ -236,7 +236,7 @@ func (r *Router) callRecord(p *past) CallRecord {
 		a := &p.attempts[i]
 		c.Attempts = append(c.Attempts, AttemptRecord{
 			Connector: a.host.connector.name, Region: a.host.connector.region, Host: a.host.uri,
-			Outcome: a.outcome.String(), Status: a.status,
+			Outcome: a.outcome.String(), Status: int(a.status),
 			Start: ms(a.started - p.began), First: after(a.heard, p.began), Progress: after(a.rang, p.began), End: after(a.ended, p.began),
 		})
 	}

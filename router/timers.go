@@ -160,7 +160,7 @@ func (r *Router) another(s *scratch, c *call) bool {
 	}
 	s.tried = c.tried(s.tried[:0])
 	s.cands = candidates(s.cands[:0], c.route, c.key, s.now, c.invite())
-	if len(s.tried) >= c.failover.MaxAttempts {
+	if len(s.tried) >= c.failover().MaxAttempts {
 		return false
 	}
 	for i := range s.cands {

@@ -9,6 +9,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// A call that rings has its own size and two messages: the INVITE and the 180.
+// Go gives out 704 bytes, and then 768.
+func TestSizeOfACall(t *testing.T) {
+	require.LessOrEqual(t, unsafe.Sizeof(call{}), uintptr(704))
+}
+
 func TestSurplus(t *testing.T) {
 	for low, want := range map[int]int{0: 0, shelfKeeps: 0, shelfKeeps + 1: 1, shelfKeeps + 2: 1, shelfKeeps + 100: 50, shelfKeeps + 101: 51} {
 		require.Equal(t, want, surplus(low), "%d", low)

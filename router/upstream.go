@@ -112,7 +112,7 @@ func (r *Router) begin(s *scratch, st *stripe, key uint64, loop uint32, rt *rout
 	m := &s.m
 	c := st.add(key)
 	c.describe(s, loop)
-	c.route, c.failover = rt, rt.failover[s.trunk.class]
+	c.route = rt
 	c.started = s.now
 	st.store(&c.raw, m.Data[:m.Body.End])
 	c.callID = m.CallID
@@ -258,12 +258,12 @@ func (r *Router) next(s *scratch, st *stripe, c *call, m *wire.Message) (tried b
 	for races := 2 * len(c.route.entries); ; races-- {
 		s.cands = candidates(s.cands[:0], c.route, c.key, s.now, c.invite())
 		all := s.cands
-		if c.failover.WhenAllDown == catalog.RejectDown {
+		if c.failover().WhenAllDown == catalog.RejectDown {
 			s.cands = hopeful(all)
 		}
-		pick := choose(s.cands, s.tried, c.failover.MaxAttempts, silent)
+		pick := choose(s.cands, s.tried, c.failover().MaxAttempts, silent)
 		if pick == nil {
-			c.spared = choose(all, s.tried, c.failover.MaxAttempts, silent) != nil
+			c.spared = choose(all, s.tried, c.failover().MaxAttempts, silent) != nil
 			break
 		}
 		if c.count > 0 && c.late(s.now, pick.entry) {
@@ -283,7 +283,7 @@ func (r *Router) next(s *scratch, st *stripe, c *call, m *wire.Message) (tried b
 				break
 			}
 		}
-		share := c.share(s.now, contenders(s.cands, s.tried, c.failover.MaxAttempts))
+		share := c.share(s.now, contenders(s.cands, s.tried, c.failover().MaxAttempts))
 		r.attempt(s, st, c, pick.entry, held, share, m)
 		return true
 	}
@@ -303,7 +303,7 @@ func (c *call) budget() int64 {
 	if c.rang != 0 || !c.invite() {
 		return 0
 	}
-	return int64(c.failover.SetupBudget)
+	return int64(c.failover().SetupBudget)
 }
 
 // share is how long the next attempt may take until first progress, when as
@@ -319,7 +319,7 @@ func (c *call) share(now int64, contenders int) int64 {
 // settle sends the final response when no attempt is left: the best that came,
 // or our own.
 func (r *Router) settle(s *scratch, st *stripe, c *call, m *wire.Message) {
-	f := c.failover
+	f := c.failover()
 	switch {
 	case c.bestStatus == 503 && f.ExhaustedCode == 0 && !c.cancelled:
 		r.answerOwn(s, st, c, m, 500, exhausted) // RFC 3261 16.7 step 6: a lone 503 speaks for one host only
@@ -330,7 +330,7 @@ func (r *Router) settle(s *scratch, st *stripe, c *call, m *wire.Message) {
 		}
 		best := c.best
 		c.best = nil
-		r.refuse(s, st, c, c.bestStatus, best, how)
+		r.refuse(s, st, c, int(c.bestStatus), best, how)
 	case c.cancelled:
 		r.answerOwn(s, st, c, m, 487, cancelledByCaller)
 	case c.timedOut && c.invite():
@@ -400,7 +400,7 @@ func (c *call) progressed(a *attempt, now int64) {
 // conclude notes how the call ended for the caller. Its record stays until no
 // retransmission of it can come any more: step 7.
 func (r *Router) conclude(s *scratch, st *stripe, c *call, status int, how outcome) {
-	c.status = status
+	c.status = int16(status)
 	c.tryingAt = never
 	c.endAt = s.now + timerB
 	st.setups--
