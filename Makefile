@@ -5,7 +5,7 @@ DURATION ?= 1m
 SYSTEM   := ./cmd/tandem
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help demo test tools peer lint unit sim system soak health-soak fuzz bench bench-kamailio bench-store build image
+.PHONY: help demo test tools peer lint unit gates sim system soak health-soak fuzz bench bench-kamailio bench-store build image
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -23,12 +23,13 @@ image: ## the container image, by docker, podman or buildah
 	elif command -v buildah >/dev/null; then set -x; buildah build --format docker -t tandem .; \
 	else echo "docker, podman or buildah is needed." >&2; exit 1; fi
 
-test: tools lint unit sim system ## everything that has to pass: format, vet, staticcheck, tests with the race detector, SIPp
+test: tools lint unit gates sim system ## everything that has to pass: format, vet, staticcheck, tests with the race detector, instruction counts, SIPp
 
 # What the tests call beside Go: SIPp; namespaces and a firewall for a path on
-# which ICMP and loss are real; a C compiler for the race detector.
+# which ICMP and loss are real; a C compiler for the race detector; Valgrind, which
+# counts instructions.
 tools:
-	@missing=; for need in sipp:sip-tester ip:iproute2 nft:nftables nsenter:util-linux gcc:gcc; do \
+	@missing=; for need in sipp:sip-tester ip:iproute2 nft:nftables nsenter:util-linux gcc:gcc valgrind:valgrind; do \
 		command -v "$${need%%:*}" >/dev/null || missing="$$missing $${need##*:}"; done; \
 	case "$$missing" in *gcc*) missing="$$missing libc6-dev";; esac; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
@@ -47,6 +48,10 @@ lint:
 unit:
 	$(GO) test -race -timeout 10m $$($(GO) list ./... | grep -v '/cmd/')
 	for module in bench admin/chimetest; do (cd $$module && $(GO) test -timeout 5m ./...) || exit 1; done
+
+# The counts do not depend on what else runs, so this is no load test.
+gates: tools ## instructions and allocations of the code of a call, against bench/gates/ceilings.json; UPDATE=1 rewrites those
+	cd bench && $(GO) run ./gates $(if $(UPDATE),-update) $(ARGS)
 
 # SEEDS=N runs so many instead, START=N begins there, SIM_SEED=N runs one again.
 sim: ## simulated calls on a simulated network, for DURATION
