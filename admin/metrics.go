@@ -59,7 +59,7 @@ var (
 	callsLargest = gauge("calls_in_fullest_stripe", "Calls in the fullest of the parts that they are kept in: far above calls_live / 64, they are spread badly.")
 	callsKept    = gauge("recent_calls", "Calls that can be looked at with tandem calls.")
 	timersArmed  = gauge("timers_armed", "Calls that wait for a deadline.")
-	timersLate   = histogram("timer_lateness_seconds", "How much later than asked timers fire: up to 10 ms is their grain, more is a machine without time.")
+	timersLate   = histogram("timer_lateness_seconds", "How much later than due timers fire: more than some milliseconds is a machine without time.")
 	memory       = gauge("memory_bytes", "Memory kept for calls, message buffers that wait to be used again, and recent calls.", "kind")
 
 	requests   = counter("requests_received_total", "Requests received.", "method")

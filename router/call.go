@@ -222,14 +222,17 @@ func (c *call) pending() bool {
 	return false
 }
 
-// due is the earliest of the deadlines of c.
+// due is the earliest of the deadlines of c. The caller hears nothing while an
+// attempt is waited for in vain, so that ends to the millisecond; everything
+// else comes with the next tick.
 func (c *call) due() int64 {
-	at := min(c.resendAt, c.tryingAt, c.endAt)
+	at, wait := min(c.resendAt, c.tryingAt, c.endAt), never
 	for i := range c.count {
 		a := c.at(i)
-		at = min(at, a.resendAt, a.waitAt, a.cancelAt, a.stallAt)
+		at = min(at, a.resendAt, a.cancelAt, a.stallAt)
+		wait = min(wait, a.waitAt)
 	}
-	return at
+	return min(onTick(at), wait)
 }
 
 // arm sets the timer of c, and wakes the timer goroutine if it would oversleep.

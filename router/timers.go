@@ -104,7 +104,11 @@ func (r *Router) fire(s *scratch, st *stripe, c *call) {
 		c.tryingAt = never
 		r.tryingLate(s, c)
 	}
-	st.wheel.set(c, c.due(), now) // Tick is about to look at the wheel
+	at := c.due() // Tick is about to look at the wheel
+	if at <= now {
+		at = onTick(now + 1) // once in a round
+	}
+	st.wheel.set(c, at, now)
 }
 
 func (r *Router) fireAttempt(s *scratch, st *stripe, c *call, a *attempt) {

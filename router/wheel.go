@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// wheel holds the calls of one stripe by their next deadline. A deadline
-// beyond the horizon waits in the last slot and is looked at again when that
-// comes round. The links are in the calls, so that setting a timer costs no
-// memory. A wheel is under its stripe's lock.
+// wheel holds the calls of one stripe by their next deadline. A slot has all of
+// one tick, in no order. A deadline beyond the horizon waits in the last slot and
+// is looked at again when that comes round. The links are in the calls, so that
+// setting a timer costs no memory. A wheel is under its stripe's lock.
 type wheel struct {
 	slots [wheelSlots]*call
 	used  [wheelSlots / 64]uint64
-	tick  int64 // ticks up to this one have been fired
+	tick  int64 // what was due before this one has been fired
 	count int
 }
 
@@ -24,19 +24,27 @@ const (
 // never is the deadline of nothing.
 const never = int64(1<<63 - 1)
 
-// set moves c to the slot of deadline at; never takes it out.
+// onTick is the first tick at a deadline or after it. What may come so much later
+// waits for that, with others, and costs no wake-up of its own.
+func onTick(at int64) int64 {
+	if at > never-wheelTick {
+		return at
+	}
+	return (at + wheelTick - 1) / wheelTick * wheelTick
+}
+
+// set moves c to the slot of deadline at; never takes it out. What is past is due
+// at once.
 func (w *wheel) set(c *call, at, now int64) {
-	c.deadline = at
 	if w.count == 0 {
 		w.tick = max(w.tick, now/wheelTick) // an idle wheel has not been turned
 	}
+	c.deadline = at
 	if at == never {
 		w.remove(c)
 		return
 	}
-	tick := (at + wheelTick - 1) / wheelTick // rounded up: a timer is never early
-	tick = max(tick, w.tick+1)
-	tick = min(tick, w.tick+wheelSlots-1)
+	tick := min(max(at/wheelTick, w.tick), w.tick+wheelSlots-1)
 	slot := int32(tick % wheelSlots)
 	if c.slot == slot+1 {
 		return
@@ -75,28 +83,23 @@ func (w *wheel) remove(c *call) {
 // the horizon is put back.
 func (w *wheel) pop(now int64) *call {
 	target := now / wheelTick
-	for w.tick < target {
-		if w.count == 0 {
-			w.tick = target
+	for ; w.count > 0; w.tick++ {
+		var next *call
+		for c := w.slots[w.tick%wheelSlots]; c != nil; c = next {
+			next = c.timerNext
+			if c.deadline <= now {
+				w.remove(c)
+				return c
+			}
+			if c.deadline/wheelTick > w.tick {
+				w.set(c, c.deadline, now)
+			}
+		}
+		if w.tick >= target {
 			return nil
 		}
-		slot := (w.tick + 1) % wheelSlots
-		c := w.slots[slot]
-		if c == nil {
-			w.tick++
-			continue
-		}
-		w.remove(c)
-		if c.deadline > now {
-			// Its slot would be the one we stand on: step over it first.
-			if w.slots[slot] == nil {
-				w.tick++
-			}
-			w.set(c, c.deadline, now)
-			continue
-		}
-		return c
 	}
+	w.tick = max(w.tick, target)
 	return nil
 }
 
@@ -105,7 +108,7 @@ func (w *wheel) next() int64 {
 	if w.count == 0 {
 		return never
 	}
-	start := (w.tick + 1) % wheelSlots
+	start := w.tick % wheelSlots
 	word, bit := start/64, start%64
 	for i := int64(0); i <= wheelSlots/64; i++ {
 		v := w.used[(word+i)%(wheelSlots/64)]
@@ -116,9 +119,20 @@ func (w *wheel) next() int64 {
 		}
 		if v != 0 {
 			slot := (word+i)%(wheelSlots/64)*64 + int64(bits.TrailingZeros64(v))
-			ahead := (slot - start + wheelSlots) % wheelSlots
-			return (w.tick + 1 + ahead) * wheelTick
+			return w.first(slot, w.tick+(slot-start+wheelSlots)%wheelSlots)
 		}
 	}
 	return never
+}
+
+// first is when the slot of a tick is worth looking at: at its first deadline,
+// or when the tick begins, if one is in it that only waits for the horizon.
+func (w *wheel) first(slot, tick int64) int64 {
+	begins, at := tick*wheelTick, never
+	for c := w.slots[slot]; c != nil && at > begins; c = c.timerNext {
+		if at = min(at, c.deadline); c.deadline/wheelTick > tick {
+			at = begins
+		}
+	}
+	return max(at, begins)
 }

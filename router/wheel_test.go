@@ -9,21 +9,19 @@ import (
 )
 
 // naiveWheel is what a wheel does, without slots.
-type naiveWheel map[*call]waiting
-
-type waiting struct{ at, since int64 }
+type naiveWheel map[*call]int64
 
 func (n naiveWheel) earliest() int64 {
 	at := never
 	for _, d := range n {
-		at = min(at, d.at)
+		at = min(at, d)
 	}
 	return at
 }
 
 // TestWheelAgainstNaive sets, moves and removes deadlines at random, with time
 // that runs on, jumps and stands idle. It holds: nothing comes early, nothing
-// is more than a tick late, nothing is lost, and next never oversleeps.
+// late, nothing is lost, and next never oversleeps.
 func TestWheelAgainstNaive(t *testing.T) {
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 0))
@@ -37,7 +35,7 @@ func TestWheelAgainstNaive(t *testing.T) {
 				c := &calls[random.IntN(len(calls))]
 				at := now + random.Int64N(int64(span)) - int64(20*time.Millisecond) // now and then it is past
 				w.set(c, at, now)
-				naive[c] = waiting{at, now}
+				naive[c] = at
 			case 4:
 				c := &calls[random.IntN(len(calls))]
 				w.set(c, never, now)
@@ -71,30 +69,28 @@ func TestWheelAgainstNaive(t *testing.T) {
 	}
 }
 
-// turn pops all that is due. What is not popped is due less than a tick ago,
-// or since it was set, if it was past already then.
+// turn pops all that is due.
 func turn(t *testing.T, seed uint64, w *wheel, naive naiveWheel, now int64) {
 	for c := w.pop(now); c != nil; c = w.pop(now) {
 		d, ok := naive[c]
 		require.True(t, ok, "seed %d: it was taken out", seed)
-		require.LessOrEqual(t, d.at, now, "seed %d: early", seed)
+		require.LessOrEqual(t, d, now, "seed %d: early", seed)
 		delete(naive, c)
 	}
 	for _, d := range naive {
-		require.Greater(t, max(d.at, d.since), now-wheelTick, "seed %d: left behind", seed)
+		require.Greater(t, d, now, "seed %d: left behind", seed)
 	}
+	require.Greater(t, w.next(), now, "seed %d: no busy loop", seed)
 }
 
-// requireNext: no deadline waits for a later turn than that of its own tick,
-// or the next one when it was past already.
+// requireNext: no deadline is overslept, and one within the horizon is what is
+// waited for, unless others have to be looked at.
 func requireNext(t *testing.T, seed uint64, w *wheel, naive naiveWheel) {
 	if len(naive) == 0 {
 		require.Equal(t, never, w.next(), "seed %d", seed)
 		return
 	}
-	slot := max((naive.earliest()+wheelTick-1)/wheelTick, w.tick+1) * wheelTick
-	require.LessOrEqual(t, w.next(), slot, "seed %d", seed)
-	require.Greater(t, w.next(), w.tick*wheelTick, "seed %d: no busy loop", seed)
+	require.LessOrEqual(t, w.next(), max(naive.earliest(), w.tick*wheelTick), "seed %d", seed)
 }
 
 // A deadline far beyond the horizon is looked at a few times, not at each tick.
@@ -132,4 +128,26 @@ func TestWheelSetAgainOnly(t *testing.T) {
 		require.Nil(t, w.pop(now))
 	}
 	require.Equal(t, 1, w.count)
+}
+
+// Deadlines within one tick come one after the other, each at its time.
+func TestWheelWithinATick(t *testing.T) {
+	w, calls := new(wheel), make([]call, 3)
+	for i := range calls {
+		w.set(&calls[i], wheelTick+int64(3-i)*milli, 0)
+	}
+	for i := range calls {
+		at := wheelTick + int64(i+1)*milli
+		require.Equal(t, at, w.next())
+		require.Nil(t, w.pop(at-1))
+		require.Same(t, &calls[2-i], w.pop(at))
+		require.Nil(t, w.pop(at))
+	}
+	require.Equal(t, never, w.next())
+}
+
+func TestOnTick(t *testing.T) {
+	for at, want := range map[int64]int64{0: 0, 1: wheelTick, wheelTick: wheelTick, wheelTick + 1: 2 * wheelTick, never: never, never - 1: never - 1} {
+		require.Equal(t, want, onTick(at))
+	}
 }
