@@ -239,6 +239,7 @@ func (c *collector) worker(s scrape, w *transport.WorkerStats) {
 	count(udpSendErrors, w.SendErrors)
 	count(udpICMP, w.ICMP)
 	count(udpRefused, w.LocalRefused)
+	count(udpSegments, w.Segments)
 }
 
 // sizes shows a distribution of batch sizes, whose bounds are powers of two.

@@ -104,6 +104,7 @@ var (
 	udpDrops      = counter("udp_dropped_total", "Datagrams dropped before or after SIP was looked at; receive_buffer_full is the one to watch: the kernel dropped what nobody fetched in time.", "reason", "listener", "worker")
 	udpSendErrors = counter("udp_send_errors_total", "Datagrams that could not be sent.", "listener", "worker")
 	udpICMP       = counter("udp_icmp_total", "ICMP errors received.", "listener", "worker")
+	udpSegments   = counter("udp_segments_total", "Datagrams that left together with others of their size to the same peer (UDP_SEGMENT).", "listener", "worker")
 	udpRefused    = counter("udp_local_refused_total", "Datagrams that could not leave from the address that was asked, and left from another.", "listener", "worker")
 )
 

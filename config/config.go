@@ -42,6 +42,7 @@ type Config struct {
 	DrainTimeout time.Duration // longest wait for set-ups to finish at shutdown
 	Untrusted    Untrusted     // what becomes of requests from no trunk
 	Workers      int           // sockets of each listener, one thread each; 0 is the number of CPUs
+	Segmentation bool          // datagrams of one size to one peer may leave together
 	RecentCalls  int           // ended calls that are kept in memory to look at; 0 for none
 	Reload       Reload
 	Trunks       []Trunk // none: only loopback sources are accepted
@@ -177,7 +178,7 @@ func parse(file string, data []byte, w world) (*Config, error) {
 
 var topKeys = keys{
 	known: []string{"listen", "advertise", "aliases", "admin", "metrics", "state_dir", "secrets", "record_route", "drain_timeout",
-		"store", "untrusted", "workers", "recent_calls", "reload", "trunks", "connectors", "groups", "failover", "health", "quotas"},
+		"store", "untrusted", "workers", "segmentation", "recent_calls", "reload", "trunks", "connectors", "groups", "failover", "health", "quotas"},
 	later: []string{"tls", "tcp", "log", "regions", "max_cps", "max_calls", "max_detection", "keys",
 		"numbers", "events", "tracing", "cluster"},
 }
@@ -211,6 +212,7 @@ func (d *decoder) config(data []byte) *Config {
 		DrainTimeout: d.duration(f["drain_timeout"], 30*time.Second, 0, time.Hour),
 		Untrusted:    Untrusted(d.choice(f["untrusted"], untrusted...)),
 		Workers:      d.integer(f["workers"], 0, 0, 1024),
+		Segmentation: d.boolean(f["segmentation"], true),
 		RecentCalls:  d.countOrOff(f["recent_calls"], defaultRecentCalls, maxRecentCalls),
 		Reload:       d.reload(f["reload"]),
 		Trunks:       d.trunks(f["trunks"]),

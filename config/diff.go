@@ -127,6 +127,7 @@ func (d *differ) node(old, new *Config) {
 	d.value(owner{}, "drain_timeout", catalog.Duration(old.DrainTimeout), catalog.Duration(new.DrainTimeout))
 	d.value(owner{}, "untrusted", old.Untrusted.String(), new.Untrusted.String())
 	d.restart("workers", strconv.Itoa(old.Workers), strconv.Itoa(new.Workers))
+	d.restart("segmentation", strconv.FormatBool(old.Segmentation), strconv.FormatBool(new.Segmentation))
 	d.restart("recent_calls", strconv.Itoa(old.RecentCalls), strconv.Itoa(new.RecentCalls))
 	d.restart("reload.watch", strconv.FormatBool(old.Reload.Watch), strconv.FormatBool(new.Reload.Watch))
 }

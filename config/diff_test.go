@@ -195,7 +195,7 @@ func full() *Config {
 }
 
 // restarts are the fields that are taken at a start only.
-var restarts = []string{"Listen", "Aliases", "Admin", "Metrics", "StateDir", "Secrets", "RecordRoute", "Workers", "RecentCalls", "Reload", "AdminKeys", "Store"}
+var restarts = []string{"Listen", "Aliases", "Admin", "Metrics", "StateDir", "Secrets", "RecordRoute", "Workers", "Segmentation", "RecentCalls", "Reload", "AdminKeys", "Store"}
 
 // Whatever differs between two configs is a change, and is said to need a
 // restart or not. A field that is added and forgotten fails here.

@@ -47,6 +47,7 @@ func TestDefaults(t *testing.T) {
 			Admin:        "127.0.0.1:8080",
 			RecordRoute:  true,
 			DrainTimeout: 30 * time.Second,
+			Segmentation: true,
 			RecentCalls:  10_000,
 			Catalog:      catalog.Catalog{Connectors: []catalog.Connector{}, Groups: []catalog.Group{}},
 			Failover:     catalog.DefaultFailover(),
@@ -71,6 +72,7 @@ record_route: false
 drain_timeout: 1m30s
 untrusted: drop
 workers: 4
+segmentation: false
 recent_calls: 500
 reload: {watch: true}
 trunks:

@@ -13,7 +13,8 @@ func UntilRestart(old, new *Config) (*Config, error) {
 	next.Listen, next.Aliases, next.Admin, next.Metrics = old.Listen, old.Aliases, old.Admin, old.Metrics
 	next.AdminKeys, next.Store = old.AdminKeys, old.Store
 	next.StateDir, next.Secrets, next.RecordRoute = old.StateDir, old.Secrets, old.RecordRoute
-	next.Workers, next.RecentCalls, next.Reload = old.Workers, old.RecentCalls, old.Reload
+	next.Workers, next.Segmentation = old.Workers, old.Segmentation
+	next.RecentCalls, next.Reload = old.RecentCalls, old.Reload
 	if movesHouse(old, new) {
 		next.Catalog, next.Quotas = old.Catalog, old.Quotas
 	}

@@ -29,6 +29,7 @@ func (r *Router) attempt(s *scratch, st *stripe, c *call, e *entry, held hold, s
 
 func (r *Router) sendRequest(s *scratch, c *call, a *attempt, m *wire.Message) {
 	s.out.Send(a.host.listeners[c.listener], a.host.addr, r.appendRequest(s.out.Buf(), s, c, a, m))
+	s.out.Alone()
 }
 
 // event tells call c what happened to attempt a: it decides and carries the

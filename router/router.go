@@ -28,6 +28,7 @@ package router
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"net/netip"
 	"sync"
@@ -115,6 +116,7 @@ type Router struct {
 	names          *names.Names
 	parking        park
 	dialogs        dialogs
+	flows          maphash.Seed
 	late           histogram // how much later than asked timers fire
 	untrustedSkips atomic.Uint64
 }
@@ -178,6 +180,7 @@ func New(opts Options, p Policy) (*Router, error) {
 		untrustedLog:  rate.NewLimiter(1, 3),
 		records:       make(chan record, recordRoom),
 		names:         opts.Names,
+		flows:         maphash.MakeSeed(),
 	}
 	r.tally = r.newTally()
 	r.machine.set(opts.Addresses)
@@ -275,6 +278,7 @@ func (r *Router) acquire(now int64, out *transport.Batch) *scratch {
 		s = &scratch{tally: r.newTally()}
 	}
 	s.now, s.out, s.plan = now, out, r.plan.Load()
+	out.Flow(0)
 	return s
 }
 
@@ -309,6 +313,9 @@ func (r *Router) handle(s *scratch, data []byte) {
 		s.tally.drop(dropNotSIP)
 		return
 	}
+	// What a message makes us send leaves behind what those before it did of the
+	// same call.
+	s.out.Flow(uint32(maphash.Bytes(r.flows, m.Bytes(m.CallID))) | 1)
 	if !m.IsRequest {
 		s.tally.responses[m.Status/100].Add(1)
 		r.response(s)

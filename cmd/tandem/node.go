@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -83,7 +84,18 @@ func (n *node) open(secrets [][]byte, persistent bool) (err error) {
 	for i, l := range n.cfg.Listen {
 		listen[i] = l.Addr
 	}
-	if n.udp, err = transport.Listen(transport.Config{Listen: listen, Workers: n.cfg.Workers, Log: n.log}); err != nil {
+	workers := n.cfg.Workers
+	if workers == 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	cfg := transport.Config{
+		Listen:  listen,
+		Workers: workers,
+		Log:     n.log,
+		Block:   spareProcessors(workers*len(listen), os.Getenv),
+		Whole:   !n.cfg.Segmentation,
+	}
+	if n.udp, err = transport.Listen(cfg); err != nil {
 		return err
 	}
 	if err := n.wire(secrets, persistent); err != nil {

@@ -13,6 +13,14 @@ type Config struct {
 	ReceiveBuffer int              // bytes per socket; 0: 4 MiB
 	SendBuffer    int              // bytes per socket; 0: 4 MiB
 	Log           *slog.Logger     // nil: nothing is logged
+
+	// Block has workers wait in the receive call while datagrams come closely.
+	// It is for a process with more Ps (GOMAXPROCS) than sockets: each holds one
+	// while it waits.
+	Block bool
+	// Whole keeps datagrams to one peer from leaving together, segmented by the
+	// kernel or the device (UDP_SEGMENT).
+	Whole bool
 }
 
 // defaultBuffer holds some 6,500 datagrams of 550 bytes as the kernel accounts

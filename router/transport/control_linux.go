@@ -14,8 +14,8 @@ import (
 // receipt the one it was sent to, on sending the one it is to leave from.
 
 // control is room for the control messages of one datagram: a header and an
-// in_pktinfo or in6_pktinfo, 40 bytes at most. It is aligned as the kernel's
-// structs.
+// in_pktinfo or in6_pktinfo, 40 bytes at most; on sending, a header and the size
+// of segments after it, 24 bytes. It is aligned as the kernel's structs.
 type control [8]uint64
 
 const sizeofControl = int(unsafe.Sizeof(control{}))

@@ -144,6 +144,12 @@ func noRoute(errno unix.Errno) bool {
 	return errno == unix.ENETUNREACH || errno == unix.EHOSTUNREACH
 }
 
+// unable says that the kernel or the device cannot segment: no UDP_SEGMENT, no
+// checksums in hardware, or a link too narrow.
+func unable(errno unix.Errno) bool {
+	return errno == unix.EIO || errno == unix.EINVAL || errno == unix.EMSGSIZE || errno == unix.EOPNOTSUPP
+}
+
 // blame returns how many times a send must fail with errno, and nothing in the
 // error queue to explain it, before the datagram itself is at fault.
 //

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -13,6 +14,17 @@ import (
 
 // soon is how long a test waits for what must happen.
 const soon = 5 * time.Second
+
+// blocking is whether workers wait in the receive call.
+var blocking bool
+
+// All tests run with each way of waiting.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	blocking = true
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 8)
+	os.Exit(code | m.Run())
+}
 
 var (
 	loopback4 = netip.MustParseAddr("127.0.0.1")
@@ -78,7 +90,7 @@ func (v *victims) first(t testing.TB) victim {
 
 func listenOn(t testing.TB, workers int, addrs ...netip.Addr) *UDP {
 	t.Helper()
-	cfg := Config{Workers: workers}
+	cfg := Config{Workers: workers, Block: blocking}
 	for _, a := range addrs {
 		cfg.Listen = append(cfg.Listen, netip.AddrPortFrom(a, 0))
 	}
@@ -154,6 +166,7 @@ func total(u *UDP) (sum WorkerStats) {
 		sum.Sent += s.Sent
 		sum.BytesOut += s.BytesOut
 		sum.SendBatches += s.SendBatches
+		sum.Segments += s.Segments
 		sum.SendErrors += s.SendErrors
 		sum.SendDropped += s.SendDropped
 		sum.LocalRefused += s.LocalRefused

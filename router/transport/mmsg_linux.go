@@ -12,7 +12,7 @@ type mmsghdr struct {
 	received uint32 // bytes, written by recvmmsg and sendmmsg
 }
 
-// envelope is one datagram's place in a batch: header, address and payload.
+// envelope is one received datagram's place in a batch: address and payload.
 // Headers stand in an array of their own because the kernel wants them side by
 // side. Both arrays live in one heap object and point into each other; the
 // collector does not move heap objects.
@@ -33,7 +33,20 @@ func (m *mmsghdr) offer(c *control, n int) {
 	m.SetControllen(n)
 }
 
-// The two calls of the hot path never wait, so the scheduler need not know of
+// segment makes the kernel cut what m sends into datagrams of that size, by a
+// control message after those that stand in c already.
+func (m *mmsghdr) segment(c *control, size int) {
+	at := int(m.Controllen)
+	head := (*unix.Cmsghdr)(unsafe.Pointer(&c.bytes()[at]))
+	head.Level, head.Type = unix.IPPROTO_UDP, unix.UDP_SEGMENT
+	head.SetLen(unix.CmsgLen(sizeofSegment))
+	*(*uint16)(unsafe.Pointer(&c.bytes()[at+unix.CmsgLen(0)])) = uint16(size)
+	m.SetControllen(at + unix.CmsgSpace(sizeofSegment))
+}
+
+const sizeofSegment = 2 // a uint16, udp(7)
+
+// The next two calls of the hot path never wait, so the scheduler need not know of
 // them: a raw system call spares telling it.
 
 // recvmmsg takes the datagrams that are there and returns how many.
@@ -51,6 +64,17 @@ func recvmmsg(fd int, heads []mmsghdr) (int, unix.Errno) {
 func sendmmsg(fd int, heads []mmsghdr) (int, unix.Errno) {
 	n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd),
 		uintptr(unsafe.Pointer(unsafe.SliceData(heads))), uintptr(len(heads)), unix.MSG_DONTWAIT, 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), 0
+}
+
+// await is recvmmsg that waits for the first datagram, as long as the socket's
+// time-out says: then it is EAGAIN. The scheduler is told.
+func await(fd int, heads []mmsghdr) (int, unix.Errno) {
+	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd),
+		uintptr(unsafe.Pointer(unsafe.SliceData(heads))), uintptr(len(heads)), unix.MSG_WAITFORONE, 0, 0)
 	if errno != 0 {
 		return 0, errno
 	}

@@ -123,7 +123,7 @@ func (n network) udp(t *testing.T, ip string, cfg Config, h Handler) *UDP {
 	var u *UDP
 	var err error
 	in(t, n.us, func() {
-		cfg.Workers = 2
+		cfg.Workers, cfg.Block = 2, blocking
 		cfg.Listen = []netip.AddrPort{netip.AddrPortFrom(netip.MustParseAddr(ip), 0)}
 		u, err = Listen(cfg)
 	})

@@ -4,14 +4,16 @@ import (
 	"net/netip"
 	"os"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// The path of a batch: Flush cuts it into runs of one listener; send fills the
-// headers; transmit hands them to the kernel, in order, and survives errors of
-// other datagrams; refuse reports the one that cannot be sent. What the Handler
-// answers to errors is gathered in extra and sent before Flush returns.
+// The path of a batch: Flush cuts it into parts of one listener; fill lays a
+// part out, datagrams of one size to one peer in one header; transmit hands the
+// headers to the kernel, in order, and survives errors of other datagrams;
+// refuse reports a datagram that cannot be sent. What the Handler answers to
+// errors is gathered in extra and sent before Flush returns.
 
 const (
 	sendBatch = 64
@@ -32,9 +34,11 @@ const (
 type Sender struct {
 	udp      *UDP
 	worker   int
-	heads    [sendBatch]mmsghdr
-	envs     [sendBatch]envelope
-	controls []control // sendBatch of them where a listener is a wildcard, else nil
+	runs     runs
+	heads    [sendBatch]mmsghdr // one for each run
+	names    [sendBatch]sockaddr
+	iovs     [sendBatch]unix.Iovec // one for each datagram, those of a run side by side
+	controls [sendBatch]control
 	zones    zoneCache
 	errs     errQueue
 	waits    int   // left in this Flush
@@ -47,18 +51,13 @@ type Sender struct {
 func (u *UDP) Sender(worker int) *Sender {
 	s := &Sender{udp: u, worker: worker}
 	for i := range s.heads {
-		s.heads[i].link(&s.envs[i])
-	}
-	for listener := range u.addrs {
-		if u.wildcard(listener) {
-			s.controls = make([]control, sendBatch)
-			break
-		}
+		s.heads[i].Name = (*byte)(unsafe.Pointer(&s.names[i]))
+		s.heads[i].Control = (*byte)(unsafe.Pointer(&s.controls[i]))
 	}
 	return s
 }
 
-// Flush sends the datagrams of b in their order and resets b. Errors go to h;
+// Flush sends the datagrams of b, each flow in its order, and resets b. Errors go to h;
 // so do ICMP errors that are found on the way, whichever datagram they are
 // about. After Close it drops the batch.
 func (s *Sender) Flush(now int64, b *Batch, h Handler) {
@@ -85,66 +84,107 @@ func (s *Sender) sendExtra(now int64, h Handler) {
 
 func (s *Sender) send(now int64, b *Batch, h Handler) {
 	for start := 0; start < b.Len(); {
-		listener, end := s.fill(b, start)
+		listener := b.msgs[start].listener
+		end := start + 1
+		for end < b.Len() && end-start < sendBatch && b.msgs[end].listener == listener {
+			end++
+		}
 		sock := s.udp.socks[listener][s.worker]
 		if !sock.acquire() {
 			return // closed
 		}
-		s.run(now, sock, b, start, end, h)
+		s.fill(sock, b, start, end)
+		s.run(now, sock, b, start, h)
 		sock.release()
 		start = end
 	}
 }
 
-// fill lays out the datagrams from start that leave from one listener.
-func (s *Sender) fill(b *Batch, start int) (listener, end int) {
-	listener, _, _ = b.At(start)
-	wildcard := s.udp.wildcard(listener)
-	for end = start; end < b.Len() && end-start < sendBatch; end++ {
-		l, dest, data := b.At(end)
-		if l != listener {
-			break
+// fill lays out the datagrams from start to end, which leave from one listener.
+func (s *Sender) fill(sock *socket, b *Batch, start, end int) {
+	s.runs.plan(b, start, end, sock.whole.Load())
+	used := 0
+	for at := range s.runs.count {
+		run := &s.runs.all[at]
+		m := &b.msgs[start+int(run.first)]
+		s.address(at, sock, m.dest, m.local)
+		s.heads[at].Iov = &s.iovs[used]
+		s.heads[at].SetIovlen(int(run.length))
+		if run.length > 1 {
+			s.heads[at].segment(&s.controls[at], run.size)
 		}
-		s.put(end-start, dest, data)
-		if local := b.Local(end); wildcard && local.IsValid() {
-			s.pin(end-start, local)
+		for i, left := run.first, run.length; left > 0; i, left = s.runs.next[i], left-1 {
+			s.put(used, b.data(start+int(i)))
+			used++
 		}
 	}
-	return listener, end
 }
 
-func (s *Sender) put(i int, dest netip.AddrPort, data []byte) {
-	e := &s.envs[i]
-	s.heads[i].Namelen = e.name.put(dest, &s.zones)
-	e.iov.Base = nil
-	if len(data) > 0 {
-		e.iov.Base = &data[0]
+// address writes whom header at is to, and where it leaves from.
+func (s *Sender) address(at int, sock *socket, dest netip.AddrPort, local netip.Addr) {
+	s.heads[at].Namelen = s.names[at].put(dest, &s.zones)
+	s.heads[at].SetControllen(0)
+	if sock.wildcard && local.IsValid() {
+		s.heads[at].SetControllen(s.controls[at].put(local, &s.zones))
 	}
-	e.iov.SetLen(len(data))
-	s.heads[i].SetControllen(0)
 }
 
-// pin makes datagram i, which put has laid out, leave from local.
-func (s *Sender) pin(i int, local netip.Addr) {
-	s.heads[i].offer(&s.controls[i], s.controls[i].put(local, &s.zones))
+// put lets vector i be data.
+func (s *Sender) put(i int, data []byte) {
+	s.iovs[i].Base = unsafe.SliceData(data)
+	s.iovs[i].SetLen(len(data))
 }
 
-func (s *Sender) pinned(i int) bool { return s.heads[i].Controllen > 0 }
+func (s *Sender) pinned(at int) bool { return s.heads[at].Controllen > 0 }
 
-// unpin lets datagram i leave from where the kernel routes it by: an answer from
+// segmented says whether header at is a run, which no datagram with a source
+// address of its own is when it has been unpinned.
+func (s *Sender) segmented(at int) bool { return s.heads[at].Iovlen > 1 }
+
+// unpin lets header at leave from where the kernel routes it by: an answer from
 // an unexpected address is better than none.
-func (s *Sender) unpin(sock *socket, i int) {
-	s.heads[i].SetControllen(0)
+func (s *Sender) unpin(sock *socket, at int) {
+	s.heads[at].SetControllen(0)
 	sock.localRefused.Add(1)
 }
 
-// run sends datagrams start to end of b, which fill has laid out.
-func (s *Sender) run(now int64, sock *socket, b *Batch, start, end int, h Handler) {
-	for i := start; i < end; i++ {
-		n, errno := s.transmit(now, sock, i-start, end-start, h)
-		if i += n; i < end {
-			_, dest, data := b.At(i)
-			s.refuse(now, sock, dest, data, errno, h)
+// run sends what fill has laid out.
+func (s *Sender) run(now int64, sock *socket, b *Batch, start int, h Handler) {
+	count := s.runs.count
+	for at := 0; at < count; {
+		n, errno := s.transmit(now, sock, at, count, h)
+		if at += n; at == count {
+			return
+		}
+		if s.segmented(at) {
+			s.apart(now, sock, b, start, at, errno, h)
+		} else {
+			m := &b.msgs[start+int(s.runs.all[at].first)]
+			s.refuse(now, sock, m.dest, b.arena[m.start:m.end], errno, h)
+		}
+		at++
+	}
+}
+
+// apart sends the datagrams of a run one by one: the kernel did not take them
+// together. Where it is not able to, or the device, they are whole from now on.
+func (s *Sender) apart(now int64, sock *socket, b *Batch, start, at int, errno unix.Errno, h Handler) {
+	if errno == unix.EAGAIN || errno == unix.ENOBUFS {
+		sock.sendDropped.Add(uint64(s.runs.all[at].length))
+		return
+	}
+	if unable(errno) {
+		sock.whole.Store(true)
+	}
+	run := s.runs.all[at]
+	s.heads[at].Iov = &s.iovs[0]
+	s.heads[at].SetIovlen(1)
+	for i, left := run.first, run.length; left > 0; i, left = s.runs.next[i], left-1 {
+		m := &b.msgs[start+int(i)]
+		s.address(at, sock, m.dest, m.local)
+		s.put(0, b.data(start+int(i)))
+		if _, errno := s.transmit(now, sock, at, at+1, h); errno != 0 {
+			s.refuse(now, sock, m.dest, b.data(start+int(i)), errno, h)
 		}
 	}
 }
@@ -164,7 +204,6 @@ func (s *Sender) transmit(now int64, sock *socket, at, end int, h Handler) (int,
 		n, errno := sendmmsg(sock.fd, s.heads[at:end])
 		switch {
 		case errno == 0:
-			sock.sendSizes.add(n)
 			s.count(sock, at, at+n)
 			at, strikes, others = at+n, 0, 0
 			if at < end {
@@ -177,6 +216,8 @@ func (s *Sender) transmit(now int64, sock *socket, at, end int, h Handler) (int,
 			if !s.wait(sock, errno) {
 				return at - first, errno
 			}
+		case s.segmented(at) && blame(errno) != never:
+			return at - first, errno // which of them is at fault?
 		case gone(errno) && s.pinned(at):
 			s.unpin(sock, at)
 		default:
@@ -199,12 +240,22 @@ func (s *Sender) transmit(now int64, sock *socket, at, end int, h Handler) (int,
 }
 
 func (s *Sender) count(sock *socket, from, to int) {
+	var datagrams, segments int
 	var bytes uint64
 	for i := from; i < to; i++ {
-		bytes += uint64(s.envs[i].iov.Len)
+		n := int(s.heads[i].Iovlen)
+		datagrams += n
+		bytes += uint64(s.heads[i].received)
+		if n > 1 {
+			segments += n
+		}
 	}
-	sock.sent.Add(uint64(to - from))
+	sock.sendSizes.add(datagrams)
+	sock.sent.Add(uint64(datagrams))
 	sock.bytesOut.Add(bytes)
+	if segments > 0 {
+		sock.segments.Add(uint64(segments))
+	}
 }
 
 // wait waits a moment for room; false when patience has run out.
@@ -235,9 +286,12 @@ func (s *Sender) refuse(now int64, sock *socket, dest netip.AddrPort, data []byt
 // writeTo sends one datagram that stands in no batch.
 func (s *Sender) writeTo(now int64, sock *socket, data []byte, dest netip.AddrPort, h Handler) error {
 	s.waits = patches
-	s.put(0, dest, data)
+	s.address(0, sock, dest, netip.Addr{})
+	s.heads[0].Iov = &s.iovs[0]
+	s.heads[0].SetIovlen(1)
+	s.put(0, data)
 	_, errno := s.transmit(now, sock, 0, 1, h)
-	s.envs[0].iov.Base = nil // a pooled Sender keeps nobody's memory
+	s.iovs[0].Base = nil // a pooled Sender keeps nobody's memory
 	s.sendExtra(now, h)
 	switch errno {
 	case 0:

@@ -18,10 +18,13 @@ import (
 // and probes, so the file descriptor is closed by the last of its users:
 // a closed number is soon another file's.
 type socket struct {
-	fd   int
-	file *os.File        // the same fd, known to the runtime's poller
-	poll syscall.RawConn // of file
-	refs atomic.Int32    // the owner's reference and one per use under way
+	fd       int
+	bell     int             // an epoll of fd alone, where workers block; else -1
+	file     *os.File        // of bell, else of fd: what the runtime's poller watches
+	poll     syscall.RawConn // of file
+	refs     atomic.Int32    // the owner's reference and one per use under way
+	wildcard bool
+	whole    atomic.Bool // datagrams do not leave together
 	counters
 }
 
@@ -39,9 +42,13 @@ func (s *socket) acquire() bool {
 }
 
 func (s *socket) release() {
-	if s.refs.Add(-1) == 0 {
-		_ = s.file.Close()
+	if s.refs.Add(-1) > 0 {
+		return
 	}
+	if s.bell >= 0 {
+		_ = unix.Close(s.fd)
+	}
+	_ = s.file.Close()
 }
 
 // wake ends a wait for datagrams.
@@ -63,7 +70,7 @@ func openSockets(addr netip.AddrPort, cfg Config) ([]*socket, netip.AddrPort, er
 			releaseAll(socks)
 			return nil, addr, err
 		}
-		s, err := newSocket(fd)
+		s, err := newSocket(fd, addr, cfg)
 		if err != nil {
 			releaseAll(socks)
 			return nil, addr, err
@@ -76,14 +83,27 @@ func openSockets(addr netip.AddrPort, cfg Config) ([]*socket, netip.AddrPort, er
 }
 
 // newSocket takes fd over, also when it fails.
-func newSocket(fd int) (*socket, error) {
-	s := &socket{fd: fd, file: os.NewFile(uintptr(fd), "udp")}
+func newSocket(fd int, addr netip.AddrPort, cfg Config) (*socket, error) {
+	s := &socket{fd: fd, bell: -1, wildcard: addr.Addr().IsUnspecified()}
 	s.refs.Store(1)
+	s.whole.Store(cfg.Whole || !segments(fd))
+	if !cfg.Block {
+		s.file = os.NewFile(uintptr(fd), "udp")
+	} else if err := s.block(); err != nil {
+		_ = unix.Close(fd)
+		return nil, err
+	}
 	var err error
 	if s.poll, err = s.file.SyscallConn(); err != nil {
 		s.release()
 	}
 	return s, err
+}
+
+// segments says whether the kernel has UDP_SEGMENT, which Linux 4.18 brought.
+func segments(fd int) bool {
+	_, err := unix.GetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_SEGMENT)
+	return err == nil
 }
 
 func releaseAll(socks []*socket) {

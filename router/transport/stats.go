@@ -21,7 +21,8 @@ type WorkerStats struct {
 	Sent         uint64
 	BytesOut     uint64
 	SendBatches  uint64 // system calls that sent at least one datagram
-	SendSizes    Sizes  // of these: datagrams each sent
+	SendSizes    Sizes  // of these: datagrams each sent, segments too
+	Segments     uint64 // of Sent: that left together with others of their size (UDP_SEGMENT)
 	SendErrors   uint64 // reported as SendError, or returned by WriteTo
 	SendDropped  uint64 // no room in the socket or the device for a millisecond
 	LocalRefused uint64 // given a local address that the kernel refused; tried again without
@@ -57,8 +58,8 @@ type counters struct {
 	received, bytesIn, truncated, empty atomic.Uint64
 	receiveSizes                        sizes
 
-	sent, bytesOut, sendErrors, sendDropped, localRefused atomic.Uint64
-	sendSizes                                             sizes
+	sent, bytesOut, segments, sendErrors, sendDropped, localRefused atomic.Uint64
+	sendSizes                                                       sizes
 
 	icmp atomic.Uint64
 }
@@ -79,6 +80,7 @@ func (c *counters) stats(listener, worker int) WorkerStats {
 		BytesOut:       c.bytesOut.Load(),
 		SendBatches:    sendBatches,
 		SendSizes:      sendSizes,
+		Segments:       c.segments.Load(),
 		SendErrors:     c.sendErrors.Load(),
 		SendDropped:    c.sendDropped.Load(),
 		LocalRefused:   c.localRefused.Load(),

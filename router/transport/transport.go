@@ -7,8 +7,8 @@
 //	err = udp.Serve(router) // until udp.Close
 //
 // What it promises: datagrams of one peer are handled in the order of their
-// arrival, datagrams of one Batch leave in its order, and one peer's ICMP error
-// never costs another peer a datagram.
+// arrival, datagrams of one flow of a Batch leave in its order, and one peer's
+// ICMP error never costs another peer a datagram.
 //
 // It knows no SIP and keeps nothing about a call: it does not retransmit, does
 // not choose a destination, does not resolve names and does not judge who may
@@ -66,6 +66,7 @@ type Handler interface {
 type Batch struct {
 	arena []byte
 	msgs  []outgoing
+	flow  uint32
 }
 
 type outgoing struct {
@@ -73,7 +74,15 @@ type outgoing struct {
 	dest       netip.AddrPort
 	local      netip.Addr
 	listener   int
+	flow       uint32
+	alone      bool
 }
+
+// Flow says what the datagrams queued from now on belong to, until the next Flow
+// or Reset: those of one flow leave in their order, those of different flows may
+// pass each other, so that datagrams of one size to one peer can leave together.
+// Flow 0, which a batch begins with, is passed by none and passes none.
+func (b *Batch) Flow(flow uint32) { b.flow = flow }
 
 // Buf returns an empty slice to append the next datagram to.
 func (b *Batch) Buf() []byte { return b.arena[len(b.arena):] }
@@ -96,8 +105,13 @@ func (b *Batch) SendFrom(listener int, local netip.Addr, dest netip.AddrPort, ms
 	} else {
 		b.arena = append(b.arena, msg...)
 	}
-	b.msgs = append(b.msgs, outgoing{start, len(b.arena), dest, local, listener})
+	b.msgs = append(b.msgs, outgoing{start, len(b.arena), dest, local, listener, b.flow, false})
 }
+
+// Alone has the datagram that was queued last leave by itself, so that an ICMP
+// error that comes back for it quotes it: of datagrams that leave together this
+// machine's own kernel quotes the first alone.
+func (b *Batch) Alone() { b.msgs[len(b.msgs)-1].alone = true }
 
 // Len returns how many datagrams wait in the batch.
 func (b *Batch) Len() int { return len(b.msgs) }
@@ -105,7 +119,13 @@ func (b *Batch) Len() int { return len(b.msgs) }
 // At returns datagram i; data is valid until Reset.
 func (b *Batch) At(i int) (listener int, dest netip.AddrPort, data []byte) {
 	m := &b.msgs[i]
-	return m.listener, m.dest, b.arena[m.start:m.end:m.end]
+	return m.listener, m.dest, b.data(i)
+}
+
+// data is datagram i.
+func (b *Batch) data(i int) []byte {
+	m := &b.msgs[i]
+	return b.arena[m.start:m.end:m.end]
 }
 
 // Local returns the address that datagram i was given to leave from; not valid
@@ -114,5 +134,5 @@ func (b *Batch) Local(i int) netip.Addr { return b.msgs[i].local }
 
 // Reset empties the batch and keeps its memory.
 func (b *Batch) Reset() {
-	b.arena, b.msgs = b.arena[:0], b.msgs[:0]
+	b.arena, b.msgs, b.flow = b.arena[:0], b.msgs[:0], 0
 }

@@ -19,11 +19,7 @@ const (
 )
 
 // worker receives on one socket, in one goroutine, and runs each batch to
-// completion.
-//
-// It waits in the runtime's poller and not in the receive call: a thread that
-// blocks in a system call keeps the scheduler's monitor awake for every
-// wake-up, which took a quarter of the CPU of a call.
+// completion. How it waits is in wait_linux.go.
 type worker struct {
 	udp      *UDP
 	listener int
@@ -39,9 +35,7 @@ type worker struct {
 	packets  [receiveBatch]Packet
 	out      Batch
 
-	take  func(fd uintptr) bool // receives, for the poller; false to wait
-	taken int                   // what the last take returned
-	errno unix.Errno
+	waiter
 }
 
 func newWorker(u *UDP, listener, index, size int) (*worker, error) {
@@ -55,10 +49,7 @@ func newWorker(u *UDP, listener, index, size int) (*worker, error) {
 	}
 	_ = unix.Madvise(memory, unix.MADV_NOHUGEPAGE) // EINVAL: the kernel has none
 	w.memory = memory
-	w.take = func(fd uintptr) bool {
-		w.taken, w.errno = recvmmsg(int(fd), w.heads[:])
-		return w.errno != unix.EAGAIN
-	}
+	w.waiter.init(w)
 	if u.wildcard(listener) {
 		w.controls = make([]control, receiveBatch)
 	}
@@ -83,6 +74,7 @@ func (w *worker) run(h Handler) error {
 	for !w.udp.closed.Load() {
 		n, errno, err := w.receive()
 		now := Now()
+		w.woke(now)
 		if err != nil && !w.udp.closed.Load() {
 			return fmt.Errorf("receive on udp %s: %w", w.udp.addrs[w.listener], err)
 		}
@@ -92,6 +84,7 @@ func (w *worker) run(h Handler) error {
 				h.Packets(now, packets, &w.out)
 				w.sender.Flush(now, &w.out, h)
 			}
+			w.yield(now)
 		case unix.EINTR:
 		case unix.EBADF, unix.ENOTSOCK, unix.EFAULT, unix.EINVAL, unix.ENOSYS:
 			return fmt.Errorf("receive on udp %s: %w", w.udp.addrs[w.listener], errno)
@@ -116,10 +109,9 @@ func (w *worker) receive() (int, unix.Errno, error) {
 			w.heads[i].offer(&w.controls[i], sizeofControl)
 		}
 	}
-	w.taken, w.errno = 0, 0
-	err := w.sock.poll.Read(w.take)
-	w.used = w.taken
-	return w.taken, w.errno, err
+	n, errno, err := w.wait(w)
+	w.used = n
+	return n, errno, err
 }
 
 // read makes packets of the first n headers.

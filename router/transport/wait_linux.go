@@ -1,0 +1,132 @@
+package transport
+
+import (
+	"os"
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A worker waits for datagrams in one of two ways.
+//
+// In the runtime's poller, which costs nothing while nothing comes. But a
+// datagram wakes the poller's thread, which looks for a thread to run the
+// worker, which receives: four system calls and the scheduler, where one call
+// would do.
+//
+// In the receive call itself (Config.Block), while datagrams come closely. The
+// scheduler's monitor takes the P from a thread that stays in a call for 10 ms,
+// or from a goroutine that runs so long, calls included, without going through
+// the scheduler; and it looks every 20 us for a while after that. So the call
+// ends before (blockTime), the worker goes through the scheduler now and then
+// (yieldAfter), and after a pause waits in the poller again. This holds while
+// some P is idle: hence Config.Block's condition.
+const (
+	nearby     = 2 * time.Millisecond // datagrams that are no further apart come closely
+	blockTime  = 4 * time.Millisecond // the kernel rounds it up to a tick of its clock
+	yieldAfter = 5 * time.Millisecond
+)
+
+// waiter is how a worker waits. While a socket's bell is not asked for, it does
+// not ring: a poller that hears of each datagram is woken by it.
+type waiter struct {
+	take    func(fd uintptr) bool // receives, for the poller; false to wait
+	taken   int                   // what the last take returned
+	errno   unix.Errno
+	asked   bool  // the bell is to ring
+	last    int64 // when the last datagrams came
+	near    bool  // they came closely after those before
+	yielded int64 // when the worker was last seen by the scheduler
+	events  [1]unix.EpollEvent
+}
+
+func (t *waiter) init(w *worker) {
+	t.take = func(uintptr) bool {
+		if t.asked {
+			t.asked = false
+			_, _ = unix.EpollWait(w.sock.bell, t.events[:], 0)
+		}
+		t.taken, t.errno = recvmmsg(w.sock.fd, w.heads[:])
+		if t.errno != unix.EAGAIN {
+			return true
+		}
+		if w.sock.bell >= 0 {
+			if errno := w.sock.ask(&t.events[0]); errno != 0 {
+				t.errno = errno
+				return true
+			}
+			t.asked = true
+		}
+		return false
+	}
+}
+
+// wait waits for datagrams and takes those that are there. An error is the
+// poller's: it was closed, or cannot watch the socket.
+func (t *waiter) wait(w *worker) (int, unix.Errno, error) {
+	if t.near && w.sock.bell >= 0 {
+		n, errno := await(w.sock.fd, w.heads[:])
+		if errno != unix.EAGAIN || w.udp.closed.Load() {
+			return n, errno, nil
+		}
+	}
+	t.taken, t.errno = 0, 0
+	err := w.sock.poll.Read(t.take)
+	t.yielded = 0
+	return t.taken, t.errno, err
+}
+
+// woke takes note of when datagrams came.
+func (t *waiter) woke(now int64) {
+	t.near = now-t.last < int64(nearby)
+	t.last = now
+	if t.yielded == 0 {
+		t.yielded = now
+	}
+}
+
+// yield lets the scheduler see the worker.
+func (t *waiter) yield(now int64) {
+	if now-t.yielded > int64(yieldAfter) {
+		t.yielded = now
+		runtime.Gosched()
+	}
+}
+
+// block makes the socket one that can be waited for in the receive call, and
+// gives it a bell.
+func (s *socket) block() error {
+	rest := unix.NsecToTimeval(int64(blockTime))
+	if err := unix.SetsockoptTimeval(s.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &rest); err != nil {
+		return os.NewSyscallError("setsockopt SO_RCVTIMEO", err)
+	}
+	if err := unix.SetNonblock(s.fd, false); err != nil {
+		return os.NewSyscallError("fcntl", err)
+	}
+	bell, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return os.NewSyscallError("epoll_create1", err)
+	}
+	silent := unix.EpollEvent{Events: unix.EPOLLONESHOT}
+	err = unix.EpollCtl(bell, unix.EPOLL_CTL_ADD, s.fd, &silent)
+	if err == nil {
+		err = unix.SetNonblock(bell, true) // a file that blocks is not for the poller
+	}
+	if err != nil {
+		_ = unix.Close(bell)
+		return os.NewSyscallError("epoll", err)
+	}
+	s.bell, s.file = bell, os.NewFile(uintptr(bell), "udp")
+	return nil
+}
+
+// ask has the bell ring once, now if there is something already.
+func (s *socket) ask(event *unix.EpollEvent) unix.Errno {
+	*event = unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT}
+	if err := unix.EpollCtl(s.bell, unix.EPOLL_CTL_MOD, s.fd, event); err != nil {
+		errno, _ := err.(unix.Errno)
+		return errno
+	}
+	return 0
+}
