@@ -5,7 +5,7 @@ DURATION ?= 1m
 SYSTEM   := ./cmd/tandem
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help demo test tools peer lint unit gates sim system soak health-soak fuzz bench bench-kamailio bench-store build image
+.PHONY: help demo test tools peer lint unit gates sim system soak health-soak fuzz bench bench-go bench-kamailio bench-store build image
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -88,7 +88,7 @@ fuzz: ## each fuzz target for FUZZTIME executions
 	if [ -n "$$failed" ]; then echo "Failed:$$failed" >&2; exit 1; fi; \
 	echo "fuzz targets: $$count, each $(FUZZTIME)"; [ $$count -gt 0 ]
 
-bench: ## Go benchmarks with allocations
+bench-go: ## Go benchmarks with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 peer: tools
@@ -97,8 +97,11 @@ peer: tools
 			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends kamailio; \
 		else echo "kamailio is not installed. Run: sudo apt-get install -y kamailio" >&2; exit 1; fi; }
 
-bench-kamailio: peer ## CPU per call beside Kamailio, paired; ARGS are the runner's flags
+bench: peer ## tandem beside Kamailio, sipgo and the kernel floor, 40 minutes; ARGS are the runner's flags, -quick takes 6
 	cd bench && $(GO) run ./compare $(ARGS)
+
+bench-kamailio: peer ## only CPU per call beside Kamailio at 2,000 calls/s, 4 minutes; ARGS are the runner's flags
+	cd bench && $(GO) run ./compare -parts cpu -load sipp -proxies tandem,kamailio-1,kamailio-2 -rates 2000 -rounds 6 -name kamailio $(ARGS)
 
 bench-store: ## a store of ten million numbers, and calls while they are managed; ARGS are the runner's flags
 	cd bench && $(GO) run ./store $(ARGS)

@@ -1,12 +1,19 @@
 package main
 
 import (
+	"context"
+	"encoding/xml"
+	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"tandem/bench/peer"
 )
 
 func TestMedianAndSpread(t *testing.T) {
@@ -22,11 +29,11 @@ func TestMedianAndSpread(t *testing.T) {
 		if got := median(c.values); got != c.median {
 			t.Errorf("median of %v is %v, want %v", c.values, got, c.median)
 		}
-		if got := spread(c.values); got != c.spread {
+		if got := spread(c.values, "%.2f"); got != c.spread {
 			t.Errorf("spread of %v is %q, want %q", c.values, got, c.spread)
 		}
 	}
-	if !math.IsNaN(median(nil)) || spread(nil) != "-" {
+	if !math.IsNaN(median(nil)) || spread(nil, "%.2f") != "-" {
 		t.Error("nothing has no median")
 	}
 }
@@ -56,57 +63,190 @@ func TestTableBetweenRows(t *testing.T) {
 }
 
 func TestVoidBlocks(t *testing.T) {
-	good := block{Calls: 16000, Seconds: 8}
-	if why := good.why(24000, 24000, 2000); why != "" {
+	good := block{Calls: 16000, Seconds: 8, Rate: 2000}
+	if why := good.why(24000, 24000); why != "" {
 		t.Errorf("a good block is %q", why)
 	}
 	for want, b := range map[string]block{
-		"failed":          {Calls: 16000, Seconds: 8, Failed: 1},
-		"retransmissions": {Calls: 16000, Seconds: 8, Retransmissions: 2},
-		"socket buffers":  {Calls: 16000, Seconds: 8, ReceiveErrors: 3},
-		"calls/s":         {Calls: 8000, Seconds: 8},
+		"failed":          {Calls: 16000, Seconds: 8, Rate: 2000, Failed: 1},
+		"retransmissions": {Calls: 16000, Seconds: 8, Rate: 2000, Retransmissions: 2},
+		"socket buffers":  {Calls: 16000, Seconds: 8, Rate: 2000, ReceiveErrors: 3},
+		"the host kept":   {Calls: 16000, Seconds: 8, Rate: 2000, Stolen: 0.2},
+		"calls/s":         {Calls: 8000, Seconds: 8, Rate: 2000},
 	} {
-		if why := b.why(24000, 24000, 2000); !strings.Contains(why, want) {
+		if why := b.why(24000, 24000); !strings.Contains(why, want) {
 			t.Errorf("%+v is %q, want something about %s", b, why, want)
 		}
 	}
-	if why := good.why(24000, 23999, 2000); why == "" {
+	if why := good.why(24000, 23999); why == "" {
 		t.Error("a call that is missing voids the block")
 	}
 }
 
-// A pair is void when either block is.
-func TestPairs(t *testing.T) {
-	p := pair{Blocks: map[string]block{"tandem": {Total: 60}, "kamailio": {Total: 120}}}
-	if p.void() != "" || p.ratio() != 0.5 {
-		t.Errorf("void %q, ratio %v", p.void(), p.ratio())
+// Time on the CPU is exact, its split by what samples say.
+func TestFigures(t *testing.T) {
+	b := block{Calls: 1000, Seconds: 1}
+	b.take(usage{cpu: 80 * time.Millisecond, stolen: 30 * time.Millisecond, user: 30, kernel: 10})
+	if b.Total != 80 || b.User != 60 || b.System != 20 || b.Stolen != 0.03 {
+		t.Errorf("%v", b)
 	}
-	p.Blocks["kamailio"] = block{Total: 120, Void: "void: 1 calls failed"}
-	if p.void() == "" {
-		t.Error("a void block does not void its pair")
+	b = block{Calls: 1000, Seconds: 1}
+	b.take(usage{cpu: 80 * time.Millisecond})
+	if b.Total != 80 || b.User != 0 || b.System != 0 {
+		t.Errorf("without samples: %v", b)
 	}
-	alone := pair{Blocks: map[string]block{"tandem": {Total: 60}}}
-	if !math.IsNaN(alone.ratio()) {
-		t.Error("one proxy alone has no ratio")
+	b = block{}
+	b.take(usage{cpu: time.Second})
+	if b.Total != 0 {
+		t.Errorf("without calls: %v", b)
 	}
 }
 
-// CPU of this process and of what it has started.
-func TestMeasureCPU(t *testing.T) {
-	before, err := measureCPU(os.Getpid())
+// Rounds go forth and back. Who is outside the core is in half of them, in both
+// directions alike.
+func TestOrder(t *testing.T) {
+	proxies := []string{"tandem", "kamailio-1", "floor"}
+	for round, want := range []string{
+		"tandem kamailio-1 floor", "kamailio-1 tandem", "tandem kamailio-1", "floor kamailio-1 tandem", "tandem kamailio-1 floor",
+	} {
+		if got := strings.Join(order(proxies, round), " "); got != want {
+			t.Errorf("round %d: %s, want %s", round, got, want)
+		}
+	}
+	if strings.Join(proxies, " ") != "tandem kamailio-1 floor" {
+		t.Error("the list itself was turned round")
+	}
+}
+
+// scripted is a load whose blocks are void as often as it is told to.
+type scripted struct {
+	void map[string]int
+	seen []string
+}
+
+func (l *scripted) name() string { return "own" }
+func (l *scripted) close()       {}
+func (l *scripted) block(_ context.Context, p *peer.Proxy, rate int) (block, error) {
+	l.seen = append(l.seen, p.Name)
+	b := block{Proxy: p.Name, Rate: rate, Total: float64(len(l.seen))}
+	if l.void[p.Name] > 0 {
+		l.void[p.Name]--
+		b.Void = "by script"
+	}
+	return b, nil
+}
+
+// A void block is repeated at once; who has too many is given up for good.
+func TestVoidingAndRepeating(t *testing.T) {
+	l := &scripted{void: map[string]int{"kamailio-1": 2, "kamailio-2": 100}}
+	s := &session{settings: settings{Proxies: []string{"tandem", "kamailio-1", "kamailio-2"}, Rates: []int{500, 2000}, Rounds: 2, Voids: 2},
+		out: io.Discard, progress: newProgress(time.Minute)}
+	for _, name := range s.Proxies {
+		s.proxies = append(s.proxies, &peer.Proxy{Name: name})
+	}
+	c, err := s.curve(t.Context(), l)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for begin := time.Now(); time.Since(begin) < 20*time.Millisecond; {
+	const want = "tandem kamailio-1 kamailio-1 kamailio-1 kamailio-2 kamailio-2 kamailio-2 kamailio-1 tandem " +
+		"tandem kamailio-1 kamailio-1 tandem"
+	if got := strings.Join(l.seen, " "); got != want {
+		t.Errorf("order of blocks\n%s, want\n%s", got, want)
 	}
-	after, err := measureCPU(os.Getpid())
+	if len(c.GivenUp) != 1 || c.GivenUp[0].Proxy != "kamailio-2" || c.GivenUp[0].Rate != 500 {
+		t.Errorf("given up: %v", c.GivenUp)
+	}
+	if len(c.values(500, "kamailio-1", total)) != 2 || c.voids(500, "kamailio-1") != 2 || len(c.values(500, "kamailio-2", total)) != 0 {
+		t.Error("void blocks count")
+	}
+}
+
+// The ratio is that of blocks of one round, and to the better of the rivals.
+func TestRatios(t *testing.T) {
+	c := curve{Load: "sipp", Blocks: []block{
+		{Proxy: "tandem", Rate: 500, Round: 0, Total: 50}, {Proxy: "kamailio-1", Rate: 500, Round: 0, Total: 100}, {Proxy: "kamailio-2", Rate: 500, Round: 0, Total: 300},
+		{Proxy: "kamailio-1", Rate: 500, Round: 1, Total: 200}, {Proxy: "tandem", Rate: 500, Round: 1, Total: 60, Void: "x"}, {Proxy: "tandem", Rate: 500, Round: 1, Total: 80},
+		{Proxy: "tandem", Rate: 500, Round: 2, Total: 10}, {Proxy: "tandem", Rate: 2000, Round: 0, Total: 7},
+	}}
+	if best := c.better(500, rivals([]string{"tandem", "floor", "kamailio-1", "kamailio-2"})); best != "kamailio-1" {
+		t.Errorf("the better rival is %q", best)
+	}
+	if got := fmt.Sprint(c.ratios(500, "tandem", "kamailio-1")); got != "[0.5 0.4]" {
+		t.Errorf("ratios %s", got)
+	}
+	if best := c.better(2000, []string{"kamailio-1"}); best != "" || len(c.ratios(2000, "tandem", best)) != 0 {
+		t.Errorf("without a rival there is a ratio to %q", best)
+	}
+}
+
+func TestProgress(t *testing.T) {
+	began := time.Now()
+	p := &progress{planned: 10 * time.Minute, began: began, now: func() time.Time { return began.Add(2 * time.Minute) }}
+	if left := p.left(); left != 10*time.Minute {
+		t.Errorf("at the beginning %v are left", left)
+	}
+	p.done(time.Minute) // which took two
+	if left := p.left(); left != 18*time.Minute {
+		t.Errorf("%v are left, want 18m", left)
+	}
+	p.done(time.Hour)
+	if left := p.left(); left != 0 {
+		t.Errorf("after the end %v are left", left)
+	}
+}
+
+// The defaults take about 40 minutes, the quick ones about 6.
+func TestPlan(t *testing.T) {
+	for _, c := range []struct {
+		args        []string
+		least, most time.Duration
+	}{
+		{nil, 25 * time.Minute, 42 * time.Minute},
+		{[]string{"-quick"}, 3 * time.Minute, 7 * time.Minute},
+	} {
+		s, err := parse(append(c.args, "-voids", "1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if plan := s.plan(); plan < c.least || plan > c.most {
+			t.Errorf("%v takes %v", c.args, plan)
+		}
+	}
+}
+
+func TestFlags(t *testing.T) {
+	s, err := parse([]string{"-quick", "-rates", "100, 200", "-variant", "recent_calls: off", "-load", "own", "-orders"})
+	if err != nil || fmt.Sprint(s.Rates, s.Loads, s.Parts, s.Rounds) != "[100 200] [own] [orders] 1" || !slices.Contains(s.Proxies, "variant") {
+		t.Errorf("%+v, %v", s, err)
+	}
+	for _, bad := range []string{"-rates=0", "-rates=x", "-load=x", "-proxies=opensips", "-parts=", "-dialogs=x", "-rounds=0", "-precision=1", "word"} {
+		if _, err := parse([]string{bad}); err == nil {
+			t.Errorf("%s is no mistake", bad)
+		}
+	}
+}
+
+// The report has a row for each proxy and rate, and says who was given up.
+func TestReport(t *testing.T) {
+	s, err := parse([]string{"-proxies", "tandem,kamailio-1,floor", "-rates", "500"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if after.total <= before.total {
-		t.Errorf("%v of CPU after 20 ms of work, %v before", after.total, before.total)
+	r := results{About: about{Commit: "0123", Settings: s}, Curves: []curve{{Load: "own", Blocks: []block{
+		{Proxy: "tandem", Rate: 500, Total: 50, User: 20, System: 30, Generator: 40}, {Proxy: "kamailio-1", Rate: 500, Total: 100},
+	}, GivenUp: []given{{"floor", 500, "too slow"}}}}}
+	text := r.markdown()
+	for _, want := range []string{
+		"commit 0123", "| 500 | 50.0 | 100.0 (kamailio-1) | 0.50 | 0.50 to 0.50 | - | - |",
+		"| 500 | tandem | 1 (0) | 50.0 | 50.0 to 50.0 | 20.0 | 30.0 | 40.0 |", "given up at 500 calls/s: too slow",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
 	}
-	if _, err := receiveErrors(); err != nil {
-		t.Error(err)
+	for name, svg := range r.plots() {
+		if err := xml.Unmarshal([]byte(svg), new(struct{})); err != nil {
+			t.Errorf("%s is no SVG: %v", name, err)
+		}
 	}
 }

@@ -1,6 +1,6 @@
-// Command compare measures the CPU time that tandem and Kamailio spend on the
-// same calls, in pairs of runs that follow each other, and writes the numbers
-// under results. See bench/README.md for the method.
+// Command compare measures what tandem and its peers spend on the same calls,
+// in blocks that take turns, and writes the numbers under results. See
+// bench/README.md for the method.
 //
 // It places calls on loopback addresses 127.88.0.x only.
 package main
@@ -8,7 +8,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log"
@@ -18,72 +17,18 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"strconv"
-	"strings"
+	"slices"
 	"syscall"
 	"time"
+
+	"tandem/bench/peer"
 )
-
-// settings are what a session is run with.
-type settings struct {
-	Rates    []int         `json:"calls_per_second"`
-	Pairs    int           `json:"pairs"`
-	Window   time.Duration `json:"window_ns"`
-	Warmup   time.Duration `json:"warmup_ns"`
-	Children int           `json:"kamailio_children"`
-	Workers  int           `json:"tandem_workers"`     // 0 is its default
-	Dialogs  string        `json:"kamailio_in_dialog"` // stateless or tm
-	Pinned   bool          `json:"pinned"`
-	Only     string        `json:"only,omitempty"`
-	Variant  string        `json:"variant,omitempty"` // config of a second tandem, which takes Kamailio's place
-	Voids    int           `json:"most_voided_pairs"`
-	ProxyCPU int           `json:"proxy_cpu"`
-	LoadCPU  int           `json:"load_cpu"`
-	Numbers  int           `json:"numbers"`
-	Results  string        `json:"-"`
-	Name     string        `json:"-"` // of the files in Results
-	Bench    string        `json:"-"` // the directory of this module
-	Work     string        `json:"-"` // what the run leaves behind: logs, configs
-}
-
-// peer is what tandem is measured beside.
-func (s settings) peer() string {
-	if s.Variant != "" {
-		return "variant"
-	}
-	return "kamailio"
-}
 
 func main() {
 	log.SetFlags(0)
-	s := settings{ProxyCPU: 0, LoadCPU: 1, Numbers: 10000}
-	rates := flag.String("rates", "2000", "calls a second, several separated by commas")
-	flag.IntVar(&s.Pairs, "pairs", 6, "pairs of valid blocks for each rate")
-	flag.DurationVar(&s.Window, "window", 8*time.Second, "how long CPU is measured in each block")
-	flag.DurationVar(&s.Warmup, "warmup", 3*time.Second, "load before each window")
-	flag.IntVar(&s.Children, "children", 1, "Kamailio's children: 1 or 2, the better one counts")
-	flag.IntVar(&s.Workers, "workers", 0, "tandem's workers; 0 is its default")
-	flag.StringVar(&s.Dialogs, "dialogs", "stateless", "how Kamailio forwards ACK and BYE: stateless, as tandem does, or tm, with a transaction for BYE")
-	flag.BoolVar(&s.Pinned, "pin", true, "pin the proxies to one CPU and the load to another")
-	flag.StringVar(&s.Only, "only", "", "measure tandem or kamailio alone")
-	flag.StringVar(&s.Variant, "variant", "", "measure tandem beside a second one with this line more in its config, instead of Kamailio, as in: recent_calls: off")
-	flag.IntVar(&s.Voids, "voids", 12, "give up after so many void pairs")
-	flag.StringVar(&s.Bench, "bench", ".", "the bench directory")
-	flag.StringVar(&s.Results, "results", "", "where results go; default results/DATE-COMMIT; - for nowhere")
-	flag.StringVar(&s.Name, "name", "kamailio", "what the result's files are called")
-	flag.Parse()
-	for _, text := range strings.Split(*rates, ",") {
-		rate, err := strconv.Atoi(strings.TrimSpace(text))
-		if err != nil || rate < 1 {
-			log.Fatalf("compare: -rates: %q is no number of calls", text)
-		}
-		s.Rates = append(s.Rates, rate)
-	}
-	if s.Variant != "" && s.Only != "" {
-		log.Fatal("compare: -variant and -only exclude each other")
-	}
-	if s.Dialogs != "stateless" && s.Dialogs != "tm" {
-		log.Fatalf("compare: -dialogs %s: there is stateless and tm", s.Dialogs)
+	s, err := parse(os.Args[1:])
+	if err != nil {
+		log.Fatal("compare: ", err)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -93,16 +38,8 @@ func main() {
 }
 
 func run(ctx context.Context, s settings) (err error) {
-	if runtime.NumCPU() < 2 {
-		return errors.New("needs two CPUs: one for the proxy, one for the load")
-	}
-	for program, packages := range map[string]string{"sipp": "sip-tester", "taskset": "util-linux", "kamailio": "kamailio"} {
-		if program == "kamailio" && (s.Only == "tandem" || s.Variant != "") {
-			continue
-		}
-		if _, err := exec.LookPath(program); err != nil {
-			return fmt.Errorf("%s is not installed. Run: apt-get install -y %s", program, packages)
-		}
+	if err := ready(s); err != nil {
+		return err
 	}
 	alone, err := net.Listen("tcp4", net.JoinHostPort(callerIP, "65000"))
 	if err != nil {
@@ -122,97 +59,122 @@ func run(ctx context.Context, s settings) (err error) {
 	if s.Bench, err = filepath.Abs(s.Bench); err != nil {
 		return err
 	}
-
-	about := describeRun(s)
-	proxies, err := startProxies(ctx, s)
-	if err != nil {
+	r := results{About: describeRun(s)}
+	ses := &session{settings: s, out: os.Stdout, progress: newProgress(s.plan())}
+	if err := ses.measure(ctx, &r); err != nil {
 		return err
 	}
-	defer func() {
-		for _, p := range proxies {
-			p.stop()
+	return report(os.Stdout, s, r)
+}
+
+// ready says what is missing.
+func ready(s settings) error {
+	if runtime.NumCPU() < 2 {
+		return errors.New("needs two CPUs: one for the proxy, one for the load")
+	}
+	needs := map[string]string{"taskset": "util-linux"}
+	if s.has("cpu") && slices.Contains(s.Loads, "sipp") {
+		needs["sipp"] = "sip-tester"
+	}
+	for _, name := range s.Proxies {
+		for program, in := range peer.Needs(name) {
+			needs[program] = in
 		}
-	}()
-	connectors, err := startConnectors(ctx, s)
+	}
+	for program, in := range needs {
+		if _, err := exec.LookPath(program); err != nil {
+			return fmt.Errorf("%s is not installed. Run: apt-get install -y %s", program, in)
+		}
+	}
+	return nil
+}
+
+// session is a run of everything.
+type session struct {
+	settings
+	proxies  []*peer.Proxy
+	out      io.Writer
+	progress *progress
+}
+
+// loader places calls through a proxy and measures it.
+type loader interface {
+	name() string
+	block(ctx context.Context, p *peer.Proxy, rate int) (block, error)
+	close()
+}
+
+// measure takes one load after the other. Each begins with fresh proxies, all
+// of which run all the time, so that none pays for its start.
+func (s *session) measure(ctx context.Context, r *results) error {
+	for _, name := range s.Loads {
+		if name == "sipp" && !s.has("cpu") {
+			continue
+		}
+		if err := s.stage(ctx, name, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *session) stage(ctx context.Context, name string, r *results) error {
+	say(s.out, "%s: starting\n", aboutLoad(name))
+	var load loader
+	var own *ownLoad
+	var err error
+	if name == "sipp" {
+		load, err = newSIPpLoad(ctx, s.settings)
+	} else {
+		own, err = newOwnLoad(s.settings)
+		load = own
+	}
 	if err != nil {
 		return err
 	}
-	defer connectors.stop()
-	if err := sleep(ctx, 8*time.Second); err != nil { // probes find the connectors
+	defer load.close()
+	defer s.stop()
+	if err := s.start(ctx); err != nil {
 		return err
 	}
-
-	session := &session{settings: s, proxies: proxies, connectors: connectors, out: os.Stdout}
-	var results []result
-	for _, rate := range s.Rates {
-		r, err := session.measure(ctx, rate)
+	if s.has("cpu") {
+		c, err := s.curve(ctx, load)
 		if err != nil {
 			return err
 		}
-		results = append(results, r)
+		r.Curves = append(r.Curves, c)
 	}
-	return report(os.Stdout, s, about, results)
+	return nil
 }
 
-// session is a run of all blocks.
-type session struct {
-	settings
-	proxies    []*proxy
-	connectors *connectors
-	out        io.Writer
+// settling is how long probes may take to find the connectors.
+const settling = 12 * time.Second
+
+func (s *session) start(ctx context.Context) error {
+	for _, name := range s.Proxies {
+		p, err := peer.StartProxy(ctx, s.peer(), name)
+		if err != nil {
+			return err
+		}
+		s.proxies = append(s.proxies, p)
+	}
+	return sleep(ctx, settling)
 }
 
-// result is one rate.
-type result struct {
-	Rate   int    `json:"calls_per_second"`
-	Pairs  []pair `json:"pairs"`
-	Voided []pair `json:"voided"`
+func (s *session) stop() {
+	for _, p := range s.proxies {
+		p.Stop()
+	}
+	s.proxies = nil
 }
 
-// pair is one block of each proxy, right after each other.
-type pair struct {
-	First  string           `json:"first"` // whose block came first
-	Blocks map[string]block `json:"blocks"`
-}
-
-func (p pair) void() string {
-	for name, b := range p.Blocks {
-		if b.Void != "" {
-			return name + ": " + b.Void
+func (s *session) proxy(name string) *peer.Proxy {
+	for _, p := range s.proxies {
+		if p.Name == name {
+			return p
 		}
 	}
-	return ""
-}
-
-// measure runs pairs in the order A B, B A, A B, … until enough are valid. A
-// void block voids its pair.
-func (s *session) measure(ctx context.Context, rate int) (result, error) {
-	r := result{Rate: rate}
-	for turn := 0; len(r.Pairs) < s.Pairs; turn++ {
-		order := append([]*proxy(nil), s.proxies...)
-		if turn%2 == 1 && len(order) == 2 {
-			order[0], order[1] = order[1], order[0]
-		}
-		p := pair{First: order[0].name, Blocks: map[string]block{}}
-		for _, proxy := range order {
-			b, err := s.block(ctx, proxy, rate)
-			if err != nil {
-				return r, err
-			}
-			p.Blocks[proxy.name] = b
-			say(s.out, "%5d/s  %-8s  %6.1f us/call (user %.0f, system %.0f)  %d calls  %s\n",
-				rate, proxy.name, b.Total, b.User, b.System, b.Calls, b.Void)
-		}
-		if why := p.void(); why != "" {
-			r.Voided = append(r.Voided, p)
-			if len(r.Voided) > s.Voids {
-				return r, fmt.Errorf("%d pairs are void at %d calls/s, the last one by %s", len(r.Voided), rate, why)
-			}
-			continue
-		}
-		r.Pairs = append(r.Pairs, p)
-	}
-	return r, nil
+	return nil
 }
 
 func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"tandem/bench/describe"
+	"tandem/bench/peer"
 )
 
 // about is what a result is worthless without.
@@ -26,13 +26,25 @@ type about struct {
 	Settings settings `json:"settings"`
 }
 
+// results is everything that was measured.
+type results struct {
+	About  about   `json:"about"`
+	Curves []curve `json:"cpu"`
+}
+
 func describeRun(s settings) about {
 	a := about{Date: describe.Date(), Command: describe.Command("compare"), Settings: s}
 	a.Commit = describe.Commit(s.Bench, "--untracked-files=no")
 	a.Machine = describe.Machine()
-	a.Versions = []string{runtime.Version(), firstLine(describe.Output("", "sipp", "-v"))} // which exits with 99
-	if s.Only != "tandem" && s.Variant == "" {
-		a.Versions = append(a.Versions, firstLine(describe.Output("", "kamailio", "-v")))
+	a.Versions = []string{runtime.Version()}
+	if s.has("cpu") && slices.Contains(s.Loads, "sipp") {
+		a.Versions = append(a.Versions, firstLine(describe.Output("", "sipp", "-v"))) // which exits with 99
+	}
+	for _, name := range s.Proxies {
+		if strings.HasPrefix(name, "kamailio") {
+			a.Versions = append(a.Versions, firstLine(describe.Output("", "kamailio", "-v")))
+			break
+		}
 	}
 	return a
 }
@@ -43,30 +55,28 @@ func firstLine(text string) string {
 }
 
 // report prints the tables and writes everything under results.
-func report(w io.Writer, s settings, a about, results []result) error {
-	var text strings.Builder
-	write(&text, a, results)
-	say(w, "\n%s", text.String())
+func report(w io.Writer, s settings, r results) error {
+	text := r.markdown()
+	say(w, "\n%s", text)
 	if s.Results == "-" {
 		return nil
 	}
 	dir := s.Results
 	if dir == "" {
-		dir = filepath.Join(s.Bench, "results", time.Now().UTC().Format("2006-01-02")+"-"+a.Commit)
+		dir = filepath.Join(s.Bench, "results", time.Now().UTC().Format(time.DateOnly)+"-"+r.About.Commit)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	raw, err := json.MarshalIndent(struct {
-		About   about    `json:"about"`
-		Results []result `json:"results"`
-	}{a, results}, "", "  ")
+	raw, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return err
 	}
-	for name, content := range map[string][]byte{
-		s.Name + ".md": []byte(text.String()), s.Name + ".json": append(raw, '\n'), s.Name + ".svg": []byte(plot(results)),
-	} {
+	files := map[string][]byte{s.Name + ".md": []byte(text), s.Name + ".json": append(raw, '\n')}
+	for name, svg := range r.plots() {
+		files[s.Name+"-"+name+".svg"] = []byte(svg)
+	}
+	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
 			return err
 		}
@@ -75,92 +85,147 @@ func report(w io.Writer, s settings, a about, results []result) error {
 	return nil
 }
 
-// write renders the result as Markdown.
-func write(w io.Writer, a about, results []result) {
-	say(w, "# CPU per call beside Kamailio\n\n")
+// aboutLoad says in words who places the calls.
+func aboutLoad(name string) string {
+	return map[string]string{"sipp": "SIPp, calls in bursts", "own": "our own generator, calls evenly spaced"}[name]
+}
+
+func (r results) markdown() string {
+	var b strings.Builder
+	a := r.About
+	say(&b, "# tandem and its peers on the same calls\n\n")
 	place := "No process is pinned."
 	if a.Settings.Pinned {
-		place = fmt.Sprintf("The proxy is pinned to CPU %d, SIPp's caller and connectors to CPU %d.", a.Settings.ProxyCPU, a.Settings.LoadCPU)
+		place = fmt.Sprintf("All proxies are pinned to CPU %d, the load to CPU %d.", a.Settings.ProxyCPU, a.Settings.LoadCPU)
 	}
-	dialogs := "ACK and BYE statelessly"
+	dialogs := "ACK and BYE statelessly; sipgo has a transaction for BYE too"
 	if a.Settings.Dialogs == "tm" {
-		dialogs = "ACK statelessly; BYE goes through tandem statelessly and through Kamailio with a transaction"
+		dialogs = "ACK statelessly; BYE goes through tandem statelessly, through Kamailio and sipgo with a transaction"
 	}
-	say(w, "One call is INVITE, 100, 180, 200, ACK, BYE, 200, record-routed. CPU is user and system time of all threads of all\n"+
-		"processes of the proxy, by schedstat, in a window of %v in the middle of a run. %s\n"+
-		"Both proxies handle INVITE with a transaction, %s, and probe the same two connectors\n"+
-		"every 5 s. Everything else is in bench/README.md.\n\n", a.Settings.Window, place, dialogs)
-	peer, children := a.Settings.peer(), fmt.Sprintf(", %d child(ren)", a.Settings.Children)
+	sources := "one address and port"
+	if a.Settings.Sources > 1 {
+		sources = fmt.Sprintf("one address and port with SIPp, %d ports with our own generator", a.Settings.Sources)
+	}
+	say(&b, "One call is INVITE, 100, 180, 200, ACK, BYE, 200, record-routed. %s Calls come from %s.\n"+
+		"tandem and Kamailio handle INVITE with a transaction, %s; both probe the same\n"+
+		"two connectors every 5 s. Nothing is logged for a good call, no message is held back for a batch, every INVITE gets its 100 at once.\n"+
+		"How everything is measured is in bench/README.md.\n\n", place, sources, dialogs)
+	say(&b, "- commit %s, %s\n- %s\n- %s\n- `%s`, in bench/\n", a.Commit, a.Date, a.Machine, strings.Join(a.Versions, "; "), a.Command)
 	if a.Settings.Variant != "" {
-		children = ""
-		say(w, "variant is a second tandem, with this in its config: `%s`.\n\n", a.Settings.Variant)
+		say(&b, "- variant is a second tandem, with this in its config: `%s`\n", a.Settings.Variant)
 	}
-	say(w, "- commit %s, %s\n- %s\n- %s\n- `%s`, in bench/\n\n", a.Commit, a.Date, a.Machine, strings.Join(a.Versions, "; "), a.Command)
-	say(w, "| calls/s | pairs (void) | tandem us/call | user, system* | %s us/call%s | user, system* | tandem : %s, median | spread |\n", peer, children, peer)
-	say(w, "|---|---|---|---|---|---|---|---|\n")
-	for _, r := range results {
-		ratios := r.ratios()
-		say(w, "| %d | %d (%d) | %s | %s | %s | %s | %s | %s |\n", r.Rate, len(r.Pairs), len(r.Voided),
-			r.median("tandem", total), r.split("tandem"), r.median(peer, total), r.split(peer),
-			number(median(ratios), "%.2f"), spread(ratios))
+	for _, c := range r.Curves {
+		c.write(&b, a.Settings)
 	}
-	say(w, "\n\\* split by clock ticks, which here is coarse to the point of guessing: only the sum is exact.\n")
-	say(w, "\nEach pair, in order:\n\n| calls/s | first | tandem | %s | ratio |\n|---|---|---|---|---|\n", peer)
-	for _, r := range results {
-		for _, p := range r.Pairs {
-			say(w, "| %d | %s | %s | %s | %s |\n", r.Rate, p.First, p.value("tandem"), p.value(peer), number(p.ratio(), "%.2f"))
+	return b.String()
+}
+
+// write renders the CPU part of one load.
+func (c curve) write(w io.Writer, s settings) {
+	say(w, "\n## CPU per call: %s\n\n", aboutLoad(c.Load))
+	say(w, "User and system time of all threads of all processes of a proxy, by schedstat, in a window of %v, a call that ended well in it;\n"+
+		"medians of the blocks, in microseconds. The ratio is that of blocks of the same round.\n\n", s.Window)
+	rival := rivals(s.Proxies)
+	say(w, "| calls/s | tandem | better rival | tandem : rival, median | spread | floor | floor, batched |\n|---|---|---|---|---|---|---|\n")
+	for _, rate := range s.Rates {
+		best := c.better(rate, rival)
+		ratios := c.ratios(rate, "tandem", best)
+		name := "-"
+		if best != "" {
+			name = fmt.Sprintf("%s (%s)", number(median(c.values(rate, best, total)), "%.1f"), best)
+		}
+		say(w, "| %d | %s | %s | %s | %s | %s | %s |\n", rate, c.median(rate, "tandem", total), name,
+			number(median(ratios), "%.2f"), spread(ratios, "%.2f"), c.median(rate, "floor", total), c.median(rate, "floor-batch", total))
+	}
+	say(w, "\n| calls/s | proxy | blocks (void) | us/call | spread | user | system |%s\n|---|---|---|---|---|---|---|%s\n",
+		map[bool]string{true: " generator |"}[c.Load == "own"], map[bool]string{true: "---|"}[c.Load == "own"])
+	for _, rate := range s.Rates {
+		for _, name := range s.Proxies {
+			values := c.values(rate, name, total)
+			say(w, "| %d | %s | %d (%d) | %s | %s | %s | %s |", rate, peer.About(name), len(values), c.voids(rate, name),
+				number(median(values), "%.1f"), spread(values, "%.1f"), c.median(rate, name, user), c.median(rate, name, system))
+			if c.Load == "own" {
+				say(w, " %s |", c.median(rate, name, generator))
+			}
+			say(w, "\n")
 		}
 	}
+	say(w, "\nUser and system are the figure before them, split as samples of cpu-clock, taken after the window, fell.\n")
+	for _, g := range c.GivenUp {
+		say(w, "\n%s was given up at %d calls/s: %s.\n", peer.About(g.Proxy), g.Rate, g.Why)
+	}
 }
 
-func total(b block) float64  { return b.Total }
-func user(b block) float64   { return b.User }
-func system(b block) float64 { return b.System }
+func total(b block) float64     { return b.Total }
+func user(b block) float64      { return b.User }
+func system(b block) float64    { return b.System }
+func generator(b block) float64 { return b.Generator }
 
-func (p pair) value(name string) string {
-	if b, ok := p.Blocks[name]; ok {
-		return fmt.Sprintf("%.1f", b.Total)
-	}
-	return "-"
-}
-
-// ratio is tandem's CPU per call divided by its peer's, NaN without both.
-func (p pair) ratio() float64 {
-	t, okT := p.Blocks["tandem"]
-	k, okK := p.Blocks["kamailio"]
-	if !okK {
-		k, okK = p.Blocks["variant"]
-	}
-	if !okT || !okK || k.Total == 0 {
-		return math.NaN()
-	}
-	return t.Total / k.Total
-}
-
-func (r result) ratios() (all []float64) {
-	for _, p := range r.Pairs {
-		if v := p.ratio(); !math.IsNaN(v) {
-			all = append(all, v)
+// rivals are the proxies that tandem is compared with.
+func rivals(proxies []string) (all []string) {
+	for _, name := range proxies {
+		if name != "tandem" && slices.Contains(core, name) {
+			all = append(all, name)
 		}
 	}
 	return all
 }
 
-func (r result) values(name string, of func(block) float64) (all []float64) {
-	for _, p := range r.Pairs {
-		if b, ok := p.Blocks[name]; ok {
+// better is the one of these with the lowest median, "" if none has one.
+func (c curve) better(rate int, of []string) (best string) {
+	least := math.Inf(1)
+	for _, name := range of {
+		if m := median(c.values(rate, name, total)); m < least {
+			best, least = name, m
+		}
+	}
+	return best
+}
+
+// ratios are those of two proxies in each round in which both have a block.
+func (c curve) ratios(rate int, of, to string) (all []float64) {
+	blocks := map[int]map[string]float64{}
+	rounds := 0
+	for _, b := range c.Blocks {
+		if b.Rate == rate && b.Void == "" {
+			if blocks[b.Round] == nil {
+				blocks[b.Round] = map[string]float64{}
+			}
+			blocks[b.Round][b.Proxy] = b.Total
+			rounds = max(rounds, b.Round+1)
+		}
+	}
+	for round := range rounds {
+		x, okX := blocks[round][of]
+		y, okY := blocks[round][to]
+		if okX && okY && y > 0 {
+			all = append(all, x/y)
+		}
+	}
+	return all
+}
+
+// values are a figure of all blocks that count.
+func (c curve) values(rate int, name string, of func(block) float64) (all []float64) {
+	for _, b := range c.Blocks {
+		if b.Rate == rate && b.Proxy == name && b.Void == "" {
 			all = append(all, of(b))
 		}
 	}
 	return all
 }
 
-func (r result) median(name string, of func(block) float64) string {
-	return number(median(r.values(name, of)), "%.0f")
+func (c curve) voids(rate int, name string) (n int) {
+	for _, b := range c.Blocks {
+		if b.Rate == rate && b.Proxy == name && b.Void != "" {
+			n++
+		}
+	}
+	return n
 }
 
-func (r result) split(name string) string {
-	return r.median(name, user) + ", " + r.median(name, system)
+func (c curve) median(rate int, name string, of func(block) float64) string {
+	return number(median(c.values(rate, name, of)), "%.1f")
 }
 
 func number(v float64, format string) string {
@@ -179,70 +244,9 @@ func median(values []float64) float64 {
 	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
 
-func spread(values []float64) string {
+func spread(values []float64, format string) string {
 	if len(values) == 0 {
 		return "-"
 	}
-	return fmt.Sprintf("%.2f to %.2f", slices.Min(values), slices.Max(values))
-}
-
-// names are those of the proxies, tandem first.
-func names(results []result) []string {
-	seen := make(map[string]bool)
-	for _, r := range results {
-		for _, p := range r.Pairs {
-			for name := range p.Blocks {
-				seen[name] = true
-			}
-		}
-	}
-	all := slices.Sorted(maps.Keys(seen))
-	if i := slices.Index(all, "tandem"); i > 0 {
-		all[0], all[i] = all[i], all[0]
-	}
-	return all
-}
-
-// plot draws every block: CPU per call over the order of measurement.
-func plot(results []result) string {
-	const width, height, left, bottom = 720, 320, 60, 40
-	colours := map[string]string{"tandem": "#0b6e4f", "kamailio": "#b5562b", "variant": "#b5562b"}
-	most, blocks := 1.0, 0
-	for _, r := range results {
-		for _, p := range r.Pairs {
-			blocks++
-			for _, b := range p.Blocks {
-				most = max(most, b.Total)
-			}
-		}
-	}
-	most *= 1.1
-	var svg strings.Builder
-	say(&svg, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`+"\n", width, height)
-	say(&svg, `<rect width="%d" height="%d" fill="white"/>`+"\n", width, height)
-	y := func(v float64) float64 { return (height - bottom) - v/most*(height-bottom-20) }
-	for i := range 5 {
-		v := most * float64(i) / 4
-		say(&svg, `<line x1="%d" x2="%d" y1="%.1f" y2="%.1f" stroke="#ddd"/><text x="%d" y="%.1f" text-anchor="end">%.0f</text>`+"\n",
-			left, width-10, y(v), y(v), left-6, y(v)+4, v)
-	}
-	say(&svg, `<text x="%d" y="14">CPU microseconds per call, a pair a column</text>`+"\n", left)
-	step, column := float64(width-left-20)/float64(max(blocks, 1)), 0
-	for _, r := range results {
-		for i, p := range r.Pairs {
-			x := left + step*(float64(column)+0.5)
-			for name, b := range p.Blocks {
-				say(&svg, `<circle cx="%.1f" cy="%.1f" r="4" fill="%s"><title>%s %d/s %.1f</title></circle>`+"\n", x, y(b.Total), colours[name], name, r.Rate, b.Total)
-			}
-			if i == 0 {
-				say(&svg, `<text x="%.1f" y="%d">%d calls/s</text>`+"\n", x-step/2, height-bottom+18, r.Rate)
-			}
-			column++
-		}
-	}
-	for i, name := range names(results) {
-		say(&svg, `<circle cx="%d" cy="10" r="4" fill="%s"/><text x="%d" y="14">%s</text>`+"\n", width-220+i*100, colours[name], width-210+i*100, name)
-	}
-	svg.WriteString("</svg>\n")
-	return svg.String()
+	return fmt.Sprintf(format+" to "+format, slices.Min(values), slices.Max(values))
 }

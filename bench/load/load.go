@@ -135,6 +135,16 @@ func (g *Generator) open() error {
 // Connector is the address of a connector, with the port that it got.
 func (g *Generator) Connector(i int) netip.AddrPort { return g.connectors[i].sock.addr }
 
+// Aim sends calls to another proxy from now on. There must be no Run.
+func (g *Generator) Aim(proxy netip.AddrPort) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.proxy = net.UDPAddrFromAddrPort(proxy)
+	for _, s := range g.sources {
+		s.text = newCallerText(s.sock.addr, proxy)
+	}
+}
+
 // Close ends it. Run has to have returned.
 func (g *Generator) Close() {
 	close(g.closing)

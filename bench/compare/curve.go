@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"tandem/bench/peer"
+)
+
+// block is one proxy under load for one window.
+type block struct {
+	Proxy string `json:"proxy"`
+	Rate  int    `json:"calls_per_second"`
+	Round int    `json:"round"`
+	At    string `json:"at"`
+
+	Total  float64 `json:"us_per_call"`
+	User   float64 `json:"user_us_per_call"` // Total, split as samples after the window were; both 0 without them
+	System float64 `json:"system_us_per_call"`
+
+	Calls           int     `json:"calls"` // that ended well within the window
+	Seconds         float64 `json:"seconds"`
+	Failed          int     `json:"failed"`
+	Retransmissions int     `json:"retransmissions"`
+	ReceiveErrors   int     `json:"udp_receive_buffer_errors"`
+	Stolen          float64 `json:"stolen_share"`                    // CPU time that the host kept, of the window, all CPUs together
+	Generator       float64 `json:"generator_us_per_call,omitempty"` // CPU of our own generator
+	Odd             string  `json:"odd,omitempty"`                   // what else our own generator counted
+	Void            string  `json:"void,omitempty"`                  // why it does not count
+}
+
+// mostStolen is the share of a CPU that the host may keep: the kernel takes
+// what is stolen off the time of whoever runs later, so a figure would be too low.
+const mostStolen = 0.05
+
+// why says what voids a block: a proxy that loses calls is not compared. It was
+// to place so many calls, and so many succeeded.
+func (b block) why(placed, succeeded int) string {
+	switch {
+	case b.Failed > 0:
+		return fmt.Sprintf("%d calls failed", b.Failed)
+	case succeeded != placed:
+		return fmt.Sprintf("%d of %d calls succeeded", succeeded, placed)
+	case b.Retransmissions > 0:
+		return fmt.Sprintf("%d retransmissions", b.Retransmissions)
+	case b.ReceiveErrors > 0:
+		return fmt.Sprintf("%d datagrams lost in socket buffers", b.ReceiveErrors)
+	case b.Stolen > mostStolen:
+		return fmt.Sprintf("the host kept %.0f %% of a CPU", 100*b.Stolen)
+	}
+	if got := float64(b.Calls) / b.Seconds; got < 0.97*float64(b.Rate) {
+		return fmt.Sprintf("only %.0f calls/s", got)
+	}
+	return ""
+}
+
+// usage is the CPU time of a proxy in a window, and where samples after it fell.
+type usage struct {
+	cpu, stolen  time.Duration
+	user, kernel int
+}
+
+// take makes a block's figures of it.
+func (b *block) take(u usage) {
+	b.Stolen = u.stolen.Seconds() / b.Seconds
+	if b.Calls == 0 {
+		return
+	}
+	b.Total = float64(u.cpu.Nanoseconds()) / 1e3 / float64(b.Calls)
+	if n := u.user + u.kernel; n > 0 {
+		b.User = b.Total * float64(u.user) / float64(n)
+		b.System = b.Total * float64(u.kernel) / float64(n)
+	}
+}
+
+// watch measures a proxy while load runs: during a window, then where it spends
+// its time. began and ended are called at the ends of the window.
+func (s settings) watch(ctx context.Context, p *peer.Proxy, began, ended func()) (u usage, err error) {
+	began()
+	stolen, err := peer.Stolen()
+	if err != nil {
+		return u, err
+	}
+	before, err := peer.CPU(p.PID())
+	if err != nil {
+		return u, err
+	}
+	if err := sleep(ctx, s.Window); err != nil {
+		return u, err
+	}
+	after, err := peer.CPU(p.PID())
+	if err != nil {
+		return u, err
+	}
+	ended()
+	u.cpu = after - before
+	if u.stolen, err = peer.Stolen(); err != nil {
+		return u, err
+	}
+	u.stolen -= stolen
+	split, err := peer.Sample(p.PID())
+	if err != nil { // not root, and the kernel does not let others: without
+		return u, sleep(ctx, s.Split)
+	}
+	err = sleep(ctx, s.Split)
+	u.user, u.kernel = split.Stop()
+	return u, err
+}
+
+// curve is what one load found: blocks in the order that they were measured.
+type curve struct {
+	Load    string  `json:"load"`
+	Blocks  []block `json:"blocks"`
+	GivenUp []given `json:"given_up,omitempty"`
+}
+
+// given up: a proxy at a rate, and why.
+type given struct {
+	Proxy string `json:"proxy"`
+	Rate  int    `json:"calls_per_second"`
+	Why   string `json:"why"`
+}
+
+// order is who is measured in a round: all, from the first to the last and the
+// next time back, so that what drifts hits all alike. Those outside the core
+// are in half of the rounds, in as many of either direction.
+func order(proxies []string, round int) (all []string) {
+	for _, name := range proxies {
+		if slices.Contains(core, name) || round%4 == 0 || round%4 == 3 {
+			all = append(all, name)
+		}
+	}
+	if round%2 == 1 {
+		slices.Reverse(all)
+	}
+	return all
+}
+
+// curve measures all proxies at all rates. A void block is repeated at once;
+// who has too many is given up at this rate, and so at higher ones.
+func (s *session) curve(ctx context.Context, load loader) (curve, error) {
+	c := curve{Load: load.name()}
+	lost := map[string]bool{}
+	for _, rate := range s.Rates {
+		voids := map[string]int{}
+		for round := range s.Rounds {
+			for _, name := range order(s.Proxies, round) {
+				for repeat := true; repeat && !lost[name]; {
+					b, err := load.block(ctx, s.proxy(name), rate)
+					if err != nil {
+						return c, fmt.Errorf("%s at %d calls/s: %w", name, rate, err)
+					}
+					b.Round = round
+					c.Blocks = append(c.Blocks, b)
+					s.progress.say(s.out, "%-4s %5d/s  %-11s %s", c.Load, rate, name, b)
+					repeat = b.Void != ""
+					if repeat {
+						voids[name]++
+						if lost[name] = voids[name] > s.Voids; lost[name] {
+							c.GivenUp = append(c.GivenUp, given{name, rate, fmt.Sprintf("%d blocks are void, the last one by: %s", voids[name], b.Void)})
+						}
+					}
+				}
+				s.progress.done(s.blockTime(c.Load))
+			}
+		}
+	}
+	return c, nil
+}
+
+func (b block) String() string {
+	text := fmt.Sprintf("%6.1f us/call (user %.0f, system %.0f)  %d calls", b.Total, b.User, b.System, b.Calls)
+	if b.Generator > 0 {
+		text += fmt.Sprintf("  generator %.0f us/call", b.Generator)
+	}
+	if b.Odd != "" {
+		text += "  " + b.Odd
+	}
+	if b.Void != "" {
+		text += "  void: " + b.Void
+	}
+	return text
+}

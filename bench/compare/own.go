@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tandem/bench/load"
+	"tandem/bench/peer"
+)
+
+// ownLoad is our own generator, in this process.
+type ownLoad struct {
+	settings
+	g *load.Generator
+}
+
+// patience is how long a call may wait for an answer before it has failed: more
+// than any proxy that keeps up takes, little enough to go on soon.
+const patience = 4 * time.Second
+
+func newOwnLoad(s settings) (*ownLoad, error) {
+	if s.Pinned {
+		if err := pin(s.LoadCPU); err != nil {
+			return nil, err
+		}
+		runtime.GOMAXPROCS(2) // the generator's thread and all that goes on beside it
+	}
+	numbers := make([][]byte, s.Numbers)
+	for i := range numbers {
+		numbers[i] = fmt.Appendf(nil, "+%d", peer.First+i)
+	}
+	g, err := load.New(load.Config{
+		Proxy: peer.Connectors[0], From: netip.AddrPortFrom(netip.MustParseAddr(callerIP), 5060), Sources: s.Sources,
+		Connectors: peer.Connectors[:], Number: func(call int) []byte { return numbers[call%len(numbers)] }, Timeout: patience,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &ownLoad{s, g}, nil
+}
+
+// pin pins all threads of this process, and so those that they begin, to a CPU.
+func pin(cpu int) error {
+	var set unix.CPUSet
+	set.Set(cpu)
+	threads, err := filepath.Glob("/proc/self/task/*")
+	if err != nil {
+		return err
+	}
+	for _, path := range threads {
+		id, err := strconv.Atoi(filepath.Base(path))
+		if err != nil {
+			return err
+		}
+		if err := unix.SchedSetaffinity(id, &set); err != nil && err != unix.ESRCH {
+			return os.NewSyscallError("sched_setaffinity", err)
+		}
+	}
+	return nil
+}
+
+func (l *ownLoad) name() string { return "own" }
+
+func (l *ownLoad) close() { l.g.Close() }
+
+// placing is calls that are on their way.
+type placing struct {
+	g    *load.Generator
+	done chan error
+}
+
+// place begins calls through a proxy.
+func (l *ownLoad) place(ctx context.Context, p *peer.Proxy, rate float64, calls int) *placing {
+	l.g.Aim(p.Addr)
+	run := &placing{l.g, make(chan error, 1)}
+	go func() { run.done <- l.g.Run(ctx, rate, calls) }()
+	return run
+}
+
+// block runs the load through one proxy.
+func (l *ownLoad) block(ctx context.Context, p *peer.Proxy, rate int) (block, error) {
+	b := block{Proxy: p.Name, Rate: rate, At: time.Now().UTC().Format(time.RFC3339)}
+	lostBefore, err := peer.ReceiveErrors()
+	if err != nil {
+		return b, err
+	}
+	calls := int((l.Warmup + l.Window + l.Split).Seconds() * float64(rate))
+	warm := l.g.Window("warm-up")
+	run := l.place(ctx, p, float64(rate), calls)
+	var window, after *load.Window
+	err = sleep(ctx, l.Warmup)
+	var used usage
+	if err == nil {
+		used, err = l.watch(ctx, p, func() { window = l.g.Window("window") }, func() { after = l.g.Window("after") })
+	}
+	if ran := <-run.done; err == nil {
+		err = ran
+	}
+	if err != nil {
+		return b, err
+	}
+	lostAfter, err := peer.ReceiveErrors()
+	if err != nil {
+		return b, err
+	}
+	r := window.Report()
+	all := warm.Report()
+	all.Add(r)
+	all.Add(after.Report())
+	b.Seconds, b.Calls, b.Failed = r.Duration.Seconds(), r.Counts[load.Good], all.Counts[load.Failed]
+	b.Retransmissions = again(all)
+	b.ReceiveErrors = lostAfter - lostBefore
+	b.Generator = float64(r.CPUPerCall().Nanoseconds()) / 1e3
+	if odd := all.Odd(); odd != "nothing" {
+		b.Odd = odd
+	}
+	b.take(used)
+	b.Void = b.why(calls, all.Counts[load.Good])
+	return b, nil
+}
+
+// again is how many messages came to either side more than once.
+func again(r load.Report) int {
+	return r.Counts[load.Retransmitted] + r.Counts[load.Duplicate] + r.Counts[load.Elsewhere]
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"tandem/bench/peer"
+)
+
+const (
+	plotWidth, plotHeight = 760, 360
+	plotLeft, plotRight   = 64, 200 // of the area that is drawn in
+	plotTop, plotBottom   = 30, 44
+)
+
+var colours = map[string]string{
+	"tandem": "#0b6e4f", "variant": "#7a5195", "kamailio-1": "#b5562b", "kamailio-2": "#e0a030",
+	"sipgo": "#00add8", "floor": "#888888", "floor-batch": "#333333",
+}
+
+// plots are all drawings, by the end of their file's name.
+func (r results) plots() map[string]string {
+	all := map[string]string{}
+	for _, c := range r.Curves {
+		all["cpu-"+c.Load] = c.plot(r.About.Settings)
+	}
+	return all
+}
+
+// canvas is a drawing with values from 0 to most on its left side.
+type canvas struct {
+	strings.Builder
+	most float64
+}
+
+func newCanvas(title string, most float64) *canvas {
+	c := &canvas{most: 1.1 * max(most, 1e-9)}
+	say(c, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`+"\n", plotWidth, plotHeight)
+	say(c, `<rect width="%d" height="%d" fill="white"/>`+"\n<text x=\"%d\" y=\"16\">%s</text>\n", plotWidth, plotHeight, plotLeft, title)
+	for i := range 5 {
+		v := c.most * float64(i) / 4
+		say(c, `<line x1="%d" x2="%d" y1="%.1f" y2="%.1f" stroke="#ddd"/><text x="%d" y="%.1f" text-anchor="end">%.4g</text>`+"\n",
+			plotLeft, plotWidth-plotRight, c.y(v), c.y(v), plotLeft-6, c.y(v)+4, v)
+	}
+	return c
+}
+
+func (c *canvas) y(v float64) float64 {
+	return plotHeight - plotBottom - v/c.most*(plotHeight-plotBottom-plotTop)
+}
+
+// x is a share of the width.
+func (c *canvas) x(share float64) float64 { return plotLeft + share*(plotWidth-plotRight-plotLeft) }
+
+func (c *canvas) below(x float64, text string) {
+	say(c, `<text x="%.1f" y="%d" text-anchor="middle">%s</text>`+"\n", x, plotHeight-plotBottom+18, text)
+}
+
+func (c *canvas) dot(x, v float64, colour, title string) {
+	say(c, `<circle cx="%.1f" cy="%.1f" r="3" fill="%s" fill-opacity="0.6"><title>%s</title></circle>`+"\n", x, c.y(v), colour, title)
+}
+
+func (c *canvas) line(points []string, colour string) {
+	say(c, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2"/>`+"\n", strings.Join(points, " "), colour)
+}
+
+// legend names the proxies at the right side.
+func (c *canvas) legend(proxies []string) {
+	for i, name := range proxies {
+		y := plotTop + 18*i
+		say(c, `<circle cx="%d" cy="%d" r="4" fill="%s"/><text x="%d" y="%d">%s</text>`+"\n",
+			plotWidth-plotRight+14, y, colours[name], plotWidth-plotRight+24, y+4, name)
+	}
+}
+
+func (c *canvas) done() string {
+	c.WriteString("</svg>\n")
+	return c.String()
+}
+
+// plot draws CPU per call over the rate: every block that counts is a dot, the
+// medians are lines.
+func (c curve) plot(s settings) string {
+	most := 0.0
+	for _, b := range c.Blocks {
+		if b.Void == "" {
+			most = max(most, b.Total)
+		}
+	}
+	draw := newCanvas("CPU microseconds per call over calls/s: "+aboutLoad(c.Load), most)
+	top := float64(slices.Max(s.Rates))
+	at := func(rate int) float64 { return draw.x(float64(rate) / top * 0.96) }
+	for _, rate := range s.Rates {
+		draw.below(at(rate), fmt.Sprint(rate))
+	}
+	for _, name := range s.Proxies {
+		var points []string
+		for _, rate := range s.Rates {
+			values := c.values(rate, name, total)
+			if len(values) == 0 {
+				continue
+			}
+			points = append(points, fmt.Sprintf("%.1f,%.1f", at(rate), draw.y(median(values))))
+			for _, v := range values {
+				draw.dot(at(rate), v, colours[name], fmt.Sprintf("%s, %d/s: %.1f", peer.About(name), rate, v))
+			}
+		}
+		draw.line(points, colours[name])
+	}
+	draw.legend(s.Proxies)
+	return draw.done()
+}

@@ -1,0 +1,122 @@
+package peer
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"tandem/bench/load"
+)
+
+// CPU of this process and of what it has started.
+func TestCPU(t *testing.T) {
+	before, err := CPU(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for begin := time.Now(); time.Since(begin) < 20*time.Millisecond; {
+	}
+	after, err := CPU(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after <= before {
+		t.Errorf("%v of CPU after 20 ms of work, %v before", after, before)
+	}
+	if _, err := ReceiveErrors(); err != nil {
+		t.Error(err)
+	}
+	if _, err := Stolen(); err != nil {
+		t.Error(err)
+	}
+}
+
+// What spins in user code is seen there, what copies in the kernel is seen
+// there.
+func TestSplit(t *testing.T) {
+	for name, c := range map[string]struct {
+		args []string
+		user bool
+	}{
+		"user":   {[]string{"sh", "-c", "while :; do :; done"}, true},
+		"kernel": {[]string{"dd", "if=/dev/zero", "of=/dev/null", "bs=16M"}, false},
+	} {
+		p, err := Start(t.TempDir(), -1, "", c.args[0], c.args[1:]...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(p.Stop)
+		s, err := Sample(p.PID())
+		if err != nil {
+			t.Skip(err) // not root, and the kernel does not let others
+		}
+		time.Sleep(300 * time.Millisecond)
+		user, kernel := s.Stop()
+		t.Logf("%s: %d samples in user code, %d in the kernel", name, user, kernel)
+		if user+kernel < 20 || c.user != (user > 4*kernel) || c.user == (kernel > 4*user) {
+			t.Errorf("%s: %d samples in user code, %d in the kernel", name, user, kernel)
+		}
+	}
+}
+
+func TestUnknown(t *testing.T) {
+	if _, err := StartProxy(t.Context(), Settings{}, "nobody"); err == nil || !strings.Contains(err.Error(), "floor-batch") {
+		t.Error(err)
+	}
+}
+
+// Calls pass through every proxy that there is, and what it costs is seen.
+func TestCalls(t *testing.T) {
+	bench, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := load.New(load.Config{
+		Proxy: sip("127.88.0.1"), From: netip.MustParseAddrPort("127.88.0.3:0"), Connectors: Connectors[:], Sources: 3,
+		Number: func(call int) []byte { return fmt.Appendf(nil, "+%d", First+call%1000) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(g.Close)
+	settings := Settings{Bench: bench, Work: t.TempDir(), CPU: -1, Numbers: 1000, Dialogs: "stateless", Variant: "recent_calls: off"}
+	for _, name := range Names() {
+		t.Run(name, func(t *testing.T) {
+			for program := range Needs(name) {
+				if _, err := exec.LookPath(program); err != nil {
+					t.Skip(err)
+				}
+			}
+			p, err := StartProxy(t.Context(), settings, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(p.Stop)
+			before, err := CPU(p.PID())
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := g.Window(name)
+			g.Aim(p.Addr)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			if err := g.Run(ctx, 100, 100); err != nil {
+				t.Fatal(err)
+			}
+			r := w.Report()
+			after, err := CPU(p.PID())
+			if err != nil || after <= before {
+				t.Errorf("%v of CPU after 100 calls, %v before: %v", after, before, err)
+			}
+			if r.Counts[load.Good] != 100 || r.Counts[load.Trying] != 100 || r.Counts[load.Retransmitted] != 0 || r.Reached[0] != 100 {
+				t.Error(r, p.Log())
+			}
+		})
+	}
+}
