@@ -51,6 +51,7 @@ var importOwners = []struct {
 	{"github.com/spf13/cobra", "only the command has a command line", []string{"cmd/tandem/"}},
 	{"go.etcd.io/bbolt", "only the store knows how its file is made", []string{"config/store/"}},
 	{"github.com/fsnotify/fsnotify", "one file watches files", []string{"config/watch.go"}},
+	{"github.com/KimMachineGun/automemlimit", "one file knows how much memory there is", []string{"cmd/tandem/memory.go"}},
 	{"github.com/coreos/go-systemd", "one file speaks to systemd", []string{"cmd/tandem/notify.go"}},
 	{"golang.org/x/sys", "system calls of sockets and nothing else", []string{"router/transport/"}},
 	{"github.com/emiago/sipgo", "sipgo plays the endpoints (design D2): URIs of the config, probes, the demo's phones",

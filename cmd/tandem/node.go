@@ -298,6 +298,7 @@ func (n *node) run(stop, kill context.Context) error {
 	parts.Go(func() error { n.names.Run(ctx); return nil })
 	parts.Go(func() error { n.reload.run(ctx); return nil })
 	parts.Go(func() error { n.keeper.run(ctx); return nil })
+	parts.Go(func() error { n.keepMemory(ctx); return nil })
 	parts.Go(func() error { return n.admin.Serve(ctx) })
 	parts.Go(func() error {
 		select {

@@ -42,6 +42,7 @@ func serve(ctx context.Context, path string, stderr io.Writer) error {
 	defer signal.Stop(signals)
 
 	log := slog.New(slog.NewJSONHandler(stderr, nil))
+	tellCollector(log) // before the numbers are read
 	cfg, err := loadLogged(path, log)
 	if err != nil {
 		return exitError{exitConfig, err}

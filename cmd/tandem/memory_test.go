@@ -1,0 +1,64 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestCollection(t *testing.T) {
+	const mb = 1 << 20
+	for _, c := range []struct {
+		name string
+		env  map[string]string
+		room uint64
+		want collection
+	}{
+		{"a container", nil, 1000 * mb, collection{collectPercent, 900 * mb}},
+		{"a small one: sockets take as much", nil, 256 * mb, collection{collectPercent, 224 * mb}},
+		{"a tiny one", nil, 40 * mb, collection{collectPercent, 20 * mb}},
+		{"a large machine", nil, 1 << 40, collection{collectPercent, 1<<40 - 1<<40/10}},
+		{"nobody knows", nil, 0, collection{percent: collectPercent}},
+		{"GOGC is set", map[string]string{"GOGC": "100"}, 1000 * mb, collection{limit: 900 * mb}},
+		{"GOGC is off", map[string]string{"GOGC": "off"}, 1000 * mb, collection{limit: 900 * mb}},
+		{"GOMEMLIMIT is set", map[string]string{"GOMEMLIMIT": "400MiB"}, 1000 * mb, collection{percent: collectPercent}},
+		{"GOMEMLIMIT is off", map[string]string{"GOMEMLIMIT": "off"}, 1000 * mb, collection{percent: collectPercent}},
+		{"both are set", map[string]string{"GOGC": "25", "GOMEMLIMIT": "400MiB"}, 1000 * mb, collection{}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			require.Equal(t, c.want, collectionFor(func(name string) string { return c.env[name] }, c.room))
+		})
+	}
+}
+
+// Some memory is there, and less than all of it may be used.
+func TestTellCollector(t *testing.T) {
+	var log bytes.Buffer
+	tellCollector(slog.New(slog.NewJSONHandler(&log, nil)))
+	require.Regexp(t, `"msg":"memory","room_mb":[1-9][0-9]*,"gomemlimit_mb":[1-9][0-9]*,"gogc":[1-9]`, log.String())
+	require.Less(t, room(), uint64(math.MaxInt64))
+}
+
+// What is let go is collected once it is much, and counted anew then.
+func TestKeepMemory(t *testing.T) {
+	ctx, end := context.WithCancel(t.Context())
+	frees := []int{0, collectAfter - 1, 1, 1, collectAfter - 2, 1, 3 * collectAfter, 0}
+	ticks := make(chan time.Time, len(frees))
+	for range frees {
+		ticks <- time.Time{}
+	}
+	var collected []int
+	at := 0
+	keepMemory(ctx, ticks, func() int {
+		if at++; at == len(frees) {
+			end()
+		}
+		return frees[at-1]
+	}, func() { collected = append(collected, at) })
+	require.Equal(t, []int{3, 6, 7}, collected)
+}
