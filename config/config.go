@@ -41,6 +41,7 @@ type Config struct {
 	RecordRoute  bool          // stay in the path of dialogs
 	DrainTimeout time.Duration // longest wait for set-ups to finish at shutdown
 	Untrusted    Untrusted     // what becomes of requests from no trunk
+	TryingAfter  time.Duration // how long a 100 to an INVITE waits for another answer; 0 for none
 	Workers      int           // sockets of each listener, one thread each; 0 is the number of CPUs
 	Segmentation bool          // datagrams of one size to one peer may leave together
 	RecentCalls  int           // ended calls that are kept in memory to look at; 0 for none
@@ -176,9 +177,12 @@ func parse(file string, data []byte, w world) (*Config, error) {
 	return cfg, nil
 }
 
+// maxTryingAfter is the most that RFC 3261 17.2.1 lets a server wait with a 100.
+const maxTryingAfter = 200 * time.Millisecond
+
 var topKeys = keys{
 	known: []string{"listen", "advertise", "aliases", "admin", "metrics", "state_dir", "secrets", "record_route", "drain_timeout",
-		"store", "untrusted", "workers", "segmentation", "recent_calls", "reload", "trunks", "connectors", "groups", "failover", "health", "quotas"},
+		"store", "untrusted", "trying_after", "workers", "segmentation", "recent_calls", "reload", "trunks", "connectors", "groups", "failover", "health", "quotas"},
 	later: []string{"tls", "tcp", "log", "regions", "max_cps", "max_calls", "max_detection", "keys",
 		"numbers", "events", "tracing", "cluster"},
 }
@@ -211,6 +215,7 @@ func (d *decoder) config(data []byte) *Config {
 		RecordRoute:  d.boolean(f["record_route"], true),
 		DrainTimeout: d.duration(f["drain_timeout"], 30*time.Second, 0, time.Hour),
 		Untrusted:    Untrusted(d.choice(f["untrusted"], untrusted...)),
+		TryingAfter:  d.duration(f["trying_after"], 0, 0, maxTryingAfter),
 		Workers:      d.integer(f["workers"], 0, 0, 1024),
 		Segmentation: d.boolean(f["segmentation"], true),
 		RecentCalls:  d.countOrOff(f["recent_calls"], defaultRecentCalls, maxRecentCalls),

@@ -126,6 +126,7 @@ func (d *differ) node(old, new *Config) {
 	d.restart("record_route", strconv.FormatBool(old.RecordRoute), strconv.FormatBool(new.RecordRoute))
 	d.value(owner{}, "drain_timeout", catalog.Duration(old.DrainTimeout), catalog.Duration(new.DrainTimeout))
 	d.value(owner{}, "untrusted", old.Untrusted.String(), new.Untrusted.String())
+	d.value(owner{}, "trying_after", catalog.Duration(old.TryingAfter), catalog.Duration(new.TryingAfter))
 	d.restart("workers", strconv.Itoa(old.Workers), strconv.Itoa(new.Workers))
 	d.restart("segmentation", strconv.FormatBool(old.Segmentation), strconv.FormatBool(new.Segmentation))
 	d.restart("recent_calls", strconv.Itoa(old.RecentCalls), strconv.Itoa(new.RecentCalls))

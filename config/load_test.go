@@ -71,6 +71,7 @@ secrets: ["${SECRET}", an older secret of 16 bytes]
 record_route: false
 drain_timeout: 1m30s
 untrusted: drop
+trying_after: 150ms
 workers: 4
 segmentation: false
 recent_calls: 500
@@ -133,6 +134,7 @@ quotas: {groups: 3, connectors_per_group: 3}
 		Secrets:      [][]byte{[]byte("0123456789abcdef0123456789abcdef"), []byte("an older secret of 16 bytes")},
 		DrainTimeout: 90 * time.Second,
 		Untrusted:    Drop,
+		TryingAfter:  150 * time.Millisecond,
 		Workers:      4,
 		RecentCalls:  500,
 		Reload:       Reload{Watch: true},

@@ -159,6 +159,9 @@ func (r *Router) relay(s *scratch, st *stripe, c *call, a *attempt, resp *wire.M
 		c.progressed(a, s.now)
 	}
 	if resp.Status < 200 {
+		if c.invite() {
+			c.tryingAt = never
+		}
 		st.store(&c.answer, msg)
 		c.ringing = c.ringing || c.invite()
 		return

@@ -55,7 +55,7 @@ type call struct {
 	resendAt  int64 // Timer G: the final response again
 	resendEnd int64 // Timer H: not later than this
 	interval  int64
-	tryingAt  int64 // a 100 to a non-INVITE (RFC 4320)
+	tryingAt  int64 // a 100 that was not sent at once
 	endAt     int64
 
 	count int

@@ -20,6 +20,9 @@ type Policy struct {
 	Trunks    []Trunk // none: loopback sources may call in
 	Failover  catalog.Failover
 	Untrusted Untrusted
+	// TryingAfter is how long a 100 to an INVITE waits for something better to
+	// answer; 0 sends it at once. RFC 3261 17.2.1 allows 200 ms.
+	TryingAfter time.Duration
 	// What of Failover and Health was written and not left at its default, and
 	// the settings of hosts that no connector or group has its own for.
 	FailoverSet catalog.FailoverField

@@ -254,6 +254,43 @@ func TestRFC3261_17_2_1_TryingAtOnceForInviteOnly(t *testing.T) {
 	}
 }
 
+func TestRFC3261_17_2_1_TryingMayWait(t *testing.T) {
+	p := twoRegions()
+	p.TryingAfter = 150 * time.Millisecond
+	begin := func() (*rig, sent) {
+		g := newRig(t, p)
+		return g, sends(t, g.from(caller, invite()), "east1 INVITE")[0]
+	}
+
+	g, inv := begin() // nothing comes in time
+	require.Empty(t, g.from(east1, respond(inv, 100)))
+	sends(t, g.pass(200*time.Millisecond), "caller 100 INVITE")
+
+	g, inv = begin() // 180 says more
+	sends(t, g.from(east1, respond(inv, 180)), "caller 180 INVITE")
+	require.Empty(t, g.pass(time.Second))
+
+	g, inv = begin() // so does an answer
+	sends(t, g.from(east1, respond(inv, 200)), "caller 200 INVITE")
+	require.Empty(t, g.pass(time.Second))
+
+	g, inv = begin() // the call goes elsewhere meanwhile
+	sends(t, g.from(east1, respond(inv, 503)), "east1 ACK", "west1 INVITE")
+	sends(t, g.pass(200*time.Millisecond), "caller 100 INVITE")
+
+	g, _ = begin() // the caller asks again: once is enough
+	sends(t, g.from(caller, invite()), "caller 100 INVITE")
+	require.Empty(t, g.pass(200*time.Millisecond))
+
+	g, inv = begin() // the caller gives up
+	sends(t, g.from(east1, respond(inv, 100)))
+	sends(t, g.from(caller, cancelText()), "caller 200 CANCEL", "east1 CANCEL")
+	sends(t, g.from(east1, respond(inv, 487)), "east1 ACK", "caller 487 INVITE")
+	for _, m := range g.pass(time.Second) {
+		require.Contains(t, m.text, "SIP/2.0 487 ", "no 100 after a final response")
+	}
+}
+
 func TestRFC3261_17_1_1_3_AckIsNeverAnswered(t *testing.T) {
 	stranger := addr("203.0.113.200:5060")
 	d := newDialog(t, newRig(t, twoRegions()))

@@ -175,7 +175,8 @@ func (r *Router) another(s *scratch, c *call) bool {
 	return false
 }
 
-// tryingLate answers 100 to a non-INVITE that takes long (RFC 4320 4.1).
+// tryingLate answers 100 to what takes long: an INVITE (RFC 3261 17.2.1) or
+// another request (RFC 4320 4.1).
 func (r *Router) tryingLate(s *scratch, c *call) {
 	if c.answer == nil {
 		r.trying(s, c, r.original(s, c))

@@ -117,10 +117,13 @@ func (r *Router) begin(s *scratch, st *stripe, key uint64, loop uint32, rt *rout
 	st.store(&c.raw, m.Data[:m.Body.End])
 	c.callID = m.CallID
 	st.setups++
-	if c.invite() {
-		r.trying(s, c, m) // RFC 3261 17.2.1
-	} else {
+	switch wait := s.plan.policy.TryingAfter; {
+	case !c.invite():
 		c.tryingAt = s.now + nonInvite100
+	case wait > 0:
+		c.tryingAt = s.now + int64(wait)
+	default:
+		r.trying(s, c, m)
 	}
 	r.next(s, st, c, m)
 	r.arm(st, c, s.now)
@@ -149,6 +152,7 @@ func (r *Router) repeat(s *scratch, c *call) {
 	case c.answer != nil:
 		s.out.SendFrom(c.listener, c.local, c.replyTo, append(s.out.Buf(), c.answer...))
 	case !c.settled() && (c.invite() || c.tryingAt == never):
+		c.tryingAt = never
 		r.trying(s, c, &s.m) // once a non-INVITE had its 100, it has it again
 	default:
 		s.tally.drop(dropDuplicate)

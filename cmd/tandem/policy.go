@@ -14,6 +14,7 @@ func policyOf(cfg *config.Config) router.Policy {
 		Health:      cfg.Health,
 		HealthSet:   cfg.HealthSet,
 		Untrusted:   untrustedOf(cfg.Untrusted),
+		TryingAfter: cfg.TryingAfter,
 	}
 	for _, t := range cfg.Trunks {
 		p.Trunks = append(p.Trunks, router.Trunk{
