@@ -32,7 +32,7 @@ func ParseAddress(data []byte, s Span) (a Address, ok bool) {
 		i = skipLWS(data, i+length+2, end)
 	} else {
 		a.URI = span(start, trimLWS(data, start, i))
-		if a.URI.Len() == 0 || !isURI(data[a.URI.Start:a.URI.End]) {
+		if a.URI.Len() == 0 || !isURI(data, int(a.URI.Start), int(a.URI.End)) {
 			return a, false
 		}
 	}
@@ -56,7 +56,7 @@ func (a *Address) readParams(data []byte) bool {
 			return false
 		}
 		if !found && equalFold(data[p.name.Start:p.name.End], "tag") {
-			if a.Tag, found = p.value, true; !isKey(data, p.value) {
+			if a.Tag, found = p.value, true; !p.isKey(data) {
 				return false
 			}
 		}

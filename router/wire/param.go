@@ -15,18 +15,21 @@ func Param(data []byte, params Span, name string) (value Span, ok bool) {
 	return Span{}, false
 }
 
-// isKey tells whether a branch or tag is fit to find something by: not empty,
-// in one piece. It need not be a token (RFC 3261 25.1): some are not.
-func isKey(data []byte, s Span) bool {
-	return s.Len() > 0 && isURI(data[s.Start:s.End])
+// param is one parameter, white space around its parts left out. Without "="
+// the value is empty, at the end of the name.
+type param struct {
+	name, value Span
+	plain       bool // the value has plain bytes only: see skipPlain
+	strayQuote  bool // it has a quote where none may be, and then no name and no value
 }
 
-// param is one parameter, white space around its parts left out.
-type param struct {
-	raw         Span // from its ";" to the next one or the end
-	whole       Span // from its name to the end of its value
-	name, value Span
-	strayQuote  bool // it has a quote where none may be, and then raw only
+// whole is from the name to the end of the value.
+func (p *param) whole() Span { return Span{p.name.Start, p.value.End} }
+
+// isKey tells whether a branch or tag is fit to find something by: not empty,
+// in one piece. It need not be a token (RFC 3261 25.1): some are not.
+func (p *param) isKey(data []byte) bool {
+	return p.value.Len() > 0 && (p.plain || isURI(data, int(p.value.Start), int(p.value.End)))
 }
 
 // nextParam reads the parameter whose ";" is at i and returns the offset of
@@ -39,35 +42,33 @@ type param struct {
 func nextParam(data []byte, i, end int) (p param, next int) {
 	start := skipLWS(data, i+1, end)
 	j := start
-	for j < end && data[j] != ';' && data[j] != '=' {
-		if data[j] == '"' {
-			return param{raw: span(i, end), strayQuote: true}, end
-		}
+	for j < end && nameByte.has(data[j]) {
 		j++
 	}
-	name := trimLWS(data, start, j)
-	p.name = span(start, name)
+	p.name = span(start, trimLWS(data, start, j))
 	if j == end || data[j] == ';' {
 		p.value = Span{p.name.End, p.name.End}
-		p.whole = p.name
-		p.raw = span(i, j)
 		return p, j
 	}
+	if data[j] == '"' {
+		return param{strayQuote: true}, end
+	}
 	value := skipLWS(data, j+1, end)
-	j = value
-	if j < end && data[j] == '"' {
+	if j = skipPlain(data, value, end); j == end || data[j] == ';' {
+		p.value, p.plain = span(value, j), true
+		return p, j
+	}
+	if j == value && data[j] == '"' {
 		if j = skipQuoted(data, j, end); j < 0 {
-			return param{raw: span(i, end), strayQuote: true}, end
+			return param{strayQuote: true}, end
 		}
 	}
 	for j < end && data[j] != ';' {
 		if data[j] == '"' {
-			return param{raw: span(i, end), strayQuote: true}, end
+			return param{strayQuote: true}, end
 		}
 		j++
 	}
 	p.value = span(value, trimLWS(data, value, j))
-	p.whole = Span{p.name.Start, p.value.End}
-	p.raw = span(i, j)
 	return p, j
 }

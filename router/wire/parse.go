@@ -103,7 +103,7 @@ func (m *Message) parseRequestLine(start, end int) bool {
 	if trimmed < len(line) {
 		m.defect(BadStartLine)
 	}
-	if m.RequestURI.Len() == 0 || !isURI(m.Bytes(m.RequestURI)) {
+	if m.RequestURI.Len() == 0 || !isURI(m.Data, int(m.RequestURI.Start), int(m.RequestURI.End)) {
 		m.defect(BadRequestURI)
 	}
 	return true

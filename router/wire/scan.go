@@ -1,13 +1,22 @@
 package wire
 
-// The smallest steps of the walk. They take offsets as int and never read at
-// or behind end.
+import (
+	"encoding/binary"
+	"math/bits"
+	"strings"
+)
+
+// The smallest steps of the walk. They take offsets as int, and what is at or
+// behind end changes nothing.
 
 func span(start, end int) Span { return Span{uint32(start), uint32(end)} }
 
 // isLWS holds for the bytes of linear white space, those of folds included
 // (RFC 3261 25.1): inside a header field a CR or LF is always part of a fold.
-func isLWS(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
+func isLWS(c byte) bool {
+	const set uint64 = 1<<' ' | 1<<'\t' | 1<<'\r' | 1<<'\n'
+	return c <= ' ' && set>>c&1 != 0
+}
 
 func skipLWS(data []byte, i, end int) int {
 	for i < end && isLWS(data[i]) {
@@ -37,27 +46,90 @@ func skipQuoted(data []byte, i, end int) int {
 	return -1
 }
 
-// tokenByte marks the bytes of a token (RFC 3261 25.1).
-var tokenByte = func() (set [256]bool) {
-	for c := 'a'; c <= 'z'; c++ {
-		set[c], set[c-'a'+'A'] = true, true
-	}
-	for c := '0'; c <= '9'; c++ {
-		set[c] = true
-	}
-	for _, c := range "-.!%*_+`'~" {
-		set[c] = true
+// class is what a byte may be part of.
+type class uint8
+
+const (
+	tokenByte class = 1 << iota // a token (RFC 3261 25.1)
+	hostByte                    // a name or an IPv4 address: "_" besides the grammar's bytes, since names with it are in use
+	uriByte                     // a URI wherever it stands: none of the bytes that end one
+	nameByte                    // what stands before the "=" or ";" of a parameter
+	plainByte                   // see skipPlain
+)
+
+var classes = func() (set [256]class) {
+	for c := range set {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '.':
+			set[c] |= tokenByte | hostByte
+		case c == '_':
+			set[c] |= tokenByte | hostByte
+		case strings.IndexByte("!%*+`'~", byte(c)) >= 0:
+			set[c] |= tokenByte
+		}
+		if c > ' ' && c != '<' && c != '>' && c != '"' && c != 0x7f {
+			set[c] |= uriByte
+		}
+		if c != '"' && c != ';' && c != '=' {
+			set[c] |= nameByte
+		}
+		if '#' <= c && c < 0x7f && c != ';' && !('<' <= c && c <= '?') {
+			set[c] |= plainByte
+		}
 	}
 	return set
 }()
 
+func (k class) has(c byte) bool { return classes[c]&k != 0 }
+
+// skipPlain returns the offset of the first byte from i on that is not plain, or
+// end. Plain are the bytes that most URIs and values of parameters consist of,
+// and that separate nothing: ASCII from "#" up without ";", "<", "=", ">", "?"
+// and DEL.
+//
+// It looks at eight bytes at once. In each term a byte that is looked for sets
+// its top bit; others may do so too by a borrow or a carry, but only above one
+// that is.
+func skipPlain(data []byte, i, end int) int {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	for i < end && i+8 <= len(data) {
+		x := binary.LittleEndian.Uint64(data[i:])
+		semicolon, less := x^ones*';', x^ones*'<'
+		found := (x - ones*'#') &^ x               // below "#"
+		found |= x | (x + ones)                    // not ASCII, or DEL
+		found |= (semicolon - ones) &^ semicolon   // ";"
+		found |= (less - ones*('?'-'<'+1)) &^ less // "<" to "?"
+		if found &= tops; found != 0 {
+			return min(i+bits.TrailingZeros64(found)/8, end)
+		}
+		i += 8
+	}
+	for i < end && plainByte.has(data[i]) {
+		i++
+	}
+	return min(i, end)
+}
+
 func isToken(b []byte) bool {
 	for _, c := range b {
-		if !tokenByte[c] {
+		if !tokenByte.has(c) {
 			return false
 		}
 	}
 	return len(b) > 0
+}
+
+// isURI holds when none of the bytes is one that ends a URI wherever it stands.
+func isURI(data []byte, i, end int) bool {
+	for {
+		if i = skipPlain(data, i, end); i == end {
+			return true
+		}
+		if !uriByte.has(data[i]) {
+			return false
+		}
+		i++
+	}
 }
 
 // equalFold compares with a lower-case ASCII string.
@@ -66,10 +138,7 @@ func equalFold(b []byte, lower string) bool {
 		return false
 	}
 	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		if c != lower[i] {
+		if c != lower[i] && (c < 'A' || c > 'Z' || c+('a'-'A') != lower[i]) {
 			return false
 		}
 	}
@@ -104,7 +173,7 @@ func hostPort(data []byte, i, end int) (host Span, port uint16, next int, ok boo
 		}
 		i++
 	} else {
-		for i < end && isHostByte(data[i]) {
+		for i < end && hostByte.has(data[i]) {
 			i++
 		}
 	}
@@ -118,11 +187,13 @@ func hostPort(data []byte, i, end int) (host Span, port uint16, next int, ok boo
 	}
 	i = skipLWS(data, colon+1, end)
 	start = i
-	for i < end && data[i] >= '0' && data[i] <= '9' {
-		i++
+	n := 0
+	for ; i < end && data[i] >= '0' && data[i] <= '9'; i++ {
+		if n <= 65535 {
+			n = n*10 + int(data[i]-'0')
+		}
 	}
-	n, ok := Decimal(data, span(start, i))
-	if !ok || n == 0 || n > 65535 {
+	if i == start || n == 0 || n > 65535 {
 		return host, 0, i, false
 	}
 	return host, uint16(n), i, true
@@ -130,9 +201,4 @@ func hostPort(data []byte, i, end int) (host Span, port uint16, next int, ok boo
 
 func isHex(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
-}
-
-// isHostByte allows "_" besides the grammar's bytes: names with it are in use.
-func isHostByte(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '-' || c == '_'
 }

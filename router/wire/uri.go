@@ -17,7 +17,7 @@ func parseURI(data []byte, s Span) (u URI, ok bool) {
 	u.Whole = s
 	i, end := int(s.Start), int(s.End)
 	colon := bytes.IndexByte(data[i:end], ':')
-	if colon <= 0 || !isToken(data[i:i+colon]) || !isURI(data[i:end]) {
+	if colon <= 0 || !isToken(data[i:i+colon]) || !isURI(data, i, end) {
 		return u, false
 	}
 	u.Scheme = schemeOf(data[i : i+colon])
@@ -60,6 +60,8 @@ func parseURI(data []byte, s Span) (u URI, ok bool) {
 
 func schemeOf(b []byte) Scheme {
 	switch {
+	case string(b) == "sip": // as nearly all are written
+		return SIP
 	case equalFold(b, "sip"):
 		return SIP
 	case equalFold(b, "sips"):
@@ -68,16 +70,6 @@ func schemeOf(b []byte) Scheme {
 		return TEL
 	}
 	return OtherScheme
-}
-
-// isURI holds when b has none of the bytes that end a URI wherever it stands.
-func isURI(b []byte) bool {
-	for _, c := range b {
-		if c <= ' ' || c == '<' || c == '>' || c == '"' || c == 0x7f {
-			return false
-		}
-	}
-	return true
 }
 
 // AppendNumber appends the number in the user part: without parameters and

@@ -14,9 +14,13 @@ func ParseVia(data []byte, s Span) (v ViaValue, ok bool) {
 	i := skipLWS(data, int(s.Start), int(s.End))
 	end := trimLWS(data, i, int(s.End))
 	v.Value = span(i, end)
-	for part := 0; part < 3; part++ { // protocol / version / transport
+	part := 0
+	if usual := "SIP/2.0/"; end-i > len(usual) && string(data[i:i+len(usual)]) == usual {
+		i, part = skipLWS(data, i+len(usual), end), 2
+	}
+	for ; part < 3; part++ { // protocol / version / transport
 		start := i
-		for i < end && tokenByte[data[i]] {
+		for i < end && tokenByte.has(data[i]) {
 			i++
 		}
 		v.Transport = span(start, i)
@@ -60,19 +64,19 @@ func (v *ViaValue) readParams(data []byte) bool {
 		switch name := data[p.name.Start:p.name.End]; len(name) {
 		case 5:
 			if equalFold(name, "rport") && !v.HasRPort {
-				v.HasRPort, v.RPort, v.RPortName = true, p.value, p.whole
+				v.HasRPort, v.RPort, v.RPortName = true, p.value, p.whole()
 			} else if equalFold(name, "maddr") && v.MAddr.Len() == 0 {
 				v.MAddr = p.value
 			}
 		case 6:
 			if equalFold(name, "branch") && v.Branch.Len() == 0 {
-				if v.Branch = p.value; !isKey(data, p.value) {
+				if v.Branch = p.value; !p.isKey(data) {
 					return false
 				}
 			}
 		case 8:
 			if equalFold(name, "received") && v.ReceivedParam.Len() == 0 {
-				v.Received, v.ReceivedParam = p.value, p.whole
+				v.Received, v.ReceivedParam = p.value, p.whole()
 			}
 		}
 	}
@@ -131,6 +135,7 @@ func (v *ViaValue) appendParams(dst, data []byte, src netip.AddrPort) []byte {
 	var p param
 	received, rport := false, false
 	for i, end := int(v.Params.Start), int(v.Params.End); i < end; {
+		start := i
 		p, i = nextParam(data, i, end)
 		switch name := data[p.name.Start:p.name.End]; {
 		case equalFold(name, "rport"):
@@ -145,7 +150,7 @@ func (v *ViaValue) appendParams(dst, data []byte, src netip.AddrPort) []byte {
 			}
 			received = true
 		default:
-			dst = append(dst, data[p.raw.Start:p.raw.End]...)
+			dst = append(dst, data[start:i]...)
 		}
 	}
 	if !received {
