@@ -31,8 +31,35 @@ const lists headerSet = 1<<HeaderVia | 1<<HeaderRoute | 1<<HeaderRecordRoute | 1
 	1<<HeaderProxyRequire | 1<<HeaderReason
 
 // headerOf knows the long names and the compact ones (RFC 3261 7.3.3) in any
-// case. The length alone rules out most names.
+// case.
 func headerOf(name []byte) HeaderID {
+	switch string(name) { // as nearly all are written
+	case "Via", "v":
+		return HeaderVia
+	case "Max-Forwards":
+		return HeaderMaxForwards
+	case "Route":
+		return HeaderRoute
+	case "Record-Route":
+		return HeaderRecordRoute
+	case "From", "f":
+		return HeaderFrom
+	case "To", "t":
+		return HeaderTo
+	case "Call-ID", "i":
+		return HeaderCallID
+	case "CSeq":
+		return HeaderCSeq
+	case "Contact", "m":
+		return HeaderContact
+	case "Content-Length", "l":
+		return HeaderContentLength
+	}
+	return headerOfAnyCase(name)
+}
+
+// headerOfAnyCase needs no more than the length for most names.
+func headerOfAnyCase(name []byte) HeaderID {
 	switch len(name) {
 	case 1:
 		switch name[0] | 0x20 {

@@ -27,7 +27,7 @@ func (m *Message) Parse(data []byte) error {
 	for start < len(data) && (data[start] == '\r' || data[start] == '\n') {
 		start++
 	}
-	if len(bytes.TrimLeft(data[start:], "\x00 \t\r\n")) == 0 {
+	if start == len(data) || data[start] <= ' ' && len(bytes.TrimLeft(data[start:], "\x00 \t\r\n")) == 0 {
 		return ErrEmpty
 	}
 	end, next := len(data), len(data)
@@ -111,7 +111,7 @@ func (m *Message) parseRequestLine(start, end int) bool {
 
 func (m *Message) setVersion(s Span) {
 	m.Version = s
-	if !equalFold(m.Bytes(s), "sip/2.0") { // any case: RFC 3261 7.1
+	if v := m.Bytes(s); string(v) != "SIP/2.0" && !equalFold(v, "sip/2.0") { // any case: RFC 3261 7.1
 		m.defect(BadVersion)
 	}
 }
@@ -120,29 +120,42 @@ func (m *Message) setVersion(s Span) {
 // empty line. It returns false when there is none.
 func (m *Message) parseHeaders(pos int) bool {
 	data := m.Data
+	headers := m.Headers
 	var seen headerSet
 	for {
-		if rest := data[pos:]; len(rest) > 0 && rest[0] == '\n' {
-			m.HeadEnd = uint32(pos + 1)
-			break
-		} else if len(rest) > 1 && rest[0] == '\r' && rest[1] == '\n' {
-			m.HeadEnd = uint32(pos + 2)
+		if end := emptyLine(data, pos); end > pos {
+			m.HeadEnd = uint32(end)
 			break
 		}
 		end, ok := fieldEnd(data, pos)
 		if !ok {
 			return false
 		}
-		h := splitField(data, pos, end)
-		m.Headers = append(m.Headers, h)
+		headers = append(headers, Header{})
+		h := &headers[len(headers)-1]
+		h.split(data, pos, end)
 		if h.ID != HeaderOther {
 			m.field(h, seen.has(h.ID))
 			seen |= 1 << h.ID
 		}
 		pos = end
 	}
+	m.Headers = headers
 	m.require(seen)
 	return true
+}
+
+// emptyLine returns the offset behind the line at pos when that is empty, else
+// pos.
+func emptyLine(data []byte, pos int) int {
+	switch {
+	case pos == len(data) || data[pos] > '\r':
+	case data[pos] == '\n':
+		return pos + 1
+	case data[pos] == '\r' && pos+1 < len(data) && data[pos+1] == '\n':
+		return pos + 2
+	}
+	return pos
 }
 
 // fieldEnd returns the offset behind the line at pos and the lines that
@@ -160,30 +173,32 @@ func fieldEnd(data []byte, pos int) (end int, ok bool) {
 	}
 }
 
-// splitField takes a header field apart. One without a colon is all name, and
+// split takes a header field apart. One without a colon is all name, and
 // carried like any other that is unknown.
-func splitField(data []byte, pos, end int) Header {
-	h := Header{Line: span(pos, end)}
-	colon := bytes.IndexByte(data[pos:end], ':')
-	if colon < 0 {
-		end = trimLWS(data, pos, end)
-		h.Name, h.Value = span(pos, end), span(end, end)
-		return h
+func (h *Header) split(data []byte, pos, end int) {
+	h.Line = span(pos, end)
+	line := data[pos:end]
+	colon := 0 // names are short: bytes.IndexByte begins to be quicker behind them
+	for colon < len(line) && line[colon] != ':' {
+		colon++
 	}
-	name := pos + colon
-	for name > pos && (data[name-1] == ' ' || data[name-1] == '\t') {
+	end = trimLWS(data, pos, end)
+	if colon == len(line) {
+		h.Name, h.Value = span(pos, end), span(end, end)
+		return
+	}
+	name := colon
+	for name > 0 && (line[name-1] == ' ' || line[name-1] == '\t') {
 		name--
 	}
-	h.Name = span(pos, name)
-	value := skipLWS(data, pos+colon+1, end)
-	h.Value = span(value, trimLWS(data, value, end))
-	h.ID = headerOf(data[pos:name])
-	return h
+	h.Name = span(pos, pos+name)
+	h.Value = span(skipLWS(data, pos+colon+1, end), end)
+	h.ID = headerOf(line[:name])
 }
 
 // field takes a header field that routing needs apart, its first occurrence
 // only.
-func (m *Message) field(h Header, seen bool) {
+func (m *Message) field(h *Header, seen bool) {
 	if seen {
 		if single.has(h.ID) {
 			m.defect(DuplicateHeader)
