@@ -1,0 +1,195 @@
+package locate
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"tandem/config/catalog"
+)
+
+// TargetOf returns what the URI of a host says of where requests go; ok is false
+// for an address.
+func TargetOf(h *catalog.Host) (t Target, ok bool) {
+	if h.Name == "" {
+		return t, false
+	}
+	t = Target{Name: h.Name, Port: h.Port, Secure: len(h.URI) > 5 && strings.EqualFold(h.URI[:5], "sips:")}
+	for _, p := range strings.Split(strings.ToLower(h.Params), ";") {
+		switch p {
+		case "transport=udp":
+			t.Transport = UDP
+		case "transport=tcp":
+			t.Transport = TCP
+		case "transport=tls":
+			t.Transport = TLS
+		}
+	}
+	return t, true
+}
+
+// Targets lists those of a catalog, each once.
+func Targets(c *catalog.Catalog) (all []Target) {
+	seen := make(map[Target]bool)
+	for i := range c.Connectors {
+		for j := range c.Connectors[i].Hosts {
+			if t, ok := TargetOf(&c.Connectors[i].Hosts[j]); ok && !seen[t] {
+				seen[t] = true
+				all = append(all, t)
+			}
+		}
+	}
+	return all
+}
+
+// World is what Expand needs to know of a node.
+type World struct {
+	Servers func(Target) []Server
+	Speaks  func(Transport) bool
+	// Reach says why a connector's calls cannot go to an address; nil when they can.
+	Reach func(*catalog.Connector, netip.AddrPort) error
+}
+
+// LeftOut is a server that gets no calls, and why.
+type LeftOut struct {
+	Connector, URI string
+	Server         Server
+	Why            error
+}
+
+// Expand returns a catalog in which each host with a name is replaced by its
+// addresses, each a host with the name's URI, settings and state. A name without
+// an address stays as it is. Where there are no names it returns c.
+//
+// Of the addresses of one connector the priority of hosts comes first, then the
+// priority of SRV records. The weight of a host is that of all its addresses
+// together: of the addresses of equal priority each has a share by the weight of
+// its SRV record (RFC 2782), one of weight 0 next to none unless all are, and the
+// addresses of one record have equal parts of its share. An address that a
+// connector has twice stands where it is tried first.
+//
+// Of the transports that are spoken the one that DNS prefers is taken, and it
+// alone (RFC 3263 4.1).
+func Expand(c *catalog.Catalog, w World) (*catalog.Catalog, []LeftOut) {
+	if len(Targets(c)) == 0 {
+		return c, nil
+	}
+	next := *c
+	next.Connectors = slices.Clone(c.Connectors)
+	var out []LeftOut
+	for i := range next.Connectors {
+		cc := &next.Connectors[i]
+		hosts := make([]catalog.Host, 0, len(cc.Hosts))
+		for _, h := range cc.Hosts {
+			t, ok := TargetOf(&h)
+			if !ok || h.Addr.IsValid() { // an address, or expanded before
+				hosts = append(hosts, h)
+				continue
+			}
+			servers, left := w.usable(cc, w.Servers(t))
+			for _, l := range left {
+				l.URI = h.URI
+				out = append(out, l)
+			}
+			if len(servers) == 0 {
+				hosts = append(hosts, h)
+			}
+			hosts = append(hosts, split(h, servers)...)
+		}
+		cc.Hosts = once(hosts)
+	}
+	return &next, out
+}
+
+// usable are the servers that calls of a connector can go to, over one transport.
+func (w World) usable(cc *catalog.Connector, servers []Server) (usable []Server, left []LeftOut) {
+	over := Any
+	for _, s := range servers {
+		var why error
+		switch {
+		case !w.Speaks(s.Transport):
+			why = fmt.Errorf("this version does not send over %s", s.Transport)
+		case over != Any && s.Transport != over:
+			why = fmt.Errorf("%s is preferred to %s", over, s.Transport)
+		default:
+			why = w.Reach(cc, s.Addr)
+		}
+		if why != nil {
+			left = append(left, LeftOut{Connector: cc.Name, Server: s, Why: why})
+			continue
+		}
+		over = s.Transport
+		usable = append(usable, s)
+	}
+	return usable, left
+}
+
+// order is the place of a server among those of its target.
+func (s Server) order() int { return s.Choice<<16 | int(s.Priority) }
+
+// almostNone is what a weight of 0 counts among others: RFC 2782 gives it "a very
+// small chance of being selected".
+const almostNone = 0.01
+
+// split returns the hosts that h stands for.
+func split(h catalog.Host, servers []Server) []catalog.Host {
+	type record struct {
+		order        int
+		host         string
+		port, weight uint16
+	}
+	recordOf := func(s Server) record { return record{s.order(), s.Host, s.Addr.Port(), s.Weight} }
+	addrs := make(map[record]int)
+	total := make(map[int]float64) // weight by order
+	weighted := make(map[int]bool)
+	for _, s := range servers {
+		weighted[s.order()] = weighted[s.order()] || s.Weight > 0
+	}
+	weight := func(s Server) float64 {
+		switch {
+		case s.Weight > 0:
+			return float64(s.Weight)
+		case weighted[s.order()]:
+			return almostNone
+		}
+		return 1
+	}
+	for _, s := range servers {
+		if addrs[recordOf(s)]++; addrs[recordOf(s)] == 1 {
+			total[s.order()] += weight(s)
+		}
+	}
+	hosts := make([]catalog.Host, 0, len(servers))
+	for _, s := range servers {
+		one := h
+		one.Addr, one.Order = s.Addr, s.order()
+		one.Share = weight(s) / float64(addrs[recordOf(s)]) / total[s.order()]
+		same := func(o catalog.Host) bool { return o.Addr == one.Addr && o.Order == one.Order }
+		if i := slices.IndexFunc(hosts, same); i >= 0 { // two names of one machine
+			hosts[i].Share += one.Share
+			continue
+		}
+		hosts = append(hosts, one)
+	}
+	return hosts
+}
+
+// once leaves of hosts with one address the one that is tried first.
+func once(hosts []catalog.Host) []catalog.Host {
+	best := make(map[netip.AddrPort]int, len(hosts))
+	for i, h := range hosts {
+		j, twice := best[h.Addr]
+		if !twice || cmp.Or(cmp.Compare(h.Priority, hosts[j].Priority), cmp.Compare(h.Order, hosts[j].Order)) < 0 {
+			best[h.Addr] = i
+		}
+	}
+	kept := hosts[:0]
+	for i, h := range hosts {
+		if !h.Addr.IsValid() || best[h.Addr] == i {
+			kept = append(kept, h)
+		}
+	}
+	return kept
+}
