@@ -3,47 +3,43 @@ package load
 import (
 	"bytes"
 	"hash/maphash"
-	"net"
 	"net/netip"
+
+	"tandem/bench/mmsg"
 )
 
-// source is one port that calls come from.
+// source is one port that calls come from. ACKs leave before BYEs: those of a
+// size leave together.
 type source struct {
-	g    *Generator
-	sock *socket
-	text callerText
-	out  outbox // of the schedule
-	msg  message
-	in   *inbox
-	ack  outbox // of serve
+	g       *Generator
+	sock    *socket
+	text    callerText
+	invites outbox
+	acks    outbox
+	byes    outbox
 }
 
 func newSource(g *Generator, sock *socket) *source {
-	return &source{
-		g: g, sock: sock, in: newInbox(sock), text: newCallerText(sock.addr, g.cfg.Proxy),
-		out: outbox{g: g, sock: sock}, ack: outbox{g: g, sock: sock},
-	}
+	out := outbox{g: g, sock: sock}
+	return &source{g: g, sock: sock, text: newCallerText(sock.addr, g.cfg.Proxy), invites: out, acks: out, byes: out}
 }
 
-// serve takes responses until the socket is closed.
-func (s *source) serve() {
-	for {
-		n, err := s.in.receive()
-		if err != nil {
-			s.g.broke(err)
-			return
-		}
-		s.g.mu.Lock()
-		for i := range n {
-			if !s.msg.parse(s.in.data(i)) {
-				s.g.newest().Counts[Garbled]++
-				continue
-			}
-			s.response(&s.msg, s.in.at(i))
-		}
-		s.g.mu.Unlock()
-		s.ack.flush()
+func (s *source) socket() *socket { return s.sock }
+
+func (s *source) flush() {
+	s.invites.flush()
+	s.acks.flush()
+	s.byes.flush()
+}
+
+// receive takes a response.
+func (s *source) receive(data []byte, at int64, _ *address) {
+	m := &s.g.msg
+	if !m.parse(data) {
+		s.g.newest().Counts[Garbled]++
+		return
 	}
+	s.response(m, at)
 }
 
 var seed = maphash.MakeSeed()
@@ -134,7 +130,7 @@ func (s *source) final(c *call, w *Report, m *message, tag []byte, at int64) {
 		}
 	}
 	if m.status >= 300 {
-		s.ack.put(s.ackRefusal(s.ack.next(), c.id, m), s.g.proxy, nil)
+		s.acks.put(s.ackRefusal(s.acks.next(), m), &s.g.proxy, nil)
 		if c.state == inviting {
 			w.Statuses[m.status]++
 			s.g.fail(c, Refused)
@@ -150,15 +146,15 @@ func (s *source) final(c *call, w *Report, m *message, tag []byte, at int64) {
 	record(w.ScheduledAnswer, at-c.scheduled)
 	c.state, c.tag, c.bye = answered, maphash.Bytes(seed, tag), now()
 	to := s.g.nextHop(m)
-	s.ack.put(s.within(s.ack.next(), c.id, "ACK", "1 ACK", 'a', m), to, nil)
-	bye := s.within(s.ack.next(), c.id, "BYE", "2 BYE", 'b', m)
-	s.ack.put(bye, to, &c.bye)
+	s.acks.put(s.within(s.acks.next(), "ACK", "1 ACK", 'a', m), &to, nil)
+	bye := s.within(s.byes.next(), "BYE", "2 BYE", 'b', m)
+	s.byes.put(bye, &to, &c.bye)
 	s.g.keep(c, bye, to, 1)
 }
 
 // nextHop is where requests within a dialog go: the first of the route set, or
 // the Contact. Names in them are beyond us: they go to the proxy.
-func (g *Generator) nextHop(m *message) *net.UDPAddr {
+func (g *Generator) nextHop(m *message) address {
 	target := m.contact
 	if n := len(m.records); n > 0 {
 		_, target = lastRoute(m.records[n-1])
@@ -168,9 +164,9 @@ func (g *Generator) nextHop(m *message) *net.UDPAddr {
 	if !known {
 		addr = g.proxy
 		if parsed, err := netip.ParseAddrPort(string(text)); err == nil {
-			addr = net.UDPAddrFromAddrPort(parsed)
+			addr = mmsg.Address(parsed)
 		} else if ip, err := netip.ParseAddr(string(text)); err == nil {
-			addr = net.UDPAddrFromAddrPort(netip.AddrPortFrom(ip, 5060))
+			addr = mmsg.Address(netip.AddrPortFrom(ip, 5060))
 		}
 		if len(g.routes) < 1000 { // a proxy may invent a new one each time
 			g.routes[string(text)] = addr

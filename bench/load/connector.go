@@ -1,10 +1,6 @@
 package load
 
-import (
-	"fmt"
-	"net"
-	"time"
-)
+import "fmt"
 
 // connector answers calls at one address.
 type connector struct {
@@ -14,18 +10,21 @@ type connector struct {
 	text   connectorText
 	status string // the final answer's
 	uri    string // what requests within dialogs are for
-	in     *inbox
-	out    outbox
-	msg    message
 	tag    []byte
 	rung   []later // in order of time: all wait equally long
+
+	// Ringing leaves before answers and both before what answers BYE: those of a
+	// size leave together.
+	ringing outbox
+	finals  outbox
+	plain   outbox
 }
 
 // later is an answer that waits while it rings.
 type later struct {
 	due int64
 	msg []byte
-	to  net.Addr
+	to  address
 }
 
 func newConnector(g *Generator, sock *socket, index int) *connector {
@@ -33,34 +32,32 @@ func newConnector(g *Generator, sock *socket, index int) *connector {
 	if g.cfg.Status == 200 {
 		status = "200 OK"
 	}
+	out := outbox{g: g, sock: sock}
 	return &connector{
 		g: g, sock: sock, index: index, text: newConnectorText(sock.addr, g.cfg.Status), status: status,
-		uri: fmt.Sprintf("sip:%s;transport=udp", sock.addr), in: newInbox(sock), out: outbox{g: g, sock: sock},
+		uri: fmt.Sprintf("sip:%s;transport=udp", sock.addr), ringing: out, finals: out, plain: out,
 	}
 }
 
-// serve takes requests until the socket is closed.
-func (k *connector) serve() {
-	for {
-		n, err := k.in.receive()
-		if err != nil {
-			k.g.broke(err)
-			return
-		}
-		k.g.mu.Lock()
-		for i := range n {
-			if !k.msg.parse(k.in.data(i)) {
-				k.g.newest().Counts[Garbled]++
-				continue
-			}
-			k.request(&k.msg, k.in.at(i), k.in.msgs[i].Addr)
-		}
-		k.g.mu.Unlock()
-		k.out.flush()
-	}
+func (k *connector) socket() *socket { return k.sock }
+
+func (k *connector) flush() {
+	k.ringing.flush()
+	k.finals.flush()
+	k.plain.flush()
 }
 
-func (k *connector) request(m *message, at int64, from net.Addr) {
+// receive takes a request.
+func (k *connector) receive(data []byte, at int64, from *address) {
+	m := &k.g.msg
+	if !m.parse(data) {
+		k.g.newest().Counts[Garbled]++
+		return
+	}
+	k.request(m, at, from)
+}
+
+func (k *connector) request(m *message, at int64, from *address) {
 	g := k.g
 	id, ours := g.readID(m.callID)
 	switch {
@@ -69,7 +66,7 @@ func (k *connector) request(m *message, at int64, from net.Addr) {
 		return
 	case string(m.method) == "OPTIONS":
 		g.newest().Counts[Probes]++
-		k.reply(m, 0, "200 OK", k.text.plain, from)
+		k.reply(m, nil, "200 OK", from)
 		return
 	case !ours || id >= g.calls.next:
 		g.newest().Counts[Stranger]++
@@ -85,11 +82,11 @@ func (k *connector) request(m *message, at int64, from net.Addr) {
 	case "INVITE":
 		k.invite(c, w, m, at, from)
 	case "ACK":
-		if k.dialog(c, w, m) {
+		if k.dialog(w, m) {
 			k.ack(c, w)
 		}
 	case "BYE":
-		if k.dialog(c, w, m) {
+		if k.dialog(w, m) {
 			k.bye(c, w, m, from)
 		}
 	default:
@@ -97,7 +94,7 @@ func (k *connector) request(m *message, at int64, from net.Addr) {
 	}
 }
 
-func (k *connector) invite(c *call, w *Report, m *message, at int64, from net.Addr) {
+func (k *connector) invite(c *call, w *Report, m *message, at int64, from *address) {
 	g := k.g
 	switch {
 	case string(m.cseq) != "1 INVITE":
@@ -122,22 +119,23 @@ func (k *connector) invite(c *call, w *Report, m *message, at int64, from net.Ad
 			g.cfg.Reached(c.id, k.index)
 		}
 	}
+	identity := m.callID[:idLength]
 	if !g.cfg.NoRinging {
-		k.out.put(k.answer(k.out.next(), m, c.id, "180 Ringing", k.text.ringing, true), from, nil)
+		k.ringing.put(k.answer(k.ringing.next(), m, identity, "180 Ringing", k.text.ringing, true), from, nil)
 	}
 	if g.cfg.Ringing > 0 {
-		final := k.answer(nil, m, c.id, k.status, k.text.final, true)
-		k.rung = append(k.rung, later{now() + int64(g.cfg.Ringing), final, from})
+		final := k.answer(nil, m, identity, k.status, k.text.final, true)
+		k.rung = append(k.rung, later{now() + int64(g.cfg.Ringing), final, *from})
 		return
 	}
-	k.out.put(k.answer(k.out.next(), m, c.id, k.status, k.text.final, true), from, nil)
+	k.finals.put(k.answer(k.finals.next(), m, identity, k.status, k.text.final, true), from, nil)
 }
 
 // dialog says whether a request within a dialog came as it should: without
 // Route, for our Contact, with our tag. The ACK of an error is as the INVITE
 // was (RFC 3261 17.1.1.3).
-func (k *connector) dialog(c *call, w *Report, m *message) bool {
-	k.tag = k.appendTag(k.tag[:0], c.id)
+func (k *connector) dialog(w *Report, m *message) bool {
+	k.tag = k.appendTag(k.tag[:0], m.callID[:idLength])
 	switch {
 	case string(tag(m.to)) != string(k.tag):
 		w.Counts[WrongTag]++
@@ -163,37 +161,30 @@ func (k *connector) ack(c *call, w *Report) {
 	k.g.complete(c)
 }
 
-func (k *connector) bye(c *call, w *Report, m *message, from net.Addr) {
+func (k *connector) bye(c *call, w *Report, m *message, from *address) {
 	if c.seen&seenBye != 0 {
 		w.Counts[Retransmitted]++
 	}
 	c.seen |= seenBye
-	k.reply(m, c.id, "200 OK", k.text.plain, from)
+	k.reply(m, m.callID[:idLength], "200 OK", from)
 }
 
-func (k *connector) reply(m *message, id int, status, end string, to net.Addr) {
-	k.out.put(k.answer(k.out.next(), m, id, status, end, false), to, nil)
+func (k *connector) reply(m *message, identity []byte, status string, to *address) {
+	k.plain.put(k.answer(k.plain.next(), m, identity, status, k.text.plain, false), to, nil)
 }
 
-// answerRung sends the final answers of calls that have rung long enough.
-func (k *connector) answerRung() {
-	out := outbox{g: k.g, sock: k.sock}
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-k.g.closing:
-			return
-		case <-tick.C:
-		}
-		k.g.mu.Lock()
-		t, n := now(), 0
-		for n < len(k.rung) && n < batch && k.rung[n].due <= t {
-			out.put(append(out.next(), k.rung[n].msg...), k.rung[n].to, nil)
-			n++
-		}
-		k.rung = k.rung[n:]
-		k.g.mu.Unlock()
-		out.flush()
+// answerRung puts out the final answers of calls that have rung long enough. It
+// returns when the first of them was or will be due, 0 if none waits.
+func (k *connector) answerRung(t int64) (due int64) {
+	if len(k.rung) > 0 {
+		due = k.rung[0].due
 	}
+	for n := 0; n < batch && len(k.rung) > 0 && k.rung[0].due <= t; n++ {
+		k.finals.put(append(k.finals.next(), k.rung[0].msg...), &k.rung[0].to, nil)
+		k.rung = k.rung[1:]
+	}
+	if len(k.rung) > 0 {
+		due = k.rung[0].due
+	}
+	return due
 }

@@ -23,10 +23,11 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/netip"
 	"sync"
 	"time"
+
+	"tandem/bench/mmsg"
 )
 
 // Config is what calls look like. Proxy, From and Number are needed.
@@ -57,22 +58,25 @@ const (
 // Generator places calls and answers them.
 type Generator struct {
 	cfg        Config
-	proxy      *net.UDPAddr
+	proxy      address
 	run        string // in every Call-ID, branch and tag
 	sources    []*source
 	connectors []*connector
-	serving    sync.WaitGroup
-	closing    chan struct{}
+	loop       *loop
+	ended      chan struct{} // closed when the loop has
+	msg        message       // these two are the loop's
+	identity   [idLength]byte
 
 	// mu is held for a batch of messages at a time, never during a system call
 	// that sends or receives.
 	mu      sync.Mutex
 	calls   calls
 	windows []*Window // the last one takes new calls
-	routes  map[string]*net.UDPAddr
+	routes  map[string]address
 	kept    map[int]kept // to be retransmitted, by call
 	repeats [2][10][]repeat
-	err     error // that ended a socket's loop
+	tended  int64 // when calls that wait were looked at
+	err     error // that ended the loop
 }
 
 // New opens all sockets. Connectors answer from now on.
@@ -90,23 +94,22 @@ func New(cfg Config) (*Generator, error) {
 		cfg.Status = 200
 	}
 	g := &Generator{
-		cfg: cfg, proxy: net.UDPAddrFromAddrPort(cfg.Proxy), run: fmt.Sprintf("%08x", rand.Uint32()),
-		closing: make(chan struct{}), routes: make(map[string]*net.UDPAddr), kept: make(map[int]kept),
+		cfg: cfg, proxy: mmsg.Address(cfg.Proxy), run: fmt.Sprintf("%08x", rand.Uint32()),
+		ended: make(chan struct{}), routes: make(map[string]address), kept: make(map[int]kept),
 	}
-	if err := g.open(); err != nil {
-		g.Close()
+	err := g.open()
+	if err == nil {
+		g.loop, err = newLoop(g)
+	}
+	if err != nil {
+		g.closeSockets()
 		return nil, err
 	}
 	g.Window("")
-	for _, s := range g.sources {
-		g.serving.Go(s.serve)
-	}
-	for _, k := range g.connectors {
-		g.serving.Go(k.serve)
-		if cfg.Ringing > 0 {
-			g.serving.Go(k.answerRung)
-		}
-	}
+	go func() {
+		g.loop.run()
+		close(g.ended)
+	}()
 	return g, nil
 }
 
@@ -139,7 +142,7 @@ func (g *Generator) Connector(i int) netip.AddrPort { return g.connectors[i].soc
 func (g *Generator) Aim(proxy netip.AddrPort) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.proxy = net.UDPAddrFromAddrPort(proxy)
+	g.proxy = mmsg.Address(proxy)
 	for _, s := range g.sources {
 		s.text = newCallerText(s.sock.addr, proxy)
 	}
@@ -147,25 +150,21 @@ func (g *Generator) Aim(proxy netip.AddrPort) {
 
 // Close ends it. Run has to have returned.
 func (g *Generator) Close() {
-	close(g.closing)
+	g.mu.Lock()
+	g.loop.closing = true
+	g.mu.Unlock()
+	g.loop.ring()
+	<-g.ended
+	g.loop.close()
+	g.closeSockets()
+}
+
+func (g *Generator) closeSockets() {
 	for _, s := range g.sources {
 		s.sock.close()
 	}
 	for _, k := range g.connectors {
 		k.sock.close()
-	}
-	g.serving.Wait()
-}
-
-// broke keeps the error that ended a socket's loop, for Run.
-func (g *Generator) broke(err error) {
-	if errors.Is(err, net.ErrClosed) {
-		return
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.err == nil {
-		g.err = err
 	}
 }
 

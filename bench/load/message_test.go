@@ -68,12 +68,12 @@ func TestRender(t *testing.T) {
 	}
 	k := &connector{g: g, text: newConnectorText(addr, 200)}
 	m.records = [][]byte{[]byte("<sip:first;lr>"), []byte("<sip:second;lr>, <sip:third;lr>")}
-	answer := k.answer(nil, &m, 0x1234567, "200 OK", k.text.final, true)
+	answer := k.answer(nil, &m, m.callID[:idLength], "200 OK", k.text.final, true)
 	var a message
 	if !a.parse(answer) || a.status != 200 || tag(a.to) == nil || len(a.records) != 2 {
 		t.Fatalf("%s", answer)
 	}
-	bye := s.within(nil, 0x1234567, "BYE", "2 BYE", 'b', &a)
+	bye := s.within(nil, "BYE", "2 BYE", 'b', &a)
 	if !m.parse(bye) || string(bytes.Join(m.routes, []byte(" "))) != "<sip:third;lr> <sip:second;lr> <sip:first;lr>" || !bytes.Equal(m.to, a.to) {
 		t.Fatalf("%s", bye)
 	}

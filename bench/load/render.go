@@ -81,19 +81,20 @@ a=sendrecv
 
 func (s *source) invite(b []byte, id int, number []byte) []byte {
 	t := &s.text
+	identity := s.g.appendID(s.g.identity[:0], id)
 	b = append(append(append(b, "INVITE sip:"...), number...), t.toHost...)
-	b = append(s.g.appendID(append(append(b, t.via...), 'i'), id), "\r\n"...)
-	b = append(s.g.appendID(append(b, t.from...), id), t.tagged...)
+	b = append(append(append(append(b, t.via...), 'i'), identity...), "\r\n"...)
+	b = append(append(append(b, t.from...), identity...), t.tagged...)
 	b = append(append(append(append(b, "<sip:"...), number...), t.toHost...), ">\r\nCall-ID: "...)
-	b = append(s.g.appendID(b, id), t.callID...)
+	b = append(append(b, identity...), t.callID...)
 	return append(b, t.contact...)
 }
 
 // within renders ACK or BYE along the route set of an answer: its Record-Route
 // from the last to the first (RFC 3261 12.1.2, 12.2.1.1).
-func (s *source) within(b []byte, id int, method, cseq string, kind byte, answer *message) []byte {
+func (s *source) within(b []byte, method, cseq string, kind byte, answer *message) []byte {
 	b = append(append(append(b, method...), ' '), uri(answer.contact)...)
-	b = append(s.g.appendID(append(append(b, s.text.via...), kind), id), "\r\n"...)
+	b = append(append(append(append(b, s.text.via...), kind), answer.callID[:idLength]...), "\r\n"...)
 	for i := len(answer.records) - 1; i >= 0; i-- {
 		for rest, last := lastRoute(answer.records[i]); ; rest, last = lastRoute(rest) {
 			b = append(append(append(b, "Route: "...), last...), "\r\n"...)
@@ -102,21 +103,21 @@ func (s *source) within(b []byte, id int, method, cseq string, kind byte, answer
 			}
 		}
 	}
-	return s.tail(b, id, cseq, answer)
+	return s.tail(b, cseq, answer)
 }
 
 // ackRefusal renders the ACK of an error, which belongs to the INVITE's own
 // transaction (RFC 3261 17.1.1.3).
-func (s *source) ackRefusal(b []byte, id int, answer *message) []byte {
+func (s *source) ackRefusal(b []byte, answer *message) []byte {
 	b = append(append(b, "ACK "...), uri(answer.to)...)
-	b = append(s.g.appendID(append(append(b, s.text.via...), 'i'), id), "\r\n"...)
-	return s.tail(b, id, "1 ACK", answer)
+	b = append(append(append(append(b, s.text.via...), 'i'), answer.callID[:idLength]...), "\r\n"...)
+	return s.tail(b, "1 ACK", answer)
 }
 
-func (s *source) tail(b []byte, id int, cseq string, answer *message) []byte {
-	b = append(s.g.appendID(append(b, s.text.from...), id), s.text.tagged...)
+func (s *source) tail(b []byte, cseq string, answer *message) []byte {
+	b = append(append(append(b, s.text.from...), answer.callID[:idLength]...), s.text.tagged...)
 	b = append(append(b, answer.to...), "\r\nCall-ID: "...)
-	b = append(s.g.appendID(b, id), s.text.callID...)
+	b = append(append(b, answer.callID[:idLength]...), s.text.callID...)
 	return append(append(append(b, "CSeq: "...), cseq...), "\r\nContent-Length: 0\r\n\r\n"...)
 }
 
@@ -153,7 +154,7 @@ a=sendrecv
 
 // answer renders a response: what a UAS has to copy, our tag if To has none,
 // and an end.
-func (k *connector) answer(b []byte, m *message, id int, status, end string, routes bool) []byte {
+func (k *connector) answer(b []byte, m *message, identity []byte, status, end string, routes bool) []byte {
 	b = append(append(append(b, "SIP/2.0 "...), status...), "\r\n"...)
 	for _, via := range m.vias {
 		b = append(append(append(b, "Via: "...), via...), "\r\n"...)
@@ -166,7 +167,7 @@ func (k *connector) answer(b []byte, m *message, id int, status, end string, rou
 	b = append(append(append(b, "From: "...), m.from...), "\r\nTo: "...)
 	b = append(b, m.to...)
 	if tag(m.to) == nil {
-		b = k.appendTag(append(b, ";tag="...), id)
+		b = k.appendTag(append(b, ";tag="...), identity)
 	}
 	b = append(append(b, "\r\nCall-ID: "...), m.callID...)
 	b = append(append(append(b, "\r\nCSeq: "...), m.cseq...), "\r\n"...)
@@ -174,6 +175,6 @@ func (k *connector) answer(b []byte, m *message, id int, status, end string, rou
 }
 
 // appendTag appends the tag of a call at this connector.
-func (k *connector) appendTag(b []byte, id int) []byte {
-	return k.g.appendID(append(b, 'c', 'a'+byte(k.index%26), 'a'+byte(k.index/26%26)), id)
+func (k *connector) appendTag(b, identity []byte) []byte {
+	return append(append(b, 'c', 'a'+byte(k.index%26), 'a'+byte(k.index/26%26)), identity...)
 }

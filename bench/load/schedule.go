@@ -3,15 +3,8 @@ package load
 import (
 	"context"
 	"errors"
-	"net"
-	"runtime"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
-
-// look is how often calls that wait are looked at.
-const look = 10 * time.Millisecond
 
 // Run begins calls, so many a second, until it has begun that many (0: without
 // end) or ctx is done; then it waits until each has ended or failed. It is an
@@ -20,73 +13,43 @@ func (g *Generator) Run(ctx context.Context, rate float64, most int) error {
 	if rate <= 0 {
 		return errors.New("load: a rate above 0 is needed")
 	}
-	runtime.LockOSThread() // Go's own sleep is to the millisecond, the kernel's is better
-	defer runtime.UnlockOSThread()
 	room := int(rate * (2*g.cfg.Timeout + g.cfg.Ringing + time.Second).Seconds())
 	if most > 0 {
 		room = min(room, most)
 	}
 	g.mu.Lock()
-	g.calls.grow(room)
-	g.mu.Unlock()
-
-	begin := now()
-	due := func(call int) int64 { return begin + int64(float64(call)/rate*1e9) }
-	for begun := 0; ; {
-		t := now()
-		enough := ctx.Err() != nil || most > 0 && begun >= most
-		n := 0
-		for !enough && n < batch && due(begun+n) <= t && (most == 0 || begun+n < most) {
-			n++
-		}
-		live, err := g.tend(t)
-		switch {
-		case err != nil:
-			return err
-		case n > 0:
-			g.begin(n, func(i int) int64 { return due(begun + i) })
-			begun += n
-		case enough && live == 0:
-			return nil
-		default:
-			wake := t + int64(look)
-			if !enough {
-				wake = min(wake, due(begun))
-			}
-			rest := unix.NsecToTimespec(wake - t)
-			_ = unix.Nanosleep(&rest, nil)
-		}
+	if g.err != nil {
+		defer g.mu.Unlock()
+		return g.err
 	}
+	g.calls.grow(room)
+	j := &job{ctx: ctx, rate: rate, most: most, begin: now(), done: make(chan error, 1)}
+	g.loop.job = j
+	g.mu.Unlock()
+	g.loop.ring()
+	return <-j.done
 }
 
-// begin places n calls, those of one source in one batch.
-func (g *Generator) begin(n int, due func(int) int64) {
-	g.mu.Lock()
-	first := g.calls.next
-	for i := range n {
-		id := g.calls.next
-		c := g.calls.at(id)
-		if c.state == inviting || c.state == answered {
-			g.fail(c, g.lost(c)) // the ring is too short: the machine stood still
-		}
-		g.calls.next++
-		g.calls.live++
-		*c = call{id: id, scheduled: due(i), sent: now(), window: int32(len(g.windows) - 1), state: inviting}
-		g.newest().Counts[Begun]++
-		s := g.sources[id%len(g.sources)]
-		msg := s.invite(s.out.next(), id, g.cfg.Number(id))
-		s.out.put(msg, g.proxy, &c.sent)
-		g.keep(c, msg, g.proxy, 0)
+// begin places a call.
+func (g *Generator) begin(due int64) {
+	id := g.calls.next
+	c := g.calls.at(id)
+	if c.state == inviting || c.state == answered {
+		g.fail(c, g.lost(c)) // the ring is too short: the machine stood still
 	}
-	g.mu.Unlock()
-	for i := range min(n, len(g.sources)) {
-		g.sources[(first+i)%len(g.sources)].out.flush()
-	}
+	g.calls.next++
+	g.calls.live++
+	*c = call{id: id, scheduled: due, sent: now(), window: int32(len(g.windows) - 1), state: inviting}
+	g.newest().Counts[Begun]++
+	s := g.sources[id%len(g.sources)]
+	msg := s.invite(s.invites.next(), id, g.cfg.Number(id))
+	s.invites.put(msg, &g.proxy, &c.sent)
+	g.loop.sending = append(g.loop.sending, s)
+	g.keep(c, msg, g.proxy, 0)
 }
 
 // tend gives up what has waited too long, and sends again what is due.
-func (g *Generator) tend(t int64) (live int, err error) {
-	g.mu.Lock()
+func (g *Generator) tend(t int64) {
 	most := int64(g.cfg.Timeout)
 	g.calls.setup = max(g.calls.setup, g.calls.next-len(g.calls.ring))
 	for ; g.calls.setup < g.calls.next; g.calls.setup++ {
@@ -109,14 +72,6 @@ func (g *Generator) tend(t int64) (live int, err error) {
 		}
 	}
 	g.repeat(t)
-	live, err = g.calls.live, g.err
-	g.mu.Unlock()
-	if g.cfg.Retransmit {
-		for _, s := range g.sources {
-			s.out.flush()
-		}
-	}
-	return live, err
 }
 
 // lost says what a call waits for in vain.
@@ -138,7 +93,7 @@ func (g *Generator) lost(c *call) Kind {
 // kept is a request that may have to be sent again.
 type kept struct {
 	msg []byte
-	to  *net.UDPAddr
+	to  address
 }
 
 // repeat is when that is, unless an answer comes.
@@ -148,7 +103,7 @@ type repeat struct {
 }
 
 // keep arms the timer of a call's request, 0 for INVITE and 1 for BYE.
-func (g *Generator) keep(c *call, msg []byte, to *net.UDPAddr, request int) {
+func (g *Generator) keep(c *call, msg []byte, to address, request int) {
 	if !g.cfg.Retransmit {
 		return
 	}
@@ -173,7 +128,8 @@ func (g *Generator) repeat(t int64) {
 				}
 				what := g.kept[again.id]
 				s := g.sources[again.id%len(g.sources)]
-				s.out.put(append(s.out.next(), what.msg...), what.to, nil)
+				s.invites.put(append(s.invites.next(), what.msg...), &what.to, nil)
+				g.loop.sending = append(g.loop.sending, s)
 				g.of(c).Counts[Repeated]++
 				wait := t1 << (stage + 1)
 				if request == 1 {
