@@ -26,6 +26,16 @@ type Packet struct {
 	// wildcard's); not valid otherwise, nor when it was sent to a multicast or
 	// broadcast address. A link-local IPv6 address has its zone.
 	Local netip.Addr
+	Peer  *Peer // who is at Source; nil where the transport cannot know
+}
+
+// Peer is what a transport knows of who is at the other end. It never changes
+// and is shared by all packets of a connection.
+type Peer struct {
+	// Names are what its certificate says that it is, in lower case, where the
+	// certificate was verified (RFC 5922 7.1); none otherwise.
+	Names []string
+	TLS   bool
 }
 
 // Unreachable says that a datagram of ours did not reach Dest: an ICMP error
