@@ -31,7 +31,7 @@ var importRules = []struct {
 	{"router/dns", "tandem", "a question has an answer, whoever asks", []string{"tandem/router/dns"}},
 	{"router/locate", "tandem", "a name has servers, and a catalog's names are replaced by them; who routes by it stands above",
 		[]string{"tandem/config/catalog", "tandem/router/dns"}},
-	{"router/transport", "tandem", "sockets know nothing of what they carry", nil},
+	{"router/transport", "tandem", "sockets know nothing of what they carry", []string{"tandem/router/transport"}},
 	{"router", "tandem/config", "the data plane takes a compiled policy, not a file", []string{"tandem/config/catalog", "tandem/config/number"}},
 	{"router", "tandem/health/probe", "probes are an endpoint's business; they share the socket through a function", nil},
 	{"router", "tandem/admin", "what is seen stands above what runs", nil},

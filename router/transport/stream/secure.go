@@ -1,0 +1,80 @@
+package stream
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"sync"
+	"time"
+)
+
+// secure is the connection that crypto/tls works on. In the handshake it is
+// just that, and waits. After it nothing waits: a read that finds nothing
+// returns errWait, a temporary error, after which crypto/tls takes up where it
+// was; what it writes is gathered, for the connection's writer to take.
+type secure struct {
+	net.Conn
+	tls  *tls.Conn
+	sock *socket // from the end of the handshake on
+
+	mu       sync.Mutex // a leaf: crypto/tls writes answers of its own while it reads
+	gathered []byte
+}
+
+// maxGathered bounds what crypto/tls answers by itself to a peer that does not
+// take it. A message is gathered with its records and taken in one step.
+const maxGathered = 1 << 20
+
+var errGathered = errors.New("the peer does not take what TLS answers")
+
+// errWait is what a read returns that would have to wait.
+var errWait net.Error = waitError{}
+
+type waitError struct{}
+
+func (waitError) Error() string   { return "nothing to read yet" }
+func (waitError) Timeout() bool   { return true }
+func (waitError) Temporary() bool { return true }
+
+func (s *secure) Read(p []byte) (int, error) {
+	if s.sock == nil {
+		return s.Conn.Read(p)
+	}
+	return s.sock.read(p)
+}
+
+func (s *secure) Write(p []byte) (int, error) {
+	if s.sock == nil {
+		return s.Conn.Write(p)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.gathered)+len(p) > maxGathered {
+		return 0, errGathered
+	}
+	s.gathered = append(s.gathered, p...)
+	return len(p), nil
+}
+
+// SetWriteDeadline is for the handshake: later nothing waits.
+func (s *secure) SetWriteDeadline(t time.Time) error {
+	if s.sock == nil {
+		return s.Conn.SetWriteDeadline(t)
+	}
+	return nil
+}
+
+// seal returns the records of a message, behind what crypto/tls had to say.
+func (s *secure) seal(data []byte) ([]byte, error) {
+	_, err := s.tls.Write(data)
+	return s.take(), err
+}
+
+// take returns what was gathered.
+func (s *secure) take() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.gathered
+	s.gathered = nil
+	return b
+}

@@ -1,0 +1,217 @@
+package stream
+
+import (
+	"net/netip"
+	"sync"
+)
+
+// The path of a message out: send writes it at once where nothing waits, in the
+// caller's goroutine, without waiting and without a copy. What the peer does
+// not take at once is copied to the queue, and a goroutine works it off that
+// exists only as long as something is there.
+
+// sealAhead is how many bytes of a queue are written in one call.
+const sealAhead = 64 << 10
+
+// writer is the sending side of a connection.
+type writer struct {
+	mu      sync.Mutex
+	open    bool // dialled, shaken hands
+	closed  bool // end was here
+	writing bool // a goroutine works the queue off: the socket's writes are its own
+	queue   []waiting
+	queued  int    // bytes of it
+	sealed  int    // messages of it, from the first, whose bytes were put into rest
+	done    int    // bytes of the first that the system has
+	rest    []byte // what it has not, of those sealed
+}
+
+// waiting is a message in a queue.
+type waiting struct {
+	data []byte // ours; nil: of TLS itself
+	dest netip.AddrPort
+	own  bool // a ping or a pong: not reported
+	wire int  // bytes that it has in rest, from its sealing on
+}
+
+// send sends data or queues it, and never waits. It is false, and nothing
+// happened, when c is at its end.
+func (c *conn) send(now int64, dest netip.AddrPort, data []byte, own bool) bool {
+	c.mu.Lock()
+	if c.closed || c.ending.Load() != nil {
+		c.mu.Unlock()
+		return false
+	}
+	if !own {
+		c.used.Store(now)
+	}
+	if !c.open || c.writing {
+		room := c.queued == 0 || c.queued+len(data) <= c.s.limits.Queue
+		if room {
+			c.keep(dest, data, own)
+		}
+		c.mu.Unlock()
+		if !room && !own {
+			c.listener.queueFull.Add(1)
+			c.s.undelivered(c.listener, []waiting{{data: append([]byte(nil), data...), dest: dest}})
+		}
+		return true
+	}
+	wire, err := data, error(nil)
+	if c.secure != nil {
+		wire, err = c.secure.seal(data)
+	}
+	n := 0
+	if err == nil {
+		n, err = c.sock.write(wire)
+	}
+	switch {
+	case err != nil:
+		c.mu.Unlock()
+		c.fail(Reset, err)
+		return false
+	case n == len(wire):
+		c.mu.Unlock()
+		c.listener.count(data, own)
+		return true
+	}
+	c.keep(dest, data, own)
+	c.startSealed(now, wire, n)
+	c.mu.Unlock()
+	return true
+}
+
+// answer sends what crypto/tls had to say while it read.
+func (c *conn) answer(now int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || c.writing || c.secure == nil {
+		return // the writer takes it along
+	}
+	wire := c.secure.take()
+	if len(wire) == 0 {
+		return
+	}
+	if n, err := c.sock.write(wire); err == nil && n < len(wire) { // an error is the reader's to find
+		c.queue = append(c.queue, waiting{own: true})
+		c.startSealed(now, wire, n)
+	}
+}
+
+// sayGoodbye sends the TLS alert that ends a connection, where there is room for
+// it.
+func (c *conn) sayGoodbye() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open && !c.writing && c.secure != nil && c.secure.tls.CloseWrite() == nil {
+		_, _ = c.sock.write(c.secure.take())
+	}
+}
+
+// keep copies a message to the queue.
+func (c *conn) keep(dest netip.AddrPort, data []byte, own bool) {
+	c.queue = append(c.queue, waiting{data: append([]byte(nil), data...), dest: dest, own: own})
+	c.queued += len(data)
+	if !own {
+		c.listener.queued.Add(1)
+	}
+}
+
+// startSealed starts to work off the one message that is queued, which is wire,
+// with n bytes of it gone.
+func (c *conn) startSealed(now int64, wire []byte, n int) {
+	c.queue[0].wire, c.sealed, c.done = len(wire), 1, n
+	c.rest = append(c.rest, wire[n:]...)
+	c.startWriting(now)
+}
+
+func (c *conn) startWriting(now int64) {
+	c.writing = true
+	c.stuck.Store(now)
+	c.s.wg.Add(1) // c's own goroutine is among those waited for still
+	go c.write()
+}
+
+// write works the queue off.
+func (c *conn) write() {
+	defer c.s.wg.Done()
+	c.mu.Lock()
+	var err error
+	for err == nil && !c.closed {
+		if err = c.seal(); err != nil || len(c.rest) == 0 {
+			break
+		}
+		rest, n := c.rest, 0
+		c.mu.Unlock()
+		n, err = c.sock.writeSome(rest)
+		now := c.s.now()
+		c.mu.Lock()
+		c.wrote(n)
+		c.stuck.Store(now)
+	}
+	c.writing = false
+	c.stuck.Store(0)
+	var left []waiting
+	if c.closed {
+		left = c.takeQueue()
+	} else if err == nil {
+		c.queue, c.rest = nil, nil // an idle connection holds nothing
+	}
+	c.mu.Unlock()
+	if err != nil {
+		c.fail(Reset, err)
+	}
+	c.s.undelivered(c.listener, left)
+}
+
+// seal puts messages of the queue into rest, when that is empty.
+func (c *conn) seal() error {
+	if len(c.rest) > 0 {
+		return nil
+	}
+	rest := c.rest[:0]
+	if c.secure != nil {
+		if wire := c.secure.take(); len(wire) > 0 { // answers of TLS, before what follows
+			c.queue = append([]waiting{{own: true, wire: len(wire)}}, c.queue...)
+			c.sealed, rest = 1, wire
+		}
+	}
+	for c.sealed < len(c.queue) && len(rest) < sealAhead {
+		m, before := &c.queue[c.sealed], len(rest)
+		if c.secure == nil {
+			rest = append(rest, m.data...)
+		} else {
+			wire, err := c.secure.seal(m.data)
+			if err != nil {
+				return err
+			}
+			rest = append(rest, wire...)
+		}
+		m.wire = len(rest) - before
+		c.sealed++
+	}
+	c.rest = rest
+	return nil
+}
+
+// wrote counts n bytes of rest as gone.
+func (c *conn) wrote(n int) {
+	c.rest = c.rest[n:]
+	c.done += n
+	for c.sealed > 0 && c.done >= c.queue[0].wire {
+		m := &c.queue[0]
+		c.done -= m.wire
+		c.queued -= len(m.data)
+		c.listener.count(m.data, m.own)
+		*m = waiting{}
+		c.queue = c.queue[1:]
+		c.sealed--
+	}
+}
+
+// takeQueue empties the queue for good.
+func (c *conn) takeQueue() []waiting {
+	left := c.queue
+	c.queue, c.rest, c.queued, c.sealed = nil, nil, 0, 0
+	return left
+}
