@@ -5,7 +5,12 @@ func (m *Message) Bytes(s Span) []byte { return m.Data[s.Start:s.End:s.End] }
 
 // Find returns the index in Headers of the first header field with that id,
 // or -1.
-func (m *Message) Find(id HeaderID) int { return m.findFrom(id, 0) }
+func (m *Message) Find(id HeaderID) int {
+	if !m.seen.has(id) {
+		return -1
+	}
+	return m.findFrom(id, 0)
+}
 
 func (m *Message) findFrom(id HeaderID, i int) int {
 	for ; i < len(m.Headers); i++ {

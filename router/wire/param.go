@@ -41,10 +41,7 @@ func (p *param) isKey(data []byte) bool {
 // is left.
 func nextParam(data []byte, i, end int) (p param, next int) {
 	start := skipLWS(data, i+1, end)
-	j := start
-	for j < end && nameByte.has(data[j]) {
-		j++
-	}
+	j := nameByte.skip(data, start, end)
 	p.name = span(start, trimLWS(data, start, j))
 	if j == end || data[j] == ';' {
 		p.value = Span{p.name.End, p.name.End}

@@ -87,7 +87,11 @@ func (m *Message) parseStatusLine(start, end int) bool {
 func (m *Message) parseRequestLine(start, end int) bool {
 	line := m.Data[start:end]
 	space := bytes.IndexByte(line, ' ')
-	if space < 0 || !isToken(line[:space]) {
+	if space < 0 {
+		return false
+	}
+	method := methodOf(line[:space])
+	if method == Other && !isToken(line[:space]) {
 		return false
 	}
 	trimmed := trimLWS(line, 0, len(line))
@@ -97,7 +101,7 @@ func (m *Message) parseRequestLine(start, end int) bool {
 	}
 	m.IsRequest = true
 	m.MethodName = span(start, start+space)
-	m.Method = methodOf(line[:space])
+	m.Method = method
 	m.RequestURI = span(start+space+1, start+max(last, space+1))
 	m.setVersion(span(start+last+1, start+trimmed))
 	if trimmed < len(line) {
@@ -123,9 +127,11 @@ func (m *Message) parseHeaders(pos int) bool {
 	headers := m.Headers
 	var seen headerSet
 	for {
-		if end := emptyLine(data, pos); end > pos {
-			m.HeadEnd = uint32(end)
-			break
+		if pos < len(data) && data[pos] <= '\r' {
+			if end := emptyLine(data, pos); end > pos {
+				m.HeadEnd = uint32(end)
+				break
+			}
 		}
 		end, ok := fieldEnd(data, pos)
 		if !ok {
@@ -136,11 +142,11 @@ func (m *Message) parseHeaders(pos int) bool {
 		h.split(data, pos, end)
 		if h.ID != HeaderOther {
 			m.field(h, seen.has(h.ID))
-			seen |= 1 << h.ID
 		}
+		seen |= 1 << h.ID
 		pos = end
 	}
-	m.Headers = headers
+	m.Headers, m.seen = headers, seen
 	m.require(seen)
 	return true
 }
@@ -149,7 +155,6 @@ func (m *Message) parseHeaders(pos int) bool {
 // pos.
 func emptyLine(data []byte, pos int) int {
 	switch {
-	case pos == len(data) || data[pos] > '\r':
 	case data[pos] == '\n':
 		return pos + 1
 	case data[pos] == '\r' && pos+1 < len(data) && data[pos+1] == '\n':
@@ -255,21 +260,24 @@ func (m *Message) number(s Span, most uint32) (int, bool) {
 // 8.1.1.5 forbids to senders, still tell transactions apart and pass.
 func (m *Message) parseCSeq(s Span) {
 	i, end := int(s.Start), int(s.End)
-	for i < end && m.Data[i] >= '0' && m.Data[i] <= '9' {
-		i++
+	var n uint64
+	for ; i < end && m.Data[i] >= '0' && m.Data[i] <= '9'; i++ {
+		if n <= math.MaxUint32 {
+			n = n*10 + uint64(m.Data[i]-'0')
+		}
 	}
-	n, ok := Decimal(m.Data, span(int(s.Start), i))
-	name := skipLWS(m.Data, i, end)
-	if !ok || name == i || !isToken(m.Data[name:end]) {
+	number, name := span(int(s.Start), i), skipLWS(m.Data, i, end)
+	method := methodOf(m.Data[name:end])
+	if number.Len() == 0 || n > math.MaxUint32 || name == i || method == Other && !isToken(m.Data[name:end]) {
 		m.defect(BadCSeq)
 		return
 	}
-	m.CSeq = n
+	m.CSeq = uint32(n)
 	m.CSeqMethod = span(name, end)
-	if !m.IsRequest {
-		m.MethodName = m.CSeqMethod
-		m.Method = methodOf(m.Bytes(m.CSeqMethod))
-	} else if !bytes.Equal(m.Bytes(m.MethodName), m.Bytes(m.CSeqMethod)) { // case counts: RFC 3261 7.1
+	switch {
+	case !m.IsRequest:
+		m.MethodName, m.Method = m.CSeqMethod, method
+	case method != m.Method, method == Other && !bytes.Equal(m.Bytes(m.MethodName), m.Bytes(m.CSeqMethod)): // case counts: RFC 3261 7.1
 		m.defect(MethodMismatch)
 	}
 }

@@ -73,7 +73,7 @@ var classes = func() (set [256]class) {
 		if c != '"' && c != ';' && c != '=' {
 			set[c] |= nameByte
 		}
-		if '#' <= c && c < 0x7f && c != ';' && !('<' <= c && c <= '?') {
+		if '#' <= c && c < 0x7f && !(';' <= c && c <= '?') {
 			set[c] |= plainByte
 		}
 	}
@@ -82,10 +82,20 @@ var classes = func() (set [256]class) {
 
 func (k class) has(c byte) bool { return classes[c]&k != 0 }
 
+// skip returns the offset of the first byte from i on that is not of class k, or
+// end.
+func (k class) skip(data []byte, i, end int) int {
+	part := data[i:end]
+	n := 0
+	for n < len(part) && k.has(part[n]) {
+		n++
+	}
+	return i + n
+}
+
 // skipPlain returns the offset of the first byte from i on that is not plain, or
 // end. Plain are the bytes that most URIs and values of parameters consist of,
-// and that separate nothing: ASCII from "#" up without ";", "<", "=", ">", "?"
-// and DEL.
+// and that separate nothing: ASCII from "#" up without DEL and ";" to "?".
 //
 // It looks at eight bytes at once. In each term a byte that is looked for sets
 // its top bit; others may do so too by a borrow or a carry, but only above one
@@ -94,20 +104,16 @@ func skipPlain(data []byte, i, end int) int {
 	const ones, tops = 0x0101010101010101, 0x8080808080808080
 	for i < end && i+8 <= len(data) {
 		x := binary.LittleEndian.Uint64(data[i:])
-		semicolon, less := x^ones*';', x^ones*'<'
-		found := (x - ones*'#') &^ x               // below "#"
-		found |= x | (x + ones)                    // not ASCII, or DEL
-		found |= (semicolon - ones) &^ semicolon   // ";"
-		found |= (less - ones*('?'-'<'+1)) &^ less // "<" to "?"
+		between := x ^ ones*'?'                // ";" to "?" become 4 to 0
+		found := (x - ones*'#') &^ x           // below "#"
+		found |= x | (x + ones)                // not ASCII, or DEL
+		found |= (between - ones*5) &^ between // ";" to "?"
 		if found &= tops; found != 0 {
 			return min(i+bits.TrailingZeros64(found)/8, end)
 		}
 		i += 8
 	}
-	for i < end && plainByte.has(data[i]) {
-		i++
-	}
-	return min(i, end)
+	return plainByte.skip(data, min(i, end), end)
 }
 
 func isToken(b []byte) bool {
@@ -173,9 +179,7 @@ func hostPort(data []byte, i, end int) (host Span, port uint16, next int, ok boo
 		}
 		i++
 	} else {
-		for i < end && hostByte.has(data[i]) {
-			i++
-		}
+		i = hostByte.skip(data, i, end)
 	}
 	if i == start {
 		return host, 0, i, false

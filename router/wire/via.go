@@ -20,9 +20,7 @@ func ParseVia(data []byte, s Span) (v ViaValue, ok bool) {
 	}
 	for ; part < 3; part++ { // protocol / version / transport
 		start := i
-		for i < end && tokenByte.has(data[i]) {
-			i++
-		}
+		i = tokenByte.skip(data, i, end)
 		v.Transport = span(start, i)
 		space := i
 		i = skipLWS(data, i, end)

@@ -129,8 +129,9 @@ type Message struct {
 	Phrase     Span // reason phrase
 
 	Headers []Header
-	HeadEnd uint32 // just behind the empty line: where the body starts
-	Body    Span   // cut to Content-Length
+	seen    headerSet // what ids they have
+	HeadEnd uint32    // just behind the empty line: where the body starts
+	Body    Span      // cut to Content-Length
 
 	// The first of each, taken apart. Absent ones are zero.
 	TopVia        ViaValue
