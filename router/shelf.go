@@ -14,8 +14,9 @@ type shelf[T any] struct {
 	low  int // the fewest there were since the last look
 }
 
-// shelfKeeps is how many things of a kind, in each stripe, are never let go.
-const shelfKeeps = 16
+// shelfKeeps is how many things of a kind, in each stripe, are never let go. One
+// that stays may keep a whole page of Go's heap, 8 kB, so a few are enough.
+const shelfKeeps = 2
 
 // surplus is how many things are let go when low is the fewest that lay on a
 // shelf since the last look.
@@ -39,7 +40,7 @@ func (s *shelf[T]) trim(n int) int {
 	n = min(n, len(s.free))
 	s.free = s.free[:len(s.free)-n]
 	clear(s.free[len(s.free):cap(s.free)])
-	if cap(s.free) > 4*len(s.free)+shelfKeeps {
+	if cap(s.free) > 4*len(s.free)+8 {
 		s.free = slices.Clone(s.free)
 	}
 	return n

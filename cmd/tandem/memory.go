@@ -30,9 +30,11 @@ const (
 	// is gone after a minute without them.
 	trimEvery = 10 * time.Second
 
-	// collectAfter is how many bytes are let go before they are collected. Go
-	// would do it when as much is allocated again, or after two minutes.
+	// collectAfter is how many bytes are let go before they are collected, and
+	// collectRest how many are worth it when no more follow. Go would do it when
+	// as much is allocated again, or after two minutes.
 	collectAfter = 8 << 20
+	collectRest  = 1 << 20
 )
 
 // collection is what Go's collector is told: a percentage as in GOGC, bytes as
@@ -97,7 +99,8 @@ func keepMemory(ctx context.Context, ticks <-chan time.Time, trim func() (bytes 
 			return
 		case <-ticks:
 		}
-		if freed += trim(); freed >= collectAfter {
+		now := trim()
+		if freed += now; freed >= collectAfter || freed >= collectRest && now == 0 {
 			collect()
 			freed = 0
 		}

@@ -44,10 +44,10 @@ func TestTellCollector(t *testing.T) {
 	require.Less(t, room(), uint64(math.MaxInt64))
 }
 
-// What is let go is collected once it is much, and counted anew then.
+// What is let go is collected once it is much, or when the rest of it follows, and counted anew then.
 func TestKeepMemory(t *testing.T) {
 	ctx, end := context.WithCancel(t.Context())
-	frees := []int{0, collectAfter - 1, 1, 1, collectAfter - 2, 1, 3 * collectAfter, 0}
+	frees := []int{0, collectAfter - 1, 1, 1, collectAfter - 2, 1, 3 * collectAfter, 0, collectRest - 1, 0, 1, 0, 0}
 	ticks := make(chan time.Time, len(frees))
 	for range frees {
 		ticks <- time.Time{}
@@ -60,5 +60,5 @@ func TestKeepMemory(t *testing.T) {
 		}
 		return frees[at-1]
 	}, func() { collected = append(collected, at) })
-	require.Equal(t, []int{3, 6, 7}, collected)
+	require.Equal(t, []int{3, 6, 7, 12}, collected)
 }
