@@ -5,7 +5,7 @@ DURATION ?= 1m
 SYSTEM   := ./cmd/tandem
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help demo test tools peer lint unit gates sim system soak health-soak fuzz bench bench-go bench-kamailio bench-store build image
+.PHONY: help demo test tools peer lint unit gates sim system soak health-soak fuzz bench bench-go bench-kamailio bench-store bench-ringing bench-failover build image
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -105,3 +105,9 @@ bench-kamailio: peer ## only CPU per call beside Kamailio at 2,000 calls/s, 4 mi
 
 bench-store: ## a store of ten million numbers, and calls while they are managed; ARGS are the runner's flags
 	cd bench && $(GO) run ./store $(ARGS)
+
+bench-ringing: ## what 100,000 calls at once cost in memory; ARGS are the runner's flags
+	cd bench && $(GO) run ./ringing $(ARGS)
+
+bench-failover: ## what a dead connector costs a call; ARGS are the runner's flags
+	cd bench && $(GO) run ./failover $(ARGS)
