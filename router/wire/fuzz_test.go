@@ -68,7 +68,7 @@ func everything(t *testing.T, m *wire.Message) {
 	address(m.To)
 	var previous uint32
 	for i, h := range m.Headers {
-		inside(h.Line, h.Name, h.Value)
+		inside(h.Line, h.Value)
 		if i > 0 && h.Line.Start != previous || h.Line.Len() == 0 {
 			t.Fatalf("line %d is %v, behind %d", i, h.Line, previous)
 		}

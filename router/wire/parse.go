@@ -178,27 +178,30 @@ func fieldEnd(data []byte, pos int) (end int, ok bool) {
 	}
 }
 
-// split takes a header field apart. One without a colon is all name, and
-// carried like any other that is unknown.
+// split takes a header field apart when its name is one that routing needs. All
+// others, and what has no colon, are carried as the lines that they are.
 func (h *Header) split(data []byte, pos, end int) {
 	h.Line = span(pos, end)
 	line := data[pos:end]
+	if !firstByte.has(line[0]) {
+		return
+	}
 	colon := 0 // names are short: bytes.IndexByte begins to be quicker behind them
 	for colon < len(line) && line[colon] != ':' {
 		colon++
 	}
-	end = trimLWS(data, pos, end)
 	if colon == len(line) {
-		h.Name, h.Value = span(pos, end), span(end, end)
 		return
 	}
 	name := colon
 	for name > 0 && (line[name-1] == ' ' || line[name-1] == '\t') {
 		name--
 	}
-	h.Name = span(pos, pos+name)
+	if h.ID = headerOf(line[:name]); h.ID == HeaderOther {
+		return
+	}
+	end = trimLWS(data, pos, end)
 	h.Value = span(skipLWS(data, pos+colon+1, end), end)
-	h.ID = headerOf(line[:name])
 }
 
 // field takes a header field that routing needs apart, its first occurrence

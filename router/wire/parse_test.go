@@ -34,7 +34,6 @@ func TestParseRequest(t *testing.T) {
 	var whole strings.Builder
 	for _, h := range m.Headers {
 		whole.Write(m.Bytes(h.Line))
-		require.True(t, strings.HasPrefix(text(m, h.Line), text(m, h.Name)))
 	}
 	head := string(m.Data[m.Headers[0].Line.Start : m.HeadEnd-2])
 	require.Equal(t, head, whole.String(), "the lines are the whole head, in order")
@@ -247,8 +246,10 @@ func TestNamesInAnyCaseLongAndCompact(t *testing.T) {
 			for _, colon := range []string{":", " :", "\t : "} {
 				m := parse(t, "OPTIONS sip:a SIP/2.0\r\n"+written+colon+"value\r\n\r\n")
 				require.Equal(t, id, m.Headers[0].ID, written)
-				require.Equal(t, written, text(m, m.Headers[0].Name))
-				require.Equal(t, "value", text(m, m.Headers[0].Value))
+				require.Equal(t, written+colon+"value\r\n", text(m, m.Headers[0].Line))
+				if id != wire.HeaderOther {
+					require.Equal(t, "value", text(m, m.Headers[0].Value))
+				}
 			}
 		}
 	}
@@ -304,9 +305,10 @@ func TestLineEnds(t *testing.T) {
 		require.Equal(t, sdp, text(m, m.Body))
 	})
 	t.Run("bare LF", func(t *testing.T) {
-		m := parse(t, strings.ReplaceAll(minimal("Subject: a", " b", "Content-Length: 4"), "\r\n", "\n")+"body")
+		m := parse(t, strings.ReplaceAll(minimal("Reason: a", " b", "Content-Length: 4"), "\r\n", "\n")+"body")
 		require.Equal(t, wire.NoDefect, m.Defect)
 		require.Equal(t, "sip:+15550000001@example.com", text(m, m.RequestURI))
+		require.Equal(t, "Reason: a\n b\n", text(m, m.Headers[5].Line))
 		require.Equal(t, "a\n b", text(m, m.Headers[5].Value))
 		require.Equal(t, "body", text(m, m.Body))
 	})
@@ -315,7 +317,7 @@ func TestLineEnds(t *testing.T) {
 		require.Equal(t, " body", text(m, m.Body))
 	})
 	t.Run("a bare CR ends nothing", func(t *testing.T) {
-		m := parse(t, minimal("Subject: a\rTo: b", "\rX: y"))
+		m := parse(t, minimal("Reason: a\rTo: b", "\rX: y"))
 		require.Equal(t, wire.NoDefect, m.Defect)
 		require.Equal(t, "a\rTo: b", text(m, m.Headers[5].Value))
 	})

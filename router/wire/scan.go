@@ -55,6 +55,7 @@ const (
 	uriByte                     // a URI wherever it stands: none of the bytes that end one
 	nameByte                    // what stands before the "=" or ";" of a parameter
 	plainByte                   // see skipPlain
+	firstByte                   // a name that headerOf knows, as its first
 )
 
 var classes = func() (set [256]class) {
@@ -72,6 +73,9 @@ var classes = func() (set [256]class) {
 		}
 		if c != '"' && c != ';' && c != '=' {
 			set[c] |= nameByte
+		}
+		if strings.IndexByte("cfilmprtvwCFILMPRTVW", byte(c)) >= 0 {
+			set[c] |= firstByte
 		}
 		if '#' <= c && c < 0x7f && !(';' <= c && c <= '?') {
 			set[c] |= plainByte

@@ -62,8 +62,7 @@ const (
 type Header struct {
 	ID    HeaderID
 	Line  Span // name to the final CRLF, that one included
-	Name  Span
-	Value Span // without surrounding white space; folds inside stay as they are
+	Value Span // of those with an ID: without surrounding white space; folds inside stay as they are
 }
 
 // ViaValue is one Via value taken apart. Absent parts are empty spans.
