@@ -42,6 +42,9 @@ func verify(chain []*x509.Certificate, roots *x509.CertPool) ([]string, error) {
 	if _, err := leaf.Verify(options); err != nil {
 		return nil, &CertificateError{subject(leaf), err}
 	}
+	if len(names) == 0 {
+		return nil, &CertificateError{subject(leaf), errNobody}
+	}
 	return names, nil
 }
 
@@ -60,19 +63,25 @@ var (
 	subjectAlt = asn1.ObjectIdentifier{2, 5, 29, 17}
 )
 
-var errName = errors.New("a name in it has bytes that no name has")
+var (
+	errName   = errors.New("a name in it has bytes that no name has")
+	errNobody = errors.New("it names nobody (RFC 5922 7.1)")
+)
 
 // identities returns what a certificate says that its owner is (RFC 5922 7.1):
 // the hosts of sip URIs and the DNS names of its subjectAltName, and IP
 // addresses, which a connector may be named by; the common name only if there
-// is no subjectAltName at all. A name with a byte that no name has, a NUL above
-// all, was made to be read differently by others: no name of such a certificate
-// counts.
+// is no subjectAltName at all. A wildcard names nobody (7.2). A name with a byte
+// that no name has, a NUL above all, was made to be read differently by others:
+// no name of such a certificate counts.
 func identities(leaf *x509.Certificate) (names []string, err error) {
 	add := func(name string) {
-		if !plain(name) {
+		name = strings.ToLower(name)
+		switch {
+		case !plain(name):
 			err = errName
-		} else if name = strings.ToLower(name); !slices.Contains(names, name) {
+		case strings.Contains(name, "*") || slices.Contains(names, name):
+		default:
 			names = append(names, name)
 		}
 	}
@@ -139,11 +148,9 @@ func plain(name string) bool {
 	return true
 }
 
-// names reports whether one of them is name: the whole of it, in any case. A
-// wildcard names nobody (RFC 5922 7.2).
+// named reports whether one of names is name: the whole of it, in any case.
 func named(names []string, name string) bool {
-	name = strings.ToLower(strings.TrimSuffix(name, "."))
-	return name != "" && !strings.Contains(name, "*") && slices.Contains(names, name)
+	return slices.Contains(names, strings.ToLower(strings.TrimSuffix(name, ".")))
 }
 
 // subject is what a log calls a certificate.
