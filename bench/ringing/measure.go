@@ -141,7 +141,8 @@ func look(n *node.Node, name string) (moment, error) {
 	}, nil
 }
 
-// writeConfig writes one without probes: what is measured is calls.
+// writeConfig writes one without probes, and with patience: what is measured is
+// calls, and not a connector that a busy machine kept waiting.
 func writeConfig(dir string) (string, error) {
 	path := filepath.Join(dir, "tandem.yaml")
 	text := fmt.Sprintf(`listen: [udp://%s]
@@ -149,7 +150,8 @@ admin: off
 metrics: {listen: %s}
 state_dir: %s
 trunks: [{name: load, sources: [127.0.0.0/8]}]
-health: {probe: false}
+failover: {first_response: 30s, progress: 60s}
+health: {probe: false, eject_after: off}
 connectors: [{name: first, region: east, hosts: [{uri: "sip:%s"}]}]
 groups: [{name: first, connectors: [{connector: first, priority: 1}], numbers: ["+1555*"]}]
 `, proxy, metricsAt, dir, connector)

@@ -24,7 +24,8 @@ var (
 const (
 	bufferSize = 4 << 20 // of sockets
 	again      = time.Second
-	tries      = 20 // that a message is sent again
+	tries      = 20   // that a message is sent again
+	ahead      = 1000 // calls that wait at a time for what was sent for them, unless it got lost
 )
 
 // stage is how far a call has come, as who waits for it sees it.
@@ -165,8 +166,8 @@ func (p *phones) request(id int, msg []byte) (reply []byte) {
 	return nil
 }
 
-// all begins what brings calls to a stage, so many a second, and waits until
-// each has come so far. What got lost is sent again, as SIP does.
+// all begins what brings calls to a stage, so many a second at most, and waits
+// until each has come so far. What got lost is sent again, as SIP does.
 func (p *phones) all(ctx context.Context, s stage, rate float64) error {
 	begin, do := time.Now(), map[stage]func(id int){rings: p.invite, answered: p.answer, ended: p.bye}[s]
 	for id := range p.calls {
@@ -175,6 +176,9 @@ func (p *phones) all(ctx context.Context, s stage, rate float64) error {
 			if err := sleep(ctx, wait); err != nil {
 				return err
 			}
+		}
+		if err := p.near(ctx, s, id); err != nil {
+			return err
 		}
 		do(id)
 	}
@@ -193,6 +197,23 @@ func (p *phones) all(ctx context.Context, s stage, rate float64) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return fmt.Errorf("%d of %d calls came to stage %d; %d strange messages, the first: %q", p.reach[s], len(p.calls), s, p.odd, p.first)
+}
+
+// near waits until not too many calls before a call wait for a stage: a machine
+// that stood still gets no flood afterwards.
+func (p *phones) near(ctx context.Context, s stage, id int) error {
+	for limit := time.Now().Add(again); time.Now().Before(limit); {
+		p.mu.Lock()
+		waiting := id - p.reach[s]
+		p.mu.Unlock()
+		if waiting < ahead {
+			return nil
+		}
+		if err := sleep(ctx, time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (p *phones) missing(s stage) (ids []int) {

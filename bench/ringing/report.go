@@ -27,7 +27,7 @@ func (r *result) render(w io.Writer) {
 		say(w, "- %s\n", line)
 	}
 	say(w, `
-A tandem of its own for each series, with the settings of a config that says nothing about memory. All calls begin and get 180, then
+A tandem of its own for each series, without probes, and with settings of memory as it chooses them. All calls begin and get 180, then
 all are answered and acknowledged, then all end. A record stays until 32 s after the answer, when the last of its RFC timers ends. The
 connector is the first choice and answers; nothing is sent twice by tandem. Resident memory is VmRSS, and with it what a call costs:
 the difference to before, for each call. What that is beside the message is everything but the bytes of the INVITE as it came: the
