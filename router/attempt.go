@@ -15,8 +15,10 @@ func (r *Router) attempt(s *scratch, st *stripe, c *call, e *entry, held hold, s
 	a.hash = e.host.id
 	a.failover = e.failover[c.trunk.class]
 	a.started = s.now
-	a.interval = t1
-	a.resendAt = s.now + t1 // Timer A, Timer E
+	if !a.host.transport.Reliable() {
+		a.interval = t1
+		a.resendAt = s.now + t1 // Timer A, Timer E
+	}
 	a.waitAt = s.now + min(int64(a.failover.FirstResponse), share)
 	a.progressBy = s.now + min(int64(a.failover.Progress), share)
 	a.evidence = min(int64(e.failover[0].FirstResponse), 2*t1)
@@ -249,8 +251,10 @@ func (r *Router) revoke(s *scratch, c *call, a *attempt, m *wire.Message) {
 		return
 	}
 	a.cancelSent = true
-	a.cancelIv = t1
-	a.cancelAt = s.now + t1
+	if !a.host.transport.Reliable() {
+		a.cancelIv = t1
+		a.cancelAt = s.now + t1
+	}
 	a.waitAt = s.now + timerB
 	c.outlive(s.now)
 	r.sendCancel(s, c, a, m)

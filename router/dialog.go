@@ -1,9 +1,9 @@
 package router
 
 import (
-	"bytes"
 	"net/netip"
 
+	"tandem/config/catalog"
 	"tandem/router/wire"
 )
 
@@ -111,10 +111,11 @@ func (r *Router) ownMaddr(m *wire.Message, u *wire.URI) (maddr wire.Span, ours b
 	if !ok {
 		return maddr, false
 	}
-	if t, ok := wire.Param(m.Data, u.Params, "transport"); ok && !bytes.EqualFold(m.Bytes(t), []byte("udp")) {
+	t, ok := r.transportOf(m, u)
+	if !ok {
 		return maddr, false
 	}
-	_, ours = r.own(m.Bytes(maddr), u.Port)
+	_, ours = r.own(m.Bytes(maddr), u.Port, t)
 	return maddr, ours
 }
 
@@ -170,14 +171,14 @@ func (r *Router) forwardDialog(s *scratch, rt *routeSet) {
 		r.refuseForward(s, status, dropDefective)
 		return
 	}
-	dest, host, ok := r.destination(s, &hop)
+	dest, host, over, ok := r.destination(s, &hop)
 	if !ok {
 		r.refuseForward(s, 503, dropUnresolved)
 		return
 	}
 	if !dest.IsValid() {
 		var wait bool
-		if dest, wait = r.named(s, rt, host, portOr(hop.Port)); wait && r.park(s, rt.token.mac, host) {
+		if dest, wait = r.named(s, rt, host, portOf(&hop, over), over); wait && r.park(s, rt.token.mac, host) {
 			return
 		}
 		if !dest.IsValid() {
@@ -185,7 +186,7 @@ func (r *Router) forwardDialog(s *scratch, rt *routeSet) {
 			return
 		}
 	}
-	out, ok := r.listenerFor(dest.Addr(), rt.listener)
+	out, ok := r.listenerFor(dest.Addr(), over, rt.listener)
 	if !ok || !r.allowed(s, dest) {
 		r.refuseForward(s, 403, dropForbidden)
 		return
@@ -211,7 +212,7 @@ func (r *Router) forwardDialog(s *scratch, rt *routeSet) {
 		e.Insert(m.Headers[rt.restored.Header].Line.End, s.text[start:])
 	}
 	msg := e.Apply(s.out.Buf(), wire.Span{End: m.Body.End})
-	if len(msg) > largestDatagram(dest) {
+	if len(msg) > largestMessage(dest, over) {
 		r.refuseForward(s, 513, dropTooLarge)
 		return
 	}
@@ -276,21 +277,30 @@ func (r *Router) nextHop(m *wire.Message, rt *routeSet) (hop wire.URI, strict, o
 	return hop, !loose, ok && hop.Host.Len() > 0
 }
 
-// destination is where a URI leads: maddr before host (RFC 3263 4). dest is not
-// valid when that is a name.
-func (r *Router) destination(s *scratch, u *wire.URI) (dest netip.AddrPort, host wire.Span, ok bool) {
+// destination is where a URI leads, and over what: maddr before host (RFC 3263
+// 4). dest is not valid when that is a name.
+func (r *Router) destination(s *scratch, u *wire.URI) (dest netip.AddrPort, host wire.Span, over catalog.Transport, ok bool) {
 	m := &s.m
-	if t, ok := wire.Param(m.Data, u.Params, "transport"); ok && !bytes.EqualFold(m.Bytes(t), []byte("udp")) || u.Scheme != wire.SIP {
-		return dest, host, false
+	over, ok = r.transportOf(m, u)
+	if !ok || u.Scheme != wire.SIP && u.Scheme != wire.SIPS {
+		return dest, host, over, false
 	}
 	host = u.Host
 	if maddr, ok := wire.Param(m.Data, u.Params, "maddr"); ok && maddr.Len() > 0 {
 		host = maddr
 	}
 	if addr, ok := parseAddr(m.Bytes(host)); ok {
-		dest = netip.AddrPortFrom(addr, portOr(u.Port))
+		dest = netip.AddrPortFrom(addr, portOf(u, over))
 	}
-	return dest, host, true
+	return dest, host, over, true
+}
+
+// portOf is the port of a URI, or the default one.
+func portOf(u *wire.URI, t catalog.Transport) uint16 {
+	if u.Port == 0 {
+		return t.Port()
+	}
+	return u.Port
 }
 
 // allowed reports whether in-dialog requests may go to dest: not to ourselves,
@@ -333,7 +343,7 @@ func (r *Router) refuseForward(s *scratch, status int, why dropReason) {
 func (r *Router) beginForward(s *scratch, out int, dest netip.AddrPort, rt *routeSet) {
 	m := &s.m
 	k := &r.keys[0]
-	symmetric := s.symmetric()
+	symmetric := r.symmetric(s.trunk, s.listener)
 	b := branch{marker: markDialog, listener: s.listener, local: r.machine.place(s.local), key: s.callKey(k, m), host: hostHash(k, dest), loop: s.loopHash(k, m)}
 	b.seal(s, k, m, &m.TopVia, replyTarget(&m.TopVia, s.source, symmetric))
 	s.edits.Reset(m.Data)
@@ -431,7 +441,7 @@ func (r *Router) cancelUnknown(s *scratch, key uint64, set *routeSet) {
 		return
 	}
 	c := call{key: key}
-	c.describe(s, s.loopHash(&r.keys[0], m))
+	r.describe(s, &c, s.loopHash(&r.keys[0], m))
 	s.cands = candidates(s.cands[:0], rt, key, s.now, false)
 	if len(s.cands) == 0 {
 		r.reply(s, key, reply{status: 481})

@@ -255,7 +255,7 @@ func (p *play) sent(sound bool) {
 			}
 			continue
 		}
-		if _, own := p.r.own(p.m.Bytes(p.m.TopVia.Host), p.m.TopVia.Port); !own {
+		if _, own := p.r.own(p.m.Bytes(p.m.TopVia.Host), p.m.TopVia.Port, catalog.UDP); !own {
 			p.t.Fatalf("the top Via is not ours in %q", data)
 		}
 		if p.m.MaxForwards < 0 || p.m.MaxForwards > 254 {

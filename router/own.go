@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"tandem/config/catalog"
 	"tandem/router/wire"
 )
 
@@ -35,6 +36,10 @@ func newListener(l Listener) (listener, error) {
 		own.port = l.Addr.Port()
 	}
 	own.sentBy = fmt.Appendf(nil, "%s:%d", host, own.port)
+	name := l.Transport.String()
+	own.sent = fmt.Appendf(nil, "SIP/2.0/%s %s;branch=", strings.ToUpper(name), own.sentBy)
+	own.route = fmt.Appendf(nil, "@%s", own.sentBy)
+	own.route = append(own.route, paramOf(l.Transport)+";lr>\r\n"...)
 	return own, nil
 }
 
@@ -53,29 +58,42 @@ func splitHostPort(s string) (host string, port uint16) {
 }
 
 // own finds the listener that a host and port, as written in a URI or Via,
-// mean. Port 0 is the default port.
-func (r *Router) own(host []byte, port uint16) (int, bool) {
-	p := portOr(port)
+// mean: of those that the same address has, the one of transport t if there is
+// one. Port 0 is the default port.
+func (r *Router) own(host []byte, port uint16, t catalog.Transport) (found int, ok bool) {
+	p := port
+	if p == 0 {
+		p = t.Port()
+	}
 	for i := range r.listeners {
 		l := &r.listeners[i]
-		if p == l.port && sameHost(host, l.host) {
-			return i, true
+		switch {
+		case ok && l.Transport != t:
+		case p == l.port && sameHost(host, l.host),
+			p == l.Addr.Port() && (sameAddr(host, l.Addr.Addr()) || l.Addr.Addr().IsUnspecified() && r.onWildcard(host, l)):
+			if found, ok = i, true; l.Transport == t {
+				return found, true
+			}
 		}
-		if p == l.Addr.Port() && (sameAddr(host, l.Addr.Addr()) || l.Addr.Addr().IsUnspecified() && r.onWildcard(host, l)) {
-			return i, true
-		}
+	}
+	if ok {
+		return found, true
 	}
 	for _, a := range r.aliases {
 		if !sameHost(host, a.host) {
 			continue
 		}
 		for i := range r.listeners {
-			if a.port == p || a.port == 0 && (p == r.listeners[i].port || port == 0) {
-				return i, true
+			l := &r.listeners[i]
+			if a.port != p && (a.port != 0 || p != l.port && port != 0) || ok && l.Transport != t {
+				continue
+			}
+			if found, ok = i, true; l.Transport == t {
+				return found, true
 			}
 		}
 	}
-	return 0, false
+	return found, ok
 }
 
 // onWildcard reports whether host is an address of this machine that the
@@ -89,7 +107,26 @@ func (r *Router) ownURI(m *wire.Message, u *wire.URI) (int, bool) {
 	if u.Scheme != wire.SIP && u.Scheme != wire.SIPS {
 		return 0, false
 	}
-	return r.own(m.Bytes(u.Host), u.Port)
+	t, _ := r.transportOf(m, u)
+	return r.own(m.Bytes(u.Host), u.Port, t)
+}
+
+// transportOf is what a URI wants to be reached over (RFC 3261 19.1.1, 26.2.2):
+// false when we do not have that.
+func (r *Router) transportOf(m *wire.Message, u *wire.URI) (catalog.Transport, bool) {
+	secure := u.Scheme == wire.SIPS
+	name, ok := wire.Param(m.Data, u.Params, "transport")
+	if !ok {
+		if secure {
+			return catalog.TLS, r.mixed
+		}
+		return catalog.UDP, true
+	}
+	t, ok := catalog.ParseTransport(m.Bytes(name))
+	if secure && t == catalog.TCP {
+		t = catalog.TLS // RFC 3261 26.2.2: sips and transport=tcp is TLS
+	}
+	return t, ok && (t != catalog.UDP || !secure) && (t == catalog.UDP || r.mixed)
 }
 
 func sameHost(a, b []byte) bool {

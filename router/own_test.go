@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"tandem/config/catalog"
 )
 
 func TestOwn(t *testing.T) {
@@ -45,7 +46,7 @@ func TestOwn(t *testing.T) {
 		{"", 0, 0, false},
 		{"198.51.100.1.example", 0, 0, false},
 	} {
-		listener, own := g.r.own([]byte(c.host), c.port)
+		listener, own := g.r.own([]byte(c.host), c.port, catalog.UDP)
 		require.Equal(t, c.own, own, "%s:%d", c.host, c.port)
 		require.Equal(t, c.listener, listener, "%s:%d", c.host, c.port)
 	}

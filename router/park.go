@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"tandem/config/catalog"
 	"tandem/router/names"
 	"tandem/router/transport"
 	"tandem/router/wire"
@@ -145,7 +146,7 @@ func (r *Router) unknown(host []byte) bool {
 // one that all requests of the dialog choose. A name that leads nowhere means
 // something to whoever wrote it: the caller's requests then go to the host which
 // answered. wait is true when a better answer may come in time.
-func (r *Router) named(s *scratch, rt *routeSet, host wire.Span, port uint16) (dest netip.AddrPort, wait bool) {
+func (r *Router) named(s *scratch, rt *routeSet, host wire.Span, port uint16, t catalog.Transport) (dest netip.AddrPort, wait bool) {
 	answered, known := netip.AddrPort{}, false
 	if rt.from == fromCaller {
 		answered, known = s.plan.known.at(rt.token.connector, rt.token.host)
@@ -159,7 +160,7 @@ func (r *Router) named(s *scratch, rt *routeSet, host wire.Span, port uint16) (d
 	}
 	dest = answered
 	a, ok := names.Choose(addrs, rt.token.mac, func(a netip.Addr) bool {
-		_, ok := r.listenerFor(a, rt.listener)
+		_, ok := r.listenerFor(a, t, rt.listener)
 		return ok && r.allowed(s, netip.AddrPortFrom(a, port))
 	})
 	switch {

@@ -2,7 +2,6 @@ package router
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -97,6 +96,7 @@ type host struct {
 	uri       string
 	id        uint32 // hash of the address: the same after a restart
 	addr      netip.AddrPort
+	transport catalog.Transport
 	hostPort  []byte
 	params    []byte
 	priority  int
@@ -151,7 +151,7 @@ func (pl *plan) compileConnectors(r *Router) (map[string][]entry, error) {
 		for _, ch := range cc.Hosts {
 			standing := orders.OfHost(&ch)
 			h := &host{
-				uri: ch.URI, id: hostHash(k, ch.Addr), addr: ch.Addr,
+				uri: ch.URI, id: hostHash(k, ch.Addr) ^ overOf(ch.Transport), addr: ch.Addr, transport: ch.Transport,
 				hostPort: []byte(ch.HostPort), params: []byte(ch.Params),
 				priority: ch.Priority, weight: max(ch.Weight, 1), state: standing.State, why: standing.Why,
 				connector: c, settings: settings,
@@ -159,7 +159,7 @@ func (pl *plan) compileConnectors(r *Router) (map[string][]entry, error) {
 				limited: ch.Limits != catalog.Limits{} || cc.Limits != catalog.Limits{},
 			}
 			for l := range r.listeners {
-				out, err := r.listenerOf(cc, ch.Addr.Addr(), l)
+				out, err := r.listenerOf(cc, &ch, l)
 				if err != nil {
 					return nil, fmt.Errorf("connector %q: host %s: %w", cc.Name, ch.URI, err)
 				}
@@ -170,12 +170,12 @@ func (pl *plan) compileConnectors(r *Router) (map[string][]entry, error) {
 			// what is known outlives a change of theirs, and marks of calls and
 			// probes meet in one place.
 			h.health = r.health.Host(health.Key{
-				URI: "sip:" + ch.Addr.String(), Addr: ch.Addr, Listener: r.listeners[h.listeners[0]].Addr.String(),
+				URI: "sip:" + ch.Addr.String() + paramOf(ch.Transport), Addr: ch.Addr, Listener: r.listeners[h.listeners[0]].Addr.String(),
 			})
 			h.probeFrom = h.listeners[0]
 			if name := cc.Probe.Listener; name != "" {
 				var err error
-				if h.probeFrom, err = r.listenerNamed(name, ch.Addr.Addr()); err != nil {
+				if h.probeFrom, err = r.listenerNamed(name, &ch); err != nil {
 					return nil, fmt.Errorf("connector %q: probes of host %s: %w", cc.Name, ch.URI, err)
 				}
 			}
@@ -188,6 +188,17 @@ func (pl *plan) compileConnectors(r *Router) (map[string][]entry, error) {
 		}
 	}
 	return connectors, nil
+}
+
+// overOf tells hosts apart that have one address and different transports.
+func overOf(t catalog.Transport) uint32 { return uint32(t) * 0x9e3779b9 }
+
+// paramOf is how a URI says t, if it has to.
+func paramOf(t catalog.Transport) string {
+	if t == catalog.UDP {
+		return ""
+	}
+	return ";transport=" + t.String()
 }
 
 // compileRoutes makes the routes of all owners of numbers.
@@ -281,41 +292,49 @@ func (pl *plan) settle(rt *route, g *catalog.Group, cc *catalog.Connector) {
 }
 
 // listenerOf is listenerFor, unless the connector has chosen one.
-func (r *Router) listenerOf(cc *catalog.Connector, dest netip.Addr, preferred int) (int, error) {
+func (r *Router) listenerOf(cc *catalog.Connector, h *catalog.Host, preferred int) (int, error) {
 	if cc.Listener == "" {
-		if l, ok := r.listenerFor(dest, preferred); ok {
+		if l, ok := r.listenerFor(h.Addr.Addr(), h.Transport, preferred); ok {
 			return l, nil
 		}
-		return 0, errors.New("no listener of its address family; add one to listen")
+		return 0, fmt.Errorf("no %s:// listener of its address family; add one to listen", h.Transport)
 	}
-	return r.listenerNamed(cc.Listener, dest)
+	return r.listenerNamed(cc.Listener, h)
 }
 
-// listenerNamed is the listener of a name, which has to reach dest.
-func (r *Router) listenerNamed(name string, dest netip.Addr) (int, error) {
+// listenerNamed is the listener of a name, which has to reach h.
+func (r *Router) listenerNamed(name string, h *catalog.Host) (int, error) {
 	for i := range r.listeners {
-		if r.listeners[i].Name == name {
-			if !r.listeners[i].reaches(dest) {
-				return 0, fmt.Errorf("listener %q cannot reach it; choose another", name)
-			}
+		l := &r.listeners[i]
+		switch {
+		case l.Name != name:
+		case l.Transport != h.Transport:
+			return 0, fmt.Errorf("listener %q is %s:// and it is reached over %s; choose another", name, l.Transport, h.Transport)
+		case !l.reaches(h.Addr.Addr()):
+			return 0, fmt.Errorf("listener %q cannot reach it; choose another", name)
+		default:
 			return i, nil
 		}
 	}
 	return 0, fmt.Errorf("there is no listener %q", name)
 }
 
-// listenerFor picks the listener that a message to dest leaves from: the one
-// preferred if it can reach dest, else the first that can.
-func (r *Router) listenerFor(dest netip.Addr, preferred int) (int, bool) {
-	if r.listeners[preferred].reaches(dest) {
+// listenerFor picks the listener that a message to dest leaves from over t: the
+// one preferred if it can reach dest, else the first that can.
+func (r *Router) listenerFor(dest netip.Addr, t catalog.Transport, preferred int) (int, bool) {
+	if r.listeners[preferred].Transport == t && r.listeners[preferred].reaches(dest) {
 		return preferred, true
 	}
 	fallback := -1
 	for i := range r.listeners {
-		if r.listeners[i].reaches(dest) {
+		l := &r.listeners[i]
+		if l.Transport != t {
+			continue
+		}
+		if l.reaches(dest) {
 			return i, true
 		}
-		if fallback < 0 && r.listeners[i].Addr.Addr().Is4() == dest.Is4() {
+		if fallback < 0 && l.Addr.Addr().Is4() == dest.Is4() {
 			fallback = i
 		}
 	}

@@ -31,7 +31,7 @@ func (r *Router) appendRequest(dst []byte, s *scratch, c *call, a *attempt, m *w
 	s.text = appendHops(s.text, m)
 	e.Insert(m.Headers[0].Line.Start, s.text[start:])
 
-	r.completeVia(s, m, c.source, c.trunk.Symmetric)
+	r.completeVia(s, m, c.source, r.symmetric(c.trunk, c.listener))
 	editHops(s, m)
 	// The Routes of a request that begins a call are all ours: accept saw to it.
 	r.deleteOwnRoutes(s, m)
@@ -53,10 +53,7 @@ func (r *Router) appendVia(dst []byte, s *scratch, c *call, a *attempt, m *wire.
 }
 
 func (r *Router) appendViaOf(dst []byte, listener int, b *branch) []byte {
-	dst = append(dst, "SIP/2.0/UDP "...)
-	dst = append(dst, r.listeners[listener].sentBy...)
-	dst = append(dst, ";branch="...)
-	return b.appendTo(dst)
+	return b.appendTo(append(dst, r.listeners[listener].sent...))
 }
 
 // appendRecordRoute appends our Record-Route, doubled when the call leaves by
@@ -76,9 +73,7 @@ func (r *Router) appendRecordRoute(dst []byte, s *scratch, c *call, a *attempt, 
 func (r *Router) appendOwnRoute(dst []byte, listener int, t *token) []byte {
 	dst = append(dst, "Record-Route: <sip:"...)
 	dst = t.appendTo(dst)
-	dst = append(dst, '@')
-	dst = append(dst, r.listeners[listener].sentBy...)
-	return append(dst, ";lr>\r\n"...)
+	return append(dst, r.listeners[listener].route...)
 }
 
 // appendHops appends what limits a request's way and is missing from m. Only a

@@ -35,11 +35,15 @@ func (r *Router) reply(s *scratch, key uint64, p reply) {
 
 // replyDest is where responses to the request that came go.
 func (r *Router) replyDest(s *scratch) netip.AddrPort {
-	return replyTarget(&s.m.TopVia, s.source, s.symmetric())
+	return replyTarget(&s.m.TopVia, s.source, r.symmetric(s.trunk, s.listener))
 }
 
-// symmetric reports whether the source is a symmetric trunk's.
-func (s *scratch) symmetric() bool { return s.trunk != nil && s.trunk.Symmetric }
+// symmetric reports whether answers go to the port that a request came from,
+// asked or not: of a symmetric trunk's, and over the connection that it came by
+// (RFC 3261 18.2.2).
+func (r *Router) symmetric(t *trunk, listener int) bool {
+	return t != nil && t.Symmetric || r.listeners[listener].Transport.Reliable()
+}
 
 // ownTag reports whether the To tag of an ACK is one that reply made.
 func (r *Router) ownTag(s *scratch, key uint64) bool {

@@ -25,7 +25,7 @@ func (r *Router) response(s *scratch) {
 		return
 	}
 	b, ok := parseBranch(m.Bytes(m.TopVia.Branch))
-	if _, own := r.own(m.Bytes(m.TopVia.Host), m.TopVia.Port); !ok || !own {
+	if _, own := r.own(m.Bytes(m.TopVia.Host), m.TopVia.Port, r.listeners[s.listener].Transport); !ok || !own {
 		s.tally.drop(dropViaNotOurs) // RFC 3261 18.1.2
 		return
 	}
@@ -235,7 +235,7 @@ func (r *Router) relayStateless(s *scratch, b *branch, target netip.AddrPort) {
 	if listener >= len(r.listeners) {
 		listener = s.listener
 	}
-	out, ok := r.listenerFor(target.Addr(), listener)
+	out, ok := r.listenerFor(target.Addr(), r.listeners[listener].Transport, listener)
 	if !ok || r.ownDest(target) {
 		s.tally.drop(dropForbidden)
 		return

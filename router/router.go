@@ -47,7 +47,8 @@ import (
 type Listener struct {
 	Name      string         // what connectors choose it by; "" for none
 	Addr      netip.AddrPort // what is bound
-	Advertise string         // host:port for Via and Record-Route; "" is Addr
+	Transport catalog.Transport
+	Advertise string // host:port for Via and Record-Route; "" is Addr
 }
 
 // Options are what a Router is made with and keeps for life.
@@ -84,6 +85,7 @@ type Router struct {
 	aliases     []alias
 	machine     machine
 	keys        []keys
+	mixed       bool // there are listeners of other transports than UDP
 	recordRoute bool
 	health      *health.Registry
 	probe       func(int, []byte, netip.AddrPort) bool
@@ -125,6 +127,8 @@ type Router struct {
 type listener struct {
 	Listener
 	sentBy []byte // host:port
+	sent   []byte // how our Via begins: "SIP/2.0/UDP host:port;branch="
+	route  []byte // what our Record-Route has after the token: "@host:port;lr>"
 	host   []byte
 	port   uint16
 }
@@ -199,6 +203,7 @@ func New(opts Options, p Policy) (*Router, error) {
 			return nil, err
 		}
 		r.listeners = append(r.listeners, own)
+		r.mixed = r.mixed || l.Transport != catalog.UDP
 	}
 	for _, a := range opts.Aliases {
 		r.aliases = append(r.aliases, newAlias(a))

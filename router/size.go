@@ -1,10 +1,18 @@
 package router
 
-import "net/netip"
+import (
+	"net/netip"
 
-// largestDatagram is how many bytes UDP carries to dest: 65,535 less its own
-// header and that of IPv4, which the limit of IPv6 does not include.
-func largestDatagram(dest netip.AddrPort) int {
+	"tandem/config/catalog"
+)
+
+// largestMessage is how many bytes go to dest over t: UDP carries 65,535 less
+// its own header and that of IPv4, which the limit of IPv6 does not include. A
+// stream has no limit of its own: what came by one was within ours.
+func largestMessage(dest netip.AddrPort, t catalog.Transport) int {
+	if t != catalog.UDP {
+		return 1 << 30
+	}
 	if dest.Addr().Unmap().Is4() {
 		return 65535 - 20 - 8
 	}
@@ -20,11 +28,11 @@ func (r *Router) tooLarge(s *scratch, key uint64, rt *route) bool {
 		return false
 	}
 	c := call{key: key}
-	c.describe(s, s.loopHash(&r.keys[0], m))
+	r.describe(s, &c, s.loopHash(&r.keys[0], m))
 	for i := range rt.entries {
 		h := rt.entries[i].host
 		a := attempt{host: h, hash: h.id}
-		if len(r.appendRequest(s.out.Buf(), s, &c, &a, m)) <= largestDatagram(h.addr) {
+		if len(r.appendRequest(s.out.Buf(), s, &c, &a, m)) <= largestMessage(h.addr, h.transport) {
 			return false
 		}
 	}

@@ -2,6 +2,7 @@ package router
 
 import (
 	"bytes"
+	"net/netip"
 
 	"tandem/health"
 	"tandem/router/transport"
@@ -17,6 +18,12 @@ func (r *Router) Unreachable(now int64, u transport.Unreachable, out *transport.
 	if u.Code == transport.Other {
 		return
 	}
+	stream := r.listeners[u.Listener].Transport.Reliable()
+	if stream && bytes.HasPrefix(u.Quote, []byte("SIP/2.0 ")) {
+		r.reconnect(now, u, out)
+		return
+	}
+	local := u.Local && !stream // a connection fails for what is at its other end
 	method, quoted, ok := quotedBranch(u.Quote)
 	if !ok {
 		r.hint(u) // too short to prove anything
@@ -53,17 +60,41 @@ func (r *Router) Unreachable(now int64, u transport.Unreachable, out *transport.
 		return
 	}
 	if a.phase != trying || a.abandoned {
-		if a.phase == trying && !u.Local {
+		if a.phase == trying && !local {
 			a.host.health.Observe(now, health.Observation{Event: health.CallUnreachable, Began: a.started, Besides: true})
 		}
 		return
 	}
 	e := event{kind: unreachable}
-	if u.Local {
+	if local {
 		e.status = 1
 	}
 	r.event(s, st, c, a, e, nil)
 	r.arm(st, c, now)
+}
+
+// reconnect sends a response whose connection has ended to where its sender
+// listens (RFC 3261 18.2.2), once.
+func (r *Router) reconnect(now int64, u transport.Unreachable, out *transport.Batch) {
+	s := r.acquire(now, out)
+	defer r.release(s)
+	m := &s.m
+	if m.Parse(u.Quote) != nil || m.IsRequest {
+		return
+	}
+	v := &m.TopVia
+	host := m.Bytes(v.Host)
+	if v.ReceivedParam.Len() > 0 {
+		host = m.Bytes(v.Received)
+	}
+	addr, ok := parseAddr(host)
+	port := v.Port
+	if port == 0 {
+		port = r.listeners[u.Listener].Transport.Port()
+	}
+	if dest := netip.AddrPortFrom(addr, port); ok && dest != u.Dest && !r.ownDest(dest) {
+		out.Send(u.Listener, dest, append(out.Buf(), u.Quote...))
+	}
 }
 
 // hint has the host looked at that an error without proof names, no more.

@@ -111,7 +111,7 @@ func (r *Router) lookup(s *scratch, target *wire.URI) *route {
 func (r *Router) begin(s *scratch, st *stripe, key uint64, loop uint32, rt *route) {
 	m := &s.m
 	c := st.add(key)
-	c.describe(s, loop)
+	r.describe(s, c, loop)
 	c.route = rt
 	c.started = s.now
 	st.store(&c.raw, m.Data[:m.Body.End])
@@ -131,10 +131,10 @@ func (r *Router) begin(s *scratch, st *stripe, key uint64, loop uint32, rt *rout
 
 // describe notes what the request that came says and where it came from: all
 // that attempts are rendered from besides its text.
-func (c *call) describe(s *scratch, loop uint32) {
+func (r *Router) describe(s *scratch, c *call, loop uint32) {
 	c.method = s.m.Method
 	c.listener, c.local, c.source, c.trunk = s.listener, s.local, s.source, s.trunk
-	c.replyTo = replyTarget(&s.m.TopVia, s.source, s.symmetric())
+	c.replyTo = replyTarget(&s.m.TopVia, s.source, r.symmetric(s.trunk, s.listener))
 	c.loop = loop
 	c.numberLen = uint8(copy(c.number[:], s.number))
 }
@@ -379,7 +379,7 @@ func (r *Router) refuse(s *scratch, st *stripe, c *call, status int, answer []by
 	st.release(&c.answer)
 	c.answer = answer
 	c.refused, c.stopping = true, true
-	if c.invite() {
+	if c.invite() && !r.listeners[c.listener].Transport.Reliable() {
 		c.interval = t1
 		c.resendAt = s.now + t1
 		c.resendEnd = s.now + timerB // Timer H

@@ -51,14 +51,15 @@ type Connector struct {
 
 // Host is one SIP address of a connector, or a name that stands for several.
 type Host struct {
-	URI      string         // as written: "sip:10.0.1.10:5060;transport=udp"
-	Addr     netip.AddrPort // where messages go; port 5060 unless the URI has one. Not valid for a name whose addresses are not known
-	Name     string         // the URI's host in lower case when it is a name; "" for an address
-	Port     uint16         // that the URI of a name has; 0 for none
-	HostPort string         // the URI's host and port as written, for the request-URI
-	Params   string         // the URI's parameters as written, with their leading ";", or ""
-	Priority int            // 1 is tried first
-	Weight   int            // share among hosts of equal priority, 1 or more
+	URI       string         // as written: "sip:10.0.1.10:5060;transport=udp"
+	Addr      netip.AddrPort // where messages go; port 5060 unless the URI has one. Not valid for a name whose addresses are not known
+	Transport Transport      // what messages travel over
+	Name      string         // the URI's host in lower case when it is a name; "" for an address
+	Port      uint16         // that the URI of a name has; 0 for none
+	HostPort  string         // the URI's host and port as written, for the request-URI
+	Params    string         // the URI's parameters as written, with their leading ";", or ""
+	Priority  int            // 1 is tried first
+	Weight    int            // share among hosts of equal priority, 1 or more
 	// Order ranks addresses of a name that have its Priority: 0 is tried first.
 	// Share is the part of Weight that is an address's; 0 is all of it.
 	Order  int

@@ -46,6 +46,9 @@ type Unreachable struct {
 	Code  Cause
 	Quote []byte // the datagram as quoted, perhaps cut short; valid until the call returns
 	Local bool   // the send itself failed: Quote is the whole datagram
+	// Listener is the one that it was to leave from, when that is a stream's: no
+	// connection could be made, or it ended before the message had left.
+	Listener int
 }
 
 // Cause is why a datagram did not arrive.

@@ -318,3 +318,39 @@ func TestBatch(t *testing.T) {
 	b.Reset()
 	require.Zero(t, b.Len())
 }
+
+// What is for listeners of another transport leaves in the order of the batch.
+func TestBeyond(t *testing.T) {
+	var beyond []string
+	u, err := Listen(Config{
+		Listen: []netip.AddrPort{netip.AddrPortFrom(loopback4, 0)}, Workers: 1,
+		Beyond: func(listener int, dest netip.AddrPort, data []byte) {
+			beyond = append(beyond, fmt.Sprint(listener, dest, string(data)))
+		},
+	})
+	require.NoError(t, err)
+	defer func() { _ = u.Close() }()
+	conn, here := peer(t, loopback4)
+	there := netip.MustParseAddrPort("192.0.2.1:5061")
+	var b Batch
+	b.Send(1, there, append(b.Buf(), "a"...))
+	b.Send(0, here, append(b.Buf(), "b"...))
+	b.Send(2, there, append(b.Buf(), "c"...))
+	u.Sender(0).Flush(Now(), &b, handler{})
+	require.Equal(t, "b", read(t, conn))
+	require.Equal(t, []string{"1 192.0.2.1:5061a", "2 192.0.2.1:5061c"}, beyond)
+	require.EqualValues(t, 1, total(u).Sent)
+}
+
+// A node may have no datagram socket at all.
+func TestNothingButBeyond(t *testing.T) {
+	sent := 0
+	u, err := Listen(Config{Beyond: func(int, netip.AddrPort, []byte) { sent++ }})
+	require.NoError(t, err)
+	serve(t, u, handler{})
+	var b Batch
+	b.Send(0, netip.MustParseAddrPort("192.0.2.1:5060"), append(b.Buf(), "a"...))
+	u.Sender(0).Flush(Now(), &b, handler{})
+	require.Equal(t, 1, sent)
+	require.Empty(t, u.Stats())
+}

@@ -1,0 +1,49 @@
+package catalog
+
+// Transport is what SIP messages travel over (RFC 3261 18).
+type Transport uint8
+
+// Transports.
+const (
+	UDP Transport = iota
+	TCP
+	TLS // over TCP
+	Transports
+)
+
+var transportNames = [Transports]string{"udp", "tcp", "tls"}
+
+// String is the transport as URIs and listeners write it.
+func (t Transport) String() string { return transportNames[t] }
+
+// Reliable reports whether the transport delivers what it was given, or says
+// that it cannot: then nothing is sent again (RFC 3261 17).
+func (t Transport) Reliable() bool { return t != UDP }
+
+// Port is the default port (RFC 3261 19.1.2).
+func (t Transport) Port() uint16 {
+	if t == TLS {
+		return 5061
+	}
+	return 5060
+}
+
+// ParseTransport reads a name, in any case.
+func ParseTransport(name []byte) (Transport, bool) {
+	for t, known := range transportNames {
+		if len(name) == len(known) && equalFold(name, known) {
+			return Transport(t), true
+		}
+	}
+	return 0, false
+}
+
+// equalFold compares with a name in lower case, of the same length.
+func equalFold(b []byte, name string) bool {
+	for i := range b {
+		if b[i]|0x20 != name[i] {
+			return false
+		}
+	}
+	return true
+}
