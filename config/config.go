@@ -66,10 +66,34 @@ type Reload struct {
 // Listener is an address that calls come in on and go out from.
 type Listener struct {
 	Name      string // what connectors choose it by; "" for none
-	Network   string // "udp"
+	Transport catalog.Transport
 	Addr      netip.AddrPort
 	Advertise string // host:port in Via and Record-Route
+	TLS       ListenerTLS
 }
+
+// ListenerTLS is how a tls:// listener shows itself, and what it asks of those
+// who connect. Files are as written, from where the config is.
+type ListenerTLS struct {
+	Certificate, Key string // PEM files
+	Clients          Clients
+	ClientCA         string // PEM file of who may have signed a client's; "" is the system's
+}
+
+// Clients says what of those who connect is asked.
+type Clients uint8
+
+// What is asked.
+const (
+	ClientsAny      Clients = iota // no certificate
+	ClientsOptional                // one that is shown has to be good
+	ClientsRequired                // nobody without one
+)
+
+// The words of Clients in their order.
+var clients = []string{"any", "optional", "required"}
+
+func (c Clients) String() string { return clients[min(int(c), len(clients)-1)] }
 
 // Trunk is who may call in, and how their numbers are brought into shape.
 type Trunk struct {

@@ -134,13 +134,19 @@ func (d *differ) node(old, new *Config) {
 }
 
 func (l Listener) text() string {
-	text := l.Network + "://" + l.Addr.String()
+	text := l.Transport.String() + "://" + l.Addr.String()
 	var more []string
 	if l.Advertise != l.Addr.String() {
 		more = append(more, "advertise "+l.Advertise)
 	}
 	if l.Name != "" {
 		more = append(more, "name "+l.Name)
+	}
+	if t := l.TLS; t != (ListenerTLS{}) {
+		more = append(more, "certificate "+t.Certificate, "key "+t.Key, "clients "+t.Clients.String())
+		if t.ClientCA != "" {
+			more = append(more, "client_ca "+t.ClientCA)
+		}
 	}
 	if len(more) > 0 {
 		text += " (" + strings.Join(more, ", ") + ")"

@@ -60,7 +60,7 @@ func (d *differ) hosts(o owner, was, is []catalog.Host) {
 			d.say(o, "hosts", "host %s added (priority %d, weight %d)", b.URI, b.Priority, b.Weight)
 			return
 		}
-		if a.URI != b.URI || a.HostPort != b.HostPort || a.Params != b.Params {
+		if a.URI != b.URI || a.HostPort != b.HostPort || a.Params != b.Params || a.Transport != b.Transport {
 			d.say(o, "hosts", "host %s -> %s", a.URI, b.URI)
 		}
 		if a.Priority != b.Priority {

@@ -168,7 +168,7 @@ func full() *Config {
 	numbers := func() []catalog.Numbers { return []catalog.Numbers{{Kind: catalog.Range, First: "100", Last: "199"}} }
 	files := func() *catalog.NumberSet { return numberSet("200", "+1555*") }
 	return &Config{
-		Listen:  []Listener{{Name: "public", Network: "udp", Addr: netip.MustParseAddrPort("192.0.2.10:5060"), Advertise: "203.0.113.10:5060"}},
+		Listen:  []Listener{{Name: "public", Addr: netip.MustParseAddrPort("192.0.2.10:5060"), Advertise: "203.0.113.10:5060"}},
 		Aliases: []string{"a"}, Admin: "a", Metrics: "m", StateDir: "s", Secrets: [][]byte{[]byte("0123456789abcdef")},
 		AdminKeys: []AdminKey{{Name: "k", SHA256: [32]byte{1}}}, Store: Store{Path: "s"},
 		DrainTimeout: time.Second, Workers: 1, RecentCalls: 10,

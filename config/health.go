@@ -222,7 +222,7 @@ func (d *decoder) checkShared(cfg *Config, connector int, parts []healthAt, host
 		if !h.Addr.IsValid() {
 			continue
 		}
-		at := hostAt{h.Addr, listenerOf(cfg.Listen, c.Listener, h.Addr.Addr())}
+		at := hostAt{h.Addr, listenerOf(cfg.Listen, c.Listener, &h)}
 		path := child(element(child(element("connectors", connector), "hosts"), j), "uri")
 		first, seen := hosts[at]
 		if !seen {

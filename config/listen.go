@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"tandem/config/catalog"
 )
 
 const sipPort = 5060 // RFC 3261 19.1.2
@@ -14,20 +16,25 @@ const sipPort = 5060 // RFC 3261 19.1.2
 // defaultListen is where a node listens whose file says nothing.
 var defaultListen = netip.MustParseAddrPort("127.0.0.1:5060")
 
-// parseListen reads "udp://address:port".
-func parseListen(text string) (netip.AddrPort, error) {
+// parseListen reads "udp://address:port", tcp:// or tls://.
+func parseListen(text string) (t catalog.Transport, addr netip.AddrPort, err error) {
 	scheme, rest, found := strings.Cut(text, "://")
 	if !found {
-		return netip.AddrPort{}, fmt.Errorf("%s has no transport; write udp://address:port", quote(text))
+		return t, addr, fmt.Errorf("%s has no transport; write udp://address:port", quote(text))
 	}
-	switch strings.ToLower(scheme) {
-	case "udp":
-	case "tcp", "tls", "ws", "wss", "sctp":
-		return netip.AddrPort{}, fmt.Errorf("%s:// is not yet supported; this version listens on udp:// only", scheme)
-	default:
-		return netip.AddrPort{}, fmt.Errorf("%s is not a transport; write udp://address:port", quote(scheme))
+	if t, found = catalog.ParseTransport([]byte(scheme)); !found {
+		switch strings.ToLower(scheme) {
+		case "ws", "wss", "sctp":
+			return t, addr, fmt.Errorf("%s:// is not supported; there is udp://, tcp:// and tls://", scheme)
+		}
+		return t, addr, fmt.Errorf("%s is not a transport; write udp://address:port, tcp:// or tls://", quote(scheme))
 	}
-	host, port, err := splitHostPort(rest)
+	addr, err = parseListenAddr(rest, t)
+	return t, addr, err
+}
+
+func parseListenAddr(text string, t catalog.Transport) (netip.AddrPort, error) {
+	host, port, err := splitHostPort(text)
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
@@ -39,7 +46,7 @@ func parseListen(text string) (netip.AddrPort, error) {
 		return netip.AddrPort{}, fmt.Errorf("%s is a multicast address; write one of this machine", ip)
 	}
 	if port == 0 {
-		port = sipPort
+		port = t.Port()
 	}
 	return netip.AddrPortFrom(ip.Unmap(), port), nil
 }

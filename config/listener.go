@@ -11,9 +11,11 @@ import (
 )
 
 var listenerKeys = keys{
-	known: []string{"address", "advertise", "name"},
-	later: []string{"tls", "workers"},
+	known: []string{"address", "advertise", "name", "tls"},
+	later: []string{"workers"},
 }
+
+var listenerTLSKeys = keys{known: []string{"certificate", "key", "clients", "client_ca"}}
 
 // maxListeners is the most that a node has: each has sockets of its own.
 const maxListeners = 16
@@ -28,7 +30,11 @@ type listening struct {
 // listeners reads listen and advertise, which belong together.
 func (d *decoder) listeners(listen, advertise node) []Listener {
 	var all []*listening
-	addrs := make(map[netip.AddrPort]node)
+	type place struct {
+		addr   netip.AddrPort
+		stream bool // TCP and TLS share ports
+	}
+	addrs := make(map[place]node)
 	names := make(map[string]node)
 	items := d.list(listen)
 	for _, item := range items {
@@ -36,16 +42,17 @@ func (d *decoder) listeners(listen, advertise node) []Listener {
 		if l == nil {
 			continue
 		}
-		if first, ok := addrs[l.Addr]; ok {
+		at := place{l.Addr, l.Transport.Reliable()}
+		if first, ok := addrs[at]; ok {
 			d.fail(address, "%s is listened on already (line %d); remove one", l.Addr, first.line())
 			continue
 		}
-		addrs[l.Addr] = address
+		addrs[at] = address
 		all = append(all, l)
 	}
 	switch {
 	case listen.kind() == missing || listen.kind() == null:
-		all = append(all, &listening{Listener: Listener{Network: "udp", Addr: defaultListen}, node: listen})
+		all = append(all, &listening{Listener: Listener{Addr: defaultListen}, node: listen})
 	case listen.kind() == list && len(items) == 0:
 		d.fail(listen, "is empty; write at least one address, as in udp://%s", defaultListen)
 	case len(items) > maxListeners:
@@ -65,9 +72,10 @@ func (d *decoder) listeners(listen, advertise node) []Listener {
 // its address stands; nil when it cannot be used.
 func (d *decoder) listener(n node, names map[string]node) (l *listening, address node) {
 	l, address = &listening{node: n}, n
+	var secure node
 	if n.kind() != scalar {
 		f := d.fields(n, listenerKeys)
-		l.advertise = f["advertise"]
+		l.advertise, secure = f["advertise"], f["tls"]
 		l.Name = d.listenerName(f["name"], names)
 		if address = f["address"]; address.kind() == missing {
 			if path := child(n.path, "address"); !d.failed[path] && !d.failed[n.path] {
@@ -80,13 +88,43 @@ func (d *decoder) listener(n node, names map[string]node) (l *listening, address
 	if d.failed[address.path] {
 		return nil, n
 	}
-	addr, err := parseListen(text)
-	if err != nil {
+	var err error
+	if l.Transport, l.Addr, err = parseListen(text); err != nil {
 		d.fail(address, "%v", err)
 		return nil, n
 	}
-	l.Network, l.Addr = "udp", addr
+	d.listenerTLS(l, secure, address)
 	return l, address
+}
+
+// listenerTLS reads what a tls:// listener has besides, and only that one.
+func (d *decoder) listenerTLS(l *listening, block, address node) {
+	switch {
+	case l.Transport != catalog.TLS && block.kind() != missing:
+		d.fail(block, "is for tls:// addresses; remove it, or write tls:// for %s://", l.Transport)
+		return
+	case l.Transport != catalog.TLS:
+		return
+	case block.kind() == missing:
+		d.fail(address, "has no certificate; write {address: %s, tls: {certificate: FILE, key: FILE}}", printable(d.text(address, "")))
+		return
+	}
+	f := d.fields(block, listenerTLSKeys)
+	l.TLS = ListenerTLS{
+		Certificate: d.text(f["certificate"], ""),
+		Key:         d.text(f["key"], ""),
+		Clients:     Clients(d.choice(f["clients"], clients...)),
+		ClientCA:    d.text(f["client_ca"], ""),
+	}
+	if l.TLS.Certificate == "" && !d.failed[child(block.path, "certificate")] {
+		d.fail(block, "has no certificate; write the PEM file that has it, as in certificate: cert.pem")
+	}
+	if l.TLS.Key == "" {
+		l.TLS.Key = l.TLS.Certificate // one file may have both
+	}
+	if l.TLS.ClientCA != "" && l.TLS.Clients == ClientsAny {
+		d.fail(f["client_ca"], "has no effect while clients is any; write clients: required, or optional")
+	}
 }
 
 // listenerName reads a name that connectors choose a listener by.
@@ -132,7 +170,7 @@ func (d *decoder) advertiseAll(listeners []*listening, public []publicAddr, all 
 			l.Advertise = netip.AddrPortFrom(l.Addr.Addr().WithZone(""), l.Addr.Port()).String()
 		}
 		// Of a name each family resolves to an address of its own.
-		said := l.Advertise + strconv.FormatBool(l.Addr.Addr().Is4())
+		said := l.Advertise + strconv.FormatBool(l.Addr.Addr().Is4()) + l.Transport.String()
 		switch {
 		case !shared[said]:
 		case own:
@@ -183,9 +221,9 @@ func (d *decoder) publicOf(l *listening, public []publicAddr) (chosen *publicAdd
 
 // listenerOf returns the listener that a host is reached from: the one of a
 // name, else the first that reaches it, else -1.
-func listenerOf(listeners []Listener, name string, host netip.Addr) int {
+func listenerOf(listeners []Listener, name string, h *catalog.Host) int {
 	for i, l := range listeners {
-		if name == "" && l.reaches(host) || name != "" && l.Name == name {
+		if name == "" && l.Transport == h.Transport && l.reaches(h.Addr.Addr()) || name != "" && l.Name == name {
 			return i
 		}
 	}
@@ -232,11 +270,18 @@ func (d *decoder) checkFamilies(cfg *Config, connector string, hosts []catalog.H
 			family = "IPv4"
 		}
 		same := func(l Listener) bool { return l.Addr.Addr().Is4() == h.Addr.Addr().Is4() }
-		if !h.Addr.IsValid() || len(cfg.Listen) == 0 || slices.ContainsFunc(cfg.Listen, same) {
+		over := func(l Listener) bool { return l.Transport == h.Transport && same(l) }
+		if !h.Addr.IsValid() || len(cfg.Listen) == 0 || slices.ContainsFunc(cfg.Listen, over) {
 			continue
 		}
 		path := child(element(child(connector, "hosts"), j), "uri")
-		d.failAt(d.root.find(path).line(), path, "%s is an %s address, and no listener has one: add one to listen, or write another host", h.Addr, family)
+		line := d.root.find(path).line()
+		if slices.ContainsFunc(cfg.Listen, same) || h.Transport != catalog.UDP {
+			d.failAt(line, path, "%s is reached over %s, and no %s:// listener has an %s address: add one to listen, which calls leave from, or write another host",
+				h.Addr, strings.ToUpper(h.Transport.String()), h.Transport, family)
+			continue
+		}
+		d.failAt(line, path, "%s is an %s address, and no listener has one: add one to listen, or write another host", h.Addr, family)
 	}
 }
 
@@ -247,13 +292,19 @@ func (d *decoder) checkChosen(cfg *Config, path, name string, hosts []catalog.Ho
 		return
 	}
 	line := d.root.find(path).line()
-	at := listenerOf(cfg.Listen, name, netip.Addr{})
+	at := listenerOf(cfg.Listen, name, nil)
 	if at < 0 {
 		d.failAt(line, path, "%s", unknownListener(name, names))
 		return
 	}
 	for _, h := range hosts {
-		if l := &cfg.Listen[at]; h.Addr.IsValid() && !l.reaches(h.Addr.Addr()) {
+		l := &cfg.Listen[at]
+		if h.Addr.IsValid() && l.Transport != h.Transport {
+			d.failAt(line, path, "listener %s is %s://, and %s is reached over %s; choose another listener, or another host",
+				quote(l.Name), l.Transport, h.Addr, strings.ToUpper(h.Transport.String()))
+			return
+		}
+		if h.Addr.IsValid() && !l.reaches(h.Addr.Addr()) {
 			d.failAt(line, path, "listener %s, %s, cannot send to %s: %s; choose another listener, or another host",
 				quote(l.Name), l.Addr, h.Addr, l.whyNot(h.Addr.Addr()))
 			return

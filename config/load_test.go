@@ -43,7 +43,7 @@ func TestDefaults(t *testing.T) {
 		cfg.Warnings, cfg.Sum = nil, [32]byte{}
 		require.Equal(t, &Config{
 			File:         "test.yaml",
-			Listen:       []Listener{{Network: "udp", Addr: netip.MustParseAddrPort("127.0.0.1:5060"), Advertise: "127.0.0.1:5060"}},
+			Listen:       []Listener{{Addr: netip.MustParseAddrPort("127.0.0.1:5060"), Advertise: "127.0.0.1:5060"}},
 			Admin:        "127.0.0.1:8080",
 			RecordRoute:  true,
 			DrainTimeout: 30 * time.Second,
@@ -123,9 +123,9 @@ quotas: {groups: 3, connectors_per_group: 3}
 	require.Equal(t, &Config{
 		File: "test.yaml",
 		Listen: []Listener{
-			{Network: "udp", Addr: netip.MustParseAddrPort("192.0.2.10:5060"), Advertise: "203.0.113.10:5060"},
-			{Network: "udp", Addr: netip.MustParseAddrPort("[2001:db8::10]:5070"), Advertise: "sip.example.com:5080"},
-			{Name: "partners", Network: "udp", Addr: netip.MustParseAddrPort("192.0.2.11:5060"), Advertise: "203.0.113.11:5090"},
+			{Addr: netip.MustParseAddrPort("192.0.2.10:5060"), Advertise: "203.0.113.10:5060"},
+			{Addr: netip.MustParseAddrPort("[2001:db8::10]:5070"), Advertise: "sip.example.com:5080"},
+			{Name: "partners", Addr: netip.MustParseAddrPort("192.0.2.11:5060"), Advertise: "203.0.113.11:5090"},
 		},
 		Aliases:      []string{"sip.example.com", "192.0.2.99:5060", "[2001:db8::99]"},
 		Admin:        "localhost:9000",

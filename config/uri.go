@@ -26,9 +26,7 @@ func (d *decoder) hostURI(n node, h *catalog.Host) {
 func parseHostURI(text string, h *catalog.Host) error {
 	scheme, rest, found := strings.Cut(text, ":")
 	switch strings.ToLower(scheme) {
-	case "sip":
-	case "sips":
-		return fmt.Errorf("sips: is not yet supported; this version sends over UDP, so write sip:%s", printable(rest))
+	case "sip", "sips":
 	default:
 		if _, err := netip.ParseAddrPort(text); err == nil || !found {
 			return fmt.Errorf("%s is not a SIP URI; write sip:%s", quote(text), printable(text))
@@ -50,26 +48,31 @@ func parseHostURI(text string, h *catalog.Host) error {
 	if i := strings.IndexByte(rest, ';'); i >= 0 {
 		hostport, params = rest[:i], rest[i:]
 	}
-	addr, err := parseHostAddr(hostport)
-	if err != nil {
-		return err
+	if _, err := parseHostAddr(hostport, catalog.UDP); err != nil {
+		return err // it says more than what follows
 	}
 	var uri sip.Uri
 	if err := sip.ParseUri(text, &uri); err != nil {
 		return fmt.Errorf("%s is not a SIP URI (%w); write one as in sip:10.0.1.10:%d", quote(text), err, sipPort)
 	}
-	if err := checkURIParams(uri.UriParams); err != nil {
+	transport, err := hostTransport(uri.UriParams, len(scheme) == len("sips"))
+	if err != nil {
+		return err
+	}
+	addr, err := parseHostAddr(hostport, transport)
+	if err != nil {
 		return err
 	}
 	if strings.Contains(params+";", ";;") || strings.Contains(params, ";=") {
 		return fmt.Errorf(`%s has an empty parameter; remove a ";"`, quote(text))
 	}
+	h.Transport = transport
 	h.URI, h.Addr, h.HostPort, h.Params = text, addr, hostport, params
 	return nil
 }
 
 // parseHostAddr reads a host's address and port.
-func parseHostAddr(hostport string) (netip.AddrPort, error) {
+func parseHostAddr(hostport string, t catalog.Transport) (netip.AddrPort, error) {
 	host, port, err := splitHostPort(hostport)
 	if err != nil {
 		return netip.AddrPort{}, err
@@ -88,7 +91,7 @@ func parseHostAddr(hostport string) (netip.AddrPort, error) {
 		return netip.AddrPort{}, fmt.Errorf("no call can be sent to %s; write the host's own address", ip)
 	}
 	if port == 0 {
-		port = sipPort
+		port = t.Port()
 	}
 	return netip.AddrPortFrom(ip.Unmap(), port), nil
 }
@@ -110,9 +113,7 @@ func (d *decoder) partyURI(n node) string {
 func checkPartyURI(text string) error {
 	scheme, rest, _ := strings.Cut(text, ":")
 	switch strings.ToLower(scheme) {
-	case "sip":
-	case "sips":
-		return fmt.Errorf("sips: is not yet supported; this version sends over UDP, so write sip:%s", printable(rest))
+	case "sip", "sips":
 	default:
 		return fmt.Errorf("%s is not a SIP URI; write one as in sip:ping@example.com", quote(text))
 	}
@@ -153,23 +154,32 @@ func checkPartyURI(text string) error {
 	return nil
 }
 
-// checkURIParams accepts parameters that do not change where calls go, or how.
-func checkURIParams(params sip.HeaderParams) error {
+// hostTransport is what a host's URI wants to be reached over (RFC 3261 19.1.1).
+func hostTransport(params sip.HeaderParams, secure bool) (t catalog.Transport, err error) {
+	said := false
 	for _, p := range params {
 		switch strings.ToLower(p.K) {
 		case "transport":
-			switch strings.ToLower(p.V) {
-			case "udp":
-			case "tcp", "tls", "ws", "wss", "sctp":
-				return fmt.Errorf("transport=%s is not yet supported; this version sends over UDP, so remove it", p.V)
-			default:
-				return fmt.Errorf("%s is not a transport; write transport=udp", quote(p.V))
+			if t, said = catalog.ParseTransport([]byte(p.V)); !said {
+				return t, fmt.Errorf("%s is not a transport; write transport=udp, tcp or tls", quote(p.V))
 			}
 		case "maddr":
-			return errors.New("maddr is not supported; write the address that calls go to as the host")
+			return t, errors.New("maddr is not supported; write the address that calls go to as the host")
 		}
 	}
-	return nil
+	switch {
+	case secure && said && t == catalog.UDP:
+		return t, errors.New("sips: is never reached over UDP; remove transport=udp, or write sip:")
+	case secure:
+		return catalog.TLS, nil
+	}
+	return t, nil
+}
+
+// checkURIParams accepts parameters that do not change where calls go, or how.
+func checkURIParams(params sip.HeaderParams) error {
+	_, err := hostTransport(params, false)
+	return err
 }
 
 // notInURI reports whether r cannot stand in a host's URI: RFC 3261 25.1,

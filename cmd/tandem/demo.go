@@ -194,7 +194,7 @@ func demoConfig(connectors []*connector) *config.Config {
 	health.SlowStart = 2 * time.Second
 	cfg := &config.Config{
 		File:        "demo",
-		Listen:      []config.Listener{{Network: "udp", Addr: netip.MustParseAddrPort("127.0.0.1:0")}},
+		Listen:      []config.Listener{{Addr: netip.MustParseAddrPort("127.0.0.1:0")}},
 		Admin:       "127.0.0.1:0",
 		Secrets:     [][]byte{newSecret()},
 		RecordRoute: true,

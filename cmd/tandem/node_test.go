@@ -55,7 +55,7 @@ func (l *logText) logger() *slog.Logger { return slog.New(slog.NewJSONHandler(l,
 func settings(t *testing.T, host netip.AddrPort) *config.Config {
 	cfg := &config.Config{
 		File:         "test",
-		Listen:       []config.Listener{{Network: "udp", Addr: netip.MustParseAddrPort("127.0.0.1:0")}},
+		Listen:       []config.Listener{{Addr: netip.MustParseAddrPort("127.0.0.1:0")}},
 		Admin:        "127.0.0.1:0",
 		Metrics:      "127.0.0.1:0",
 		StateDir:     t.TempDir(),
