@@ -6,7 +6,7 @@ import (
 	"runtime"
 )
 
-// Config is what Listen opens. Only Listen is required.
+// Config is what Listen opens. Only Listen is required, or Beyond.
 type Config struct {
 	Listen        []netip.AddrPort // port 0 lets the system choose
 	Workers       int              // sockets per address, each received on by a goroutine; 0: GOMAXPROCS
@@ -21,6 +21,9 @@ type Config struct {
 	// Whole keeps datagrams to one peer from leaving together, segmented by the
 	// kernel or the device (UDP_SEGMENT).
 	Whole bool
+	// Beyond sends what is for listeners after those of Listen, which are not
+	// datagram sockets. It must not wait or keep data; any goroutine may call it.
+	Beyond func(listener int, dest netip.AddrPort, data []byte)
 }
 
 // defaultBuffer holds some 6,500 datagrams of 550 bytes as the kernel accounts

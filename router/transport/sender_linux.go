@@ -76,7 +76,9 @@ func (s *Sender) sendExtra(now int64, h Handler) {
 		if round < maxRounds {
 			s.send(now, &s.sending, h)
 		} else {
-			s.udp.socks[0][s.worker].sendDropped.Add(uint64(s.sending.Len()))
+			if len(s.udp.socks) > 0 {
+				s.udp.socks[0][s.worker].sendDropped.Add(uint64(s.sending.Len()))
+			}
 		}
 		s.sending.Reset()
 	}
@@ -85,6 +87,11 @@ func (s *Sender) sendExtra(now int64, h Handler) {
 func (s *Sender) send(now int64, b *Batch, h Handler) {
 	for start := 0; start < b.Len(); {
 		listener := b.msgs[start].listener
+		if listener >= len(s.udp.socks) {
+			s.udp.beyond(listener, b.msgs[start].dest, b.data(start))
+			start++
+			continue
+		}
 		end := start + 1
 		for end < b.Len() && end-start < sendBatch && b.msgs[end].listener == listener {
 			end++

@@ -14,7 +14,9 @@ import (
 type UDP struct {
 	addrs   []netip.AddrPort
 	socks   [][]*socket // by listener, worker
+	beyond  func(listener int, dest netip.AddrPort, data []byte)
 	closed  atomic.Bool
+	done    chan struct{}           // closed by Close
 	handler atomic.Pointer[Handler] // set by Serve
 	senders sync.Pool               // *Sender, for WriteTo
 }
@@ -22,10 +24,10 @@ type UDP struct {
 // Listen opens the sockets. Datagrams wait in them until Serve. It fails if
 // another process holds one of the addresses.
 func Listen(cfg Config) (*UDP, error) {
-	if len(cfg.Listen) == 0 {
+	if len(cfg.Listen) == 0 && cfg.Beyond == nil {
 		return nil, errors.New("udp: no address to listen on")
 	}
-	u := &UDP{}
+	u := &UDP{beyond: cfg.Beyond, done: make(chan struct{})}
 	for _, asked := range cfg.Listen {
 		if !asked.IsValid() {
 			u.release()
@@ -93,6 +95,7 @@ func (u *UDP) Serve(h Handler) error {
 	for range workers {
 		err = errors.Join(err, <-errs)
 	}
+	<-u.done
 	for _, w := range workers {
 		w.close()
 	}
@@ -160,6 +163,7 @@ func (u *UDP) Close() error {
 	if u.closed.Swap(true) {
 		return nil
 	}
+	close(u.done)
 	for _, socks := range u.socks {
 		for _, sock := range socks {
 			sock.wake()

@@ -20,7 +20,9 @@ type UDP struct {
 	addrs  []netip.AddrPort
 	conns  []*net.UDPConn
 	counts []counters
+	beyond func(listener int, dest netip.AddrPort, data []byte)
 	closed atomic.Bool
+	done   chan struct{} // closed by Close
 	served atomic.Bool
 }
 
@@ -30,10 +32,10 @@ const maxDatagram = 65535
 // Listen opens the sockets. It fails if another process holds one of the
 // addresses.
 func Listen(cfg Config) (*UDP, error) {
-	if len(cfg.Listen) == 0 {
+	if len(cfg.Listen) == 0 && cfg.Beyond == nil {
 		return nil, errors.New("udp: no address to listen on")
 	}
-	u := &UDP{counts: make([]counters, len(cfg.Listen))}
+	u := &UDP{beyond: cfg.Beyond, done: make(chan struct{}), counts: make([]counters, len(cfg.Listen))}
 	for _, asked := range cfg.Listen {
 		conn, err := listen(asked, cfg)
 		if err != nil {
@@ -96,6 +98,7 @@ func (u *UDP) Serve(h Handler) error {
 	for range u.conns {
 		err = errors.Join(err, <-errs)
 	}
+	<-u.done
 	return err
 }
 
@@ -153,6 +156,10 @@ func (s *Sender) Flush(now int64, b *Batch, h Handler) {
 func (s *Sender) send(now int64, b *Batch, h Handler) {
 	for i := range b.Len() {
 		listener, dest, data := b.At(i)
+		if listener >= len(s.udp.conns) {
+			s.udp.beyond(listener, dest, data)
+			continue
+		}
 		if err := s.udp.WriteTo(listener, data, dest); err != nil && !errors.Is(err, net.ErrClosed) {
 			h.Unreachable(now, Unreachable{Dest: dest, Code: SendError, Quote: data, Local: true}, &s.extra)
 		}
@@ -196,6 +203,7 @@ func (u *UDP) Close() error {
 	if u.closed.Swap(true) {
 		return nil
 	}
+	close(u.done)
 	var err error
 	for _, conn := range u.conns {
 		err = errors.Join(err, conn.Close())
