@@ -73,7 +73,8 @@ type Listener struct {
 }
 
 // ListenerTLS is how a tls:// listener shows itself, and what it asks of those
-// who connect. Files are as written, from where the config is.
+// who connect. Files of the config's
+// directory are named from there.
 type ListenerTLS struct {
 	Certificate, Key string // PEM files
 	Clients          Clients

@@ -7,8 +7,8 @@ import (
 var (
 	connectorKeys = keys{
 		known: []string{"name", "region", "hosts", "numbers", "numbers_file", "request_uri", "number", "strip", "prepend", "state",
-			"listener", "failover", "health", "probe", "max_calls", "max_cps"},
-		later: []string{"symmetric", "tls"},
+			"listener", "tls", "failover", "health", "probe", "max_calls", "max_cps"},
+		later: []string{"symmetric"},
 	}
 	hostKeys = keys{
 		known: []string{"uri", "priority", "weight", "state", "max_calls", "max_cps"},
@@ -43,6 +43,7 @@ func (d *decoder) connectors(n node) []catalog.Connector {
 			Strip:       d.stripped(f["strip"]),
 			Prepend:     d.prepended(f["prepend"]),
 			Listener:    d.text(f["listener"], ""),
+			TLS:         d.peerTLS(f["tls"]),
 			Limits:      d.limits(f),
 			Failover:    d.failover(f["failover"]),
 			Health:      d.health(f["health"]),
@@ -55,6 +56,26 @@ func (d *decoder) connectors(n node) []catalog.Connector {
 		connectors = append(connectors, c)
 	}
 	return connectors
+}
+
+var peerTLSKeys = keys{known: []string{"name", "ca", "certificate", "key"}}
+
+// peerTLS reads who has to be at the other end of connections over TLS.
+func (d *decoder) peerTLS(n node) catalog.PeerTLS {
+	if n.kind() == missing {
+		return catalog.PeerTLS{}
+	}
+	f := d.fields(n, peerTLSKeys)
+	p := catalog.PeerTLS{
+		Name: d.text(f["name"], ""), CA: d.path(f["ca"]), Certificate: d.path(f["certificate"]), Key: d.path(f["key"]),
+	}
+	switch {
+	case p.Key != "" && p.Certificate == "":
+		d.fail(f["key"], "has no certificate beside it; write the PEM file that has it, as in certificate: cert.pem")
+	case p.Key == "":
+		p.Key = p.Certificate // one file may have both
+	}
+	return p
 }
 
 // host reads one host: a block, or its URI alone.

@@ -97,6 +97,7 @@ func TestExportIsImported(t *testing.T) {
 	c.ConnectorSpec = inventory.ConnectorSpec{
 		Name: "east 1", Region: "null", State: "draining", RequestURI: "keep", Number: "e164", Strip: "0x1F", Prepend: "+1", Listener: "1e3", MaxCalls: 1, MaxCPS: 2,
 		Hosts:    []inventory.HostSpec{{URI: "sip:[2001:db8::1]:5060;a=b", Priority: 100, Weight: 99, State: "disabled", MaxCalls: 3, MaxCPS: 4}, {URI: "sip:10.0.0.2"}},
+		TLS:      json.RawMessage(`{"ca":"ca.pem","certificate":"both.pem","name":"sbc.example.com"}`),
 		Failover: json.RawMessage(`{"after_ringing":false,"codes":[480],"exhausted_code":"best","max_attempts":3,"max_ring":"1m0.5s"}`),
 		Health:   json.RawMessage(`{"down_codes":[],"eject_after":0,"interval":"10s"}`),
 		Probe:    json.RawMessage(`{"from":"sip:a@b.example;x=%41","listener":"~","max_forwards":0}`),

@@ -251,6 +251,7 @@ func (d *decoder) connectorSpec(n node) inventory.ConnectorSpec {
 		Listener:   d.text(f["listener"], ""),
 		MaxCalls:   limits.MaxCalls,
 		MaxCPS:     limits.MaxCPS,
+		TLS:        d.settings(f["tls"]),
 		Failover:   d.settings(f["failover"]),
 		Health:     d.settings(f["health"]),
 		Probe:      d.settings(f["probe"]),

@@ -111,10 +111,10 @@ func (d *decoder) listenerTLS(l *listening, block, address node) {
 	}
 	f := d.fields(block, listenerTLSKeys)
 	l.TLS = ListenerTLS{
-		Certificate: d.text(f["certificate"], ""),
-		Key:         d.text(f["key"], ""),
+		Certificate: d.path(f["certificate"]),
+		Key:         d.path(f["key"]),
 		Clients:     Clients(d.choice(f["clients"], clients...)),
-		ClientCA:    d.text(f["client_ca"], ""),
+		ClientCA:    d.path(f["client_ca"]),
 	}
 	if l.TLS.Certificate == "" && !d.failed[child(block.path, "certificate")] {
 		d.fail(block, "has no certificate; write the PEM file that has it, as in certificate: cert.pem")

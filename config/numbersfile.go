@@ -88,6 +88,14 @@ func (d *decoder) numbersFiles(n node) *catalog.NumberSet {
 	return set
 }
 
+// path reads a file's path.
+func (d *decoder) path(n node) string {
+	if text := d.text(n, ""); text != "" {
+		return beside(d.file, text)
+	}
+	return ""
+}
+
 // beside returns a path that a config names: from its own directory on.
 func beside(config, path string) string {
 	if filepath.IsAbs(path) {

@@ -2,6 +2,7 @@ package router
 
 import (
 	"net/netip"
+	"slices"
 
 	"tandem/config/catalog"
 	"tandem/health"
@@ -17,8 +18,11 @@ type HostInfo struct {
 	Why       string        // what makes it so: "connector is draining (ordered …)"; "" when it is enabled
 	Key       health.Key
 	Health    *health.Host
-	Listener  int           // to probe from
-	Probe     catalog.Probe // what probes say
+	Listener  int   // to probe from
+	Listeners []int // that calls may leave from, and probes
+	Transport catalog.Transport
+	TLS       catalog.PeerTLS // who has to be there
+	Probe     catalog.Probe   // what probes say
 }
 
 // wanted is what makes the host's state, and its connector's.
@@ -38,6 +42,7 @@ func (r *Router) Hosts() []HostInfo {
 			Connector: h.connector.name, Region: h.connector.region,
 			URI: h.uri, Addr: h.addr, State: max(h.state, h.connector.state), Why: h.wanted(),
 			Key: h.health.Key(), Health: h.health, Listener: h.probeFrom, Probe: h.connector.probe,
+			Listeners: append(slices.Clone(h.listeners), h.probeFrom), Transport: h.transport, TLS: h.tls,
 		})
 	}
 	return hosts

@@ -97,6 +97,7 @@ type host struct {
 	id        uint32 // hash of the address: the same after a restart
 	addr      netip.AddrPort
 	transport catalog.Transport
+	tls       catalog.PeerTLS // who has to be there, over TLS
 	hostPort  []byte
 	params    []byte
 	priority  int
@@ -151,7 +152,7 @@ func (pl *plan) compileConnectors(r *Router) (map[string][]entry, error) {
 		for _, ch := range cc.Hosts {
 			standing := orders.OfHost(&ch)
 			h := &host{
-				uri: ch.URI, id: hostHash(k, ch.Addr) ^ overOf(ch.Transport), addr: ch.Addr, transport: ch.Transport,
+				uri: ch.URI, id: hostHash(k, ch.Addr) ^ overOf(ch.Transport), addr: ch.Addr, transport: ch.Transport, tls: peerOf(cc, &ch),
 				hostPort: []byte(ch.HostPort), params: []byte(ch.Params),
 				priority: ch.Priority, weight: max(ch.Weight, 1), state: standing.State, why: standing.Why,
 				connector: c, settings: settings,
@@ -188,6 +189,15 @@ func (pl *plan) compileConnectors(r *Router) (map[string][]entry, error) {
 		}
 	}
 	return connectors, nil
+}
+
+// peerOf is who has to be at h: whom the connector names, else whom the URI does.
+func peerOf(cc *catalog.Connector, h *catalog.Host) catalog.PeerTLS {
+	who := cc.TLS
+	if who.Name == "" {
+		who.Name = cmp.Or(h.Name, h.Addr.Addr().String())
+	}
+	return who
 }
 
 // overOf tells hosts apart that have one address and different transports.

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -43,7 +44,9 @@ const (
 type node struct {
 	cfg      *config.Config // what it was made with; reload has what is in force
 	log      *slog.Logger
+	listen   []config.Listener // those of UDP first
 	udp      *transport.UDP
+	streams  *streams // nil: no listener of TCP or TLS
 	router   *router.Router
 	registry *health.Registry
 	prober   *probe.Prober
@@ -80,9 +83,15 @@ func newNode(cfg *config.Config, log *slog.Logger) (*node, error) {
 
 // open opens the sockets and puts the parts on them.
 func (n *node) open(secrets [][]byte, persistent bool) (err error) {
-	listen := make([]netip.AddrPort, len(n.cfg.Listen))
-	for i, l := range n.cfg.Listen {
-		listen[i] = l.Addr
+	var listen []netip.AddrPort
+	n.listen = byTransport(n.cfg.Listen)
+	for _, l := range n.listen {
+		if l.Transport == catalog.UDP {
+			listen = append(listen, l.Addr)
+		}
+	}
+	if n.streams, err = openStreams(n.listen, n.log); err != nil {
+		return err
 	}
 	workers := n.cfg.Workers
 	if workers == 0 {
@@ -94,11 +103,14 @@ func (n *node) open(secrets [][]byte, persistent bool) (err error) {
 		Log:     n.log,
 		Block:   spareProcessors(workers*len(listen), os.Getenv),
 		Whole:   !n.cfg.Segmentation,
+		Beyond:  n.streams.send,
 	}
 	if n.udp, err = transport.Listen(cfg); err != nil {
+		n.streams.close()
 		return err
 	}
 	if err := n.wire(secrets, persistent); err != nil {
+		n.streams.close()
 		return errors.Join(err, n.udp.Close())
 	}
 	return nil
@@ -163,7 +175,7 @@ func (n *node) wire(secrets [][]byte, persistent bool) error {
 		return exitError{exitConfig, err}
 	}
 	n.keeper.restore(now)
-	if err := n.prober.SetTargets(targets(n.router.Hosts())); err != nil {
+	if err := n.retarget(); err != nil {
 		return err
 	}
 	n.operator.remind(n.router.Catalog())
@@ -195,14 +207,26 @@ func (n *node) flipped(f health.Flip) {
 // that the system chose is known only now.
 func (n *node) listeners() []router.Listener {
 	var listeners []router.Listener
-	for i, bound := range n.udp.Addrs() {
-		advertise := n.cfg.Listen[i].Advertise
-		if n.cfg.Listen[i].Addr.Port() == 0 {
+	for i, bound := range n.bound() {
+		l := &n.listen[i]
+		advertise := l.Advertise
+		if l.Addr.Port() == 0 {
 			advertise = bound.String()
 		}
-		listeners = append(listeners, router.Listener{Name: n.cfg.Listen[i].Name, Addr: bound, Advertise: advertise})
+		listeners = append(listeners, router.Listener{Name: l.Name, Addr: bound, Transport: l.Transport, Advertise: advertise})
 	}
 	return listeners
+}
+
+// bound are the addresses of all listeners.
+func (n *node) bound() []netip.AddrPort { return append(n.udp.Addrs(), n.streams.addrs()...) }
+
+// sendFrom sends one message from a listener, whatever it is.
+func (n *node) sendFrom(listener int, data []byte, dest netip.AddrPort) error {
+	if n.listen[listener].Transport == catalog.UDP {
+		return n.udp.WriteTo(listener, data, dest)
+	}
+	return n.streams.write(listener, dest, data)
 }
 
 // machineAddrs are the addresses of this machine's interfaces: what a wildcard
@@ -224,14 +248,21 @@ func (n *node) newProber(listeners []router.Listener) ([]*probe.Conn, error) {
 	var from []probe.Listener
 	for i, l := range listeners {
 		conn := probe.NewConn(net.UDPAddrFromAddrPort(l.Addr), func(data []byte, dest netip.AddrPort) error {
-			return n.udp.WriteTo(i, data, dest)
+			return n.sendFrom(i, data, dest)
 		})
 		conns = append(conns, conn)
-		from = append(from, probe.Listener{Conn: conn, Advertise: l.Advertise})
+		from = append(from, probe.Listener{Conn: conn, Advertise: l.Advertise, Transport: strings.ToUpper(l.Transport.String())})
 	}
 	var err error
 	n.prober, err = probe.New(probe.Options{Registry: n.registry, Listeners: from, Now: transport.Now})
 	return conns, err
+}
+
+// retarget tells those who connect to hosts, and those who probe them, which
+// ones the router has now.
+func (n *node) retarget() error {
+	hosts := n.router.Hosts()
+	return errors.Join(n.streams.know(hosts), n.prober.SetTargets(targets(hosts)))
 }
 
 // targets are the hosts to probe: all that the operator has not disabled.
@@ -252,7 +283,7 @@ func (n *node) adminOptions(persistent bool) admin.Options {
 	opts := admin.Options{
 		Router:          n.router,
 		Transport:       n.udp.Stats,
-		Listeners:       n.udp.Addrs(),
+		Listeners:       n.bound(),
 		Now:             transport.Now,
 		StatePersistent: persistent,
 		Version:         version(),
@@ -282,6 +313,7 @@ func (n *node) adminOptions(persistent bool) admin.Options {
 func (n *node) run(stop, kill context.Context) error {
 	parts, ctx := errgroup.WithContext(context.Background())
 	parts.Go(func() error { return n.udp.Serve(n.router) })
+	parts.Go(func() error { return n.streams.serve(n.router, n.udp) })
 	parts.Go(func() error {
 		sender := n.udp.Sender(0)
 		n.router.RunTimers(ctx, transport.Now, func(now int64, out *transport.Batch) {
@@ -311,6 +343,7 @@ func (n *node) run(stop, kill context.Context) error {
 	})
 	parts.Go(func() error {
 		<-ctx.Done()
+		n.streams.close()
 		return n.udp.Close()
 	})
 
@@ -385,7 +418,7 @@ func (n *node) numbers() int {
 func (n *node) announce() {
 	var listeners []string
 	for _, l := range n.listeners() {
-		listeners = append(listeners, "udp://"+l.Addr.String()+" as "+l.Advertise)
+		listeners = append(listeners, l.Transport.String()+"://"+l.Addr.String()+" as "+l.Advertise)
 	}
 	n.log.Info("serving",
 		"version", version(),
@@ -396,7 +429,7 @@ func (n *node) announce() {
 		"groups", len(n.router.Catalog().Groups),
 		"connectors", len(n.router.Catalog().Connectors),
 		"numbers", n.numbers(),
-		"workers", len(n.udp.Stats())/len(listeners),
+		"workers", len(n.udp.Stats())/max(len(n.udp.Addrs()), 1),
 		"detection", n.cfg.Health.Detection().String(),
 	)
 }

@@ -89,7 +89,7 @@ func (o *operator) lay(orders catalog.Orders) error {
 	if err := r.SetOrders(transport.Now(), orders); err != nil {
 		return err
 	}
-	return o.node.prober.SetTargets(targets(r.Hosts()))
+	return o.node.retarget()
 }
 
 // save stores orders that are in force, if they are not yet. mu is held.

@@ -226,9 +226,9 @@ func (n *node) route(r routing) error {
 	if err := n.router.SetPolicy(now, p); err != nil {
 		return err
 	}
-	if err := n.prober.SetTargets(targets(n.router.Hosts())); err != nil {
+	if err := n.retarget(); err != nil {
 		err = errors.Join(err, n.router.SetPolicy(now, n.operator.policy(&before)))
-		return errors.Join(err, n.prober.SetTargets(targets(n.router.Hosts())))
+		return errors.Join(err, n.retarget())
 	}
 	n.registry.Configure(r.cfg.Health, now)
 	n.operator.save(p.Orders)

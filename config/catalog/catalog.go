@@ -40,6 +40,8 @@ type Connector struct {
 	// probes unless Probe has another; "" is the one that the call came to.
 	Listener string
 
+	TLS PeerTLS // of hosts over TLS; without a Name each has that of its URI
+
 	Limits Limits // of all its hosts together
 
 	Failover FailoverPart // of attempts on this connector

@@ -38,6 +38,14 @@ func ParseTransport(name []byte) (Transport, bool) {
 	return 0, false
 }
 
+// PeerTLS is who has to be at the other end of a connection over TLS, and who we
+// are there.
+type PeerTLS struct {
+	Name             string // in its certificate (RFC 5922 7.3)
+	CA               string // PEM file of who may have signed it; "" is the system's
+	Certificate, Key string // PEM files of ours; "" for none
+}
+
 // equalFold compares with a name in lower case, of the same length.
 func equalFold(b []byte, name string) bool {
 	for i := range b {

@@ -41,6 +41,7 @@ type ConnectorSpec struct {
 	Strip      string          `json:"strip,omitempty"`
 	Prepend    string          `json:"prepend,omitempty"`
 	Listener   string          `json:"listener,omitempty"`
+	TLS        json.RawMessage `json:"tls,omitempty"`
 	MaxCalls   int             `json:"max_calls,omitempty"`
 	MaxCPS     int             `json:"max_cps,omitempty"`
 	Failover   json.RawMessage `json:"failover,omitempty"` // an object, keys as in a file

@@ -18,7 +18,7 @@ func (c ConnectorSpec) normal() (ConnectorSpec, error) {
 	for _, s := range []struct {
 		field string
 		value *json.RawMessage
-	}{{"failover", &c.Failover}, {"health", &c.Health}, {"probe", &c.Probe}} {
+	}{{"tls", &c.TLS}, {"failover", &c.Failover}, {"health", &c.Health}, {"probe", &c.Probe}} {
 		var err error
 		if *s.value, err = settings(s.field, *s.value); err != nil {
 			return c, err

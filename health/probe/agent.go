@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -20,6 +21,7 @@ type agent struct {
 
 	host string // what Via and From say
 	port int
+	over string // what Via says of the transport
 }
 
 func newAgent(l Listener) (*agent, error) {
@@ -39,6 +41,7 @@ func newAgent(l Listener) (*agent, error) {
 		laddr: sip.Addr{IP: l.Conn.local.IP, Port: l.Conn.local.Port},
 		host:  host,
 		port:  int(port),
+		over:  cmp.Or(l.Transport, "UDP"),
 	}
 	// sipgo logs whole messages, at error level, for what a host sends; what
 	// matters here is whether a probe was answered.
@@ -101,11 +104,11 @@ func (a *agent) options(ctx context.Context, req *sip.Request) (int, error) {
 // branch too. sipgo adds Call-ID and CSeq, and Max-Forwards where there is none.
 func (a *agent) request(t *target) (req *sip.Request, branch string) {
 	req = sip.NewRequest(sip.OPTIONS, t.recipient)
-	req.SetTransport("UDP")
+	req.SetTransport("UDP") // what the connection looks like to sipgo, whatever it is
 	req.SetDestination(t.Addr.String())
 	req.Laddr = a.laddr
 
-	via := &sip.ViaHeader{ProtocolName: "SIP", ProtocolVersion: "2.0", Transport: "UDP", Host: a.host, Port: a.port}
+	via := &sip.ViaHeader{ProtocolName: "SIP", ProtocolVersion: "2.0", Transport: a.over, Host: a.host, Port: a.port}
 	branch = sip.GenerateBranch()
 	via.Params.Add("branch", branch)
 	// RFC 3581: the answer then has to come from the address that was asked.

@@ -56,6 +56,7 @@ type Options struct {
 type Listener struct {
 	Conn      *Conn
 	Advertise string // host:port that Via and From say
+	Transport string // that Via says, in capitals; "" is UDP
 }
 
 // Target is a host to probe.

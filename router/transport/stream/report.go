@@ -22,8 +22,9 @@ type reports struct {
 }
 
 type undelivered struct {
-	dest netip.AddrPort
-	data []byte
+	listener int
+	dest     netip.AddrPort
+	data     []byte
 }
 
 // undelivered has messages reported. They are given away.
@@ -37,7 +38,7 @@ func (s *Streams) undelivered(l *listener, messages []waiting) {
 		case r.bytes+len(m.data) > maxReports:
 			l.unreported.Add(1)
 		default:
-			r.list = append(r.list, undelivered{m.dest, m.data})
+			r.list = append(r.list, undelivered{l.Index, m.dest, m.data})
 			r.bytes += len(m.data)
 			l.undelivered.Add(1)
 		}
@@ -69,7 +70,7 @@ func (s *Streams) report() {
 		r.mu.Unlock()
 		now := s.now()
 		for _, u := range list {
-			s.handler.Unreachable(now, transport.Unreachable{Dest: u.dest, Code: transport.SendError, Quote: u.data, Local: true}, &out)
+			s.handler.Unreachable(now, transport.Unreachable{Dest: u.dest, Code: transport.SendError, Quote: u.data, Local: true, Listener: u.listener}, &out)
 			s.flush(now, &out)
 			out.Reset()
 		}

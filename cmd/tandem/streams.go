@@ -1,0 +1,202 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"tandem/config"
+	"tandem/config/catalog"
+	"tandem/router"
+	"tandem/router/transport"
+	"tandem/router/transport/stream"
+)
+
+// streams are the listeners of TCP and TLS. A nil one has none.
+type streams struct {
+	*stream.Streams
+	certificates []*stream.Certificates // read again at each reload
+	roots        []*stream.Roots
+	peers        atomic.Pointer[map[peerAt]knownPeer]
+}
+
+// knownPeer is a host that has to prove who it is.
+type knownPeer struct {
+	says   catalog.PeerTLS
+	client *stream.ClientTLS
+}
+
+// peerAt is who a TLS listener may have to connect to.
+type peerAt struct {
+	listener int
+	addr     netip.AddrPort
+}
+
+// byTransport has the listeners of UDP before the others: that is the order in
+// which they are numbered.
+func byTransport(listen []config.Listener) []config.Listener {
+	sorted := slices.Clone(listen)
+	slices.SortStableFunc(sorted, func(a, b config.Listener) int {
+		switch {
+		case a.Transport.Reliable() == b.Transport.Reliable():
+			return 0
+		case b.Transport.Reliable():
+			return -1
+		}
+		return 1
+	})
+	return sorted
+}
+
+// openStreams opens what of listen is no datagram socket.
+func openStreams(listen []config.Listener, log *slog.Logger) (*streams, error) {
+	s := &streams{}
+	cfg := stream.Config{Log: log, Dial: s.peer}
+	for i, l := range listen {
+		if l.Transport == catalog.UDP {
+			continue
+		}
+		sl := stream.Listener{Index: i, Addr: l.Addr}
+		if l.Transport == catalog.TLS {
+			var err error
+			if sl.TLS, err = s.serverTLS(l.TLS); err != nil {
+				return nil, exitError{exitConfig, fmt.Errorf("listener tls://%s: %w", l.Addr, err)}
+			}
+		}
+		cfg.Listeners = append(cfg.Listeners, sl)
+	}
+	if cfg.Listeners == nil {
+		return nil, nil
+	}
+	var err error
+	s.Streams, err = stream.Listen(cfg)
+	return s, err
+}
+
+func (s *streams) serverTLS(l config.ListenerTLS) (*stream.ServerTLS, error) {
+	certificates, err := stream.LoadCertificates(stream.KeyPair{Certificate: l.Certificate, Key: l.Key})
+	if err != nil {
+		return nil, err
+	}
+	s.certificates = append(s.certificates, certificates)
+	server := &stream.ServerTLS{Certificates: certificates, Clients: stream.Clients(l.Clients)}
+	if l.ClientCA != "" {
+		if server.Roots, err = stream.LoadRoots(l.ClientCA); err != nil {
+			return nil, err
+		}
+		s.roots = append(s.roots, server.Roots)
+	}
+	return server, nil
+}
+
+// serve hands what comes to r; what r leaves goes out by udp, which knows what
+// is for here.
+func (s *streams) serve(r *router.Router, udp *transport.UDP) error {
+	if s == nil {
+		return nil
+	}
+	senders := sync.Pool{New: func() any { return udp.Sender(0) }}
+	return s.Serve(r, func(now int64, out *transport.Batch) {
+		sender := senders.Get().(*transport.Sender)
+		sender.Flush(now, out, r)
+		senders.Put(sender)
+	})
+}
+
+// send sends what a batch has for a listener of ours.
+func (s *streams) send(listener int, dest netip.AddrPort, data []byte) {
+	_ = s.write(listener, dest, data) // the router hears of it, and it is counted
+}
+
+func (s *streams) write(listener int, dest netip.AddrPort, data []byte) error {
+	return s.Send(listener, dest, data)
+}
+
+func (s *streams) addrs() []netip.AddrPort {
+	if s == nil {
+		return nil
+	}
+	return s.Addrs()
+}
+
+func (s *streams) close() {
+	if s != nil {
+		s.Close()
+	}
+}
+
+// peer is who is at an address that a TLS listener has to connect to.
+func (s *streams) peer(listener int, addr netip.AddrPort) *stream.ClientTLS {
+	peers := s.peers.Load()
+	if peers == nil {
+		return nil
+	}
+	return (*peers)[peerAt{listener, addr}].client
+}
+
+// know takes note of who is at the other end of connections to hosts. One whose
+// settings stay keeps its sessions.
+func (s *streams) know(hosts []router.HostInfo) error {
+	if s == nil {
+		return nil
+	}
+	var errs []error
+	before, peers := s.peers.Load(), make(map[peerAt]knownPeer)
+	for _, h := range hosts {
+		if h.Transport != catalog.TLS {
+			continue
+		}
+		for _, listener := range h.Listeners {
+			at := peerAt{listener, h.Addr}
+			if before != nil && (*before)[at].says == h.TLS {
+				peers[at] = (*before)[at]
+				continue
+			}
+			client, err := newClient(h.TLS)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("connector %q: host %s: %w", h.Connector, h.URI, err))
+				continue
+			}
+			peers[at] = knownPeer{h.TLS, client}
+		}
+	}
+	s.peers.Store(&peers)
+	return errors.Join(errs...)
+}
+
+func newClient(says catalog.PeerTLS) (*stream.ClientTLS, error) {
+	var roots *stream.Roots
+	var ours *stream.Certificates
+	var err error
+	if says.CA != "" {
+		if roots, err = stream.LoadRoots(says.CA); err != nil {
+			return nil, err
+		}
+	}
+	if says.Certificate != "" {
+		if ours, err = stream.LoadCertificates(stream.KeyPair{Certificate: says.Certificate, Key: says.Key}); err != nil {
+			return nil, err
+		}
+	}
+	return stream.NewClientTLS(says.Name, roots, ours), nil
+}
+
+// reload reads all certificates again. Those that cannot be used stay as they
+// were.
+func (s *streams) reload() error {
+	if s == nil {
+		return nil
+	}
+	var errs []error
+	for _, c := range s.certificates {
+		errs = append(errs, c.Reload())
+	}
+	for _, r := range s.roots {
+		errs = append(errs, r.Reload())
+	}
+	return errors.Join(errs...)
+}
