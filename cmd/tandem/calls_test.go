@@ -274,7 +274,7 @@ func TestCallsCommandErrors(t *testing.T) {
 }
 
 // stream answers with lines as they come, until the client or the test ends.
-func stream(lines <-chan string) func(http.ResponseWriter, *http.Request) {
+func streamed(lines <-chan string) func(http.ResponseWriter, *http.Request) {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
 		_ = http.NewResponseController(w).Flush()
@@ -309,7 +309,7 @@ func TestCallsCommandFollows(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			lines := make(chan string)
-			node := newFakeNode(t, stream(lines))
+			node := newFakeNode(t, streamed(lines))
 			ctx, interrupt := context.WithCancel(t.Context())
 			read, write := io.Pipe()
 			done := make(chan int, 1)
@@ -336,7 +336,7 @@ func TestCallsCommandFollows(t *testing.T) {
 func TestCallsCommandFollowsANodeThatStops(t *testing.T) {
 	lines := make(chan string)
 	close(lines)
-	_, errs, code := command(t, "calls", "--follow", "--admin", newFakeNode(t, stream(lines)).URL)
+	_, errs, code := command(t, "calls", "--follow", "--admin", newFakeNode(t, streamed(lines)).URL)
 	require.Equal(t, exitFailed, code)
 	require.Equal(t, "the node is not followed any more: it has stopped, or was restarted\n", errs)
 }

@@ -101,7 +101,7 @@ func TestConn_LocalAddr(t *testing.T) {
 	} {
 		c := NewConn(net.UDPAddrFromAddrPort(netip.MustParseAddrPort(local)), nil)
 		require.Equal(t, want, c.LocalAddr().String())
-		a, err := newAgent(Listener{c, "a:5060"})
+		a, err := newAgent(Listener{Conn: c, Advertise: "a:5060"})
 		require.NoError(t, err)
 		require.Equal(t, want, a.laddr.String(), "sipgo looks the connection up by this text")
 	}

@@ -37,7 +37,7 @@ func TestSipgoSendsOptionsTwiceWithinTheTimeout(t *testing.T) {
 		set := catalog.DefaultHealth()
 		set.Interval, set.FastInterval = time.Hour, time.Hour // one probe
 		registry := health.NewRegistry(health.Options{Settings: set})
-		p, err := New(Options{Registry: registry, Now: now, Listeners: []Listener{{conn, "a.example.com:5060"}}})
+		p, err := New(Options{Registry: registry, Now: now, Listeners: []Listener{{Conn: conn, Advertise: "a.example.com:5060"}}})
 		require.NoError(t, err)
 		addr := netip.MustParseAddrPort("192.0.2.1:5060")
 		key := health.Key{URI: "sip:192.0.2.1", Addr: addr}

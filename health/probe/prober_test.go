@@ -132,7 +132,7 @@ func TestProber_IPv6(t *testing.T) {
 func TestProber_EachListenerProbesFromItsOwnSocket(t *testing.T) {
 	first, second := newSocket(t, "127.0.0.1:0"), newSocket(t, "127.0.0.1:0")
 	b := start(t, once(), func(o *Options) {
-		o.Listeners = []Listener{{first.conn, "a.example.com:5060"}, {second.conn, "b.example.com:5060"}}
+		o.Listeners = []Listener{{Conn: first.conn, Advertise: "a.example.com:5060"}, {Conn: second.conn, Advertise: "b.example.com:5060"}}
 	})
 	p := newPeer(t, "127.0.0.1:0", always("200 OK"))
 	one, two := b.target("sip:one", p.addr()), b.target("sip:two", p.addr())
@@ -176,7 +176,7 @@ func TestProber_SendErrorFailsAtOnce(t *testing.T) {
 	conn := NewConn(&net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 5060}, func([]byte, netip.AddrPort) error {
 		return fmt.Errorf("network is unreachable")
 	})
-	b := start(t, once(), func(o *Options) { o.Listeners = []Listener{{conn, "a.example.com:5060"}} })
+	b := start(t, once(), func(o *Options) { o.Listeners = []Listener{{Conn: conn, Advertise: "a.example.com:5060"}} })
 	h := b.probe(t, netip.MustParseAddrPort("192.0.2.1:5060"))
 	eventually(t, "a failure", func() bool { return h.Status().LastEvent == health.ProbeUnreachable })
 }
@@ -396,13 +396,13 @@ func TestNew_RefusesWhatCannotWork(t *testing.T) {
 		name string
 		opts Options
 	}{
-		{"no registry", Options{Now: now, Listeners: []Listener{{conn("127.0.0.1:5060"), "a:5060"}}}},
-		{"no clock", Options{Registry: registry, Listeners: []Listener{{conn("127.0.0.1:5060"), "a:5060"}}}},
+		{"no registry", Options{Now: now, Listeners: []Listener{{Conn: conn("127.0.0.1:5060"), Advertise: "a:5060"}}}},
+		{"no clock", Options{Registry: registry, Listeners: []Listener{{Conn: conn("127.0.0.1:5060"), Advertise: "a:5060"}}}},
 		{"no listener", Options{Registry: registry, Now: now}},
-		{"no port to advertise", Options{Registry: registry, Now: now, Listeners: []Listener{{conn("127.0.0.1:5060"), "a"}}}},
-		{"no such port", Options{Registry: registry, Now: now, Listeners: []Listener{{conn("127.0.0.1:5060"), "a:65536"}}}},
-		{"no host to advertise", Options{Registry: registry, Now: now, Listeners: []Listener{{conn("127.0.0.1:5060"), ":5060"}}}},
-		{"no local port", Options{Registry: registry, Now: now, Listeners: []Listener{{conn("127.0.0.1:0"), "a:5060"}}}},
+		{"no port to advertise", Options{Registry: registry, Now: now, Listeners: []Listener{{Conn: conn("127.0.0.1:5060"), Advertise: "a"}}}},
+		{"no such port", Options{Registry: registry, Now: now, Listeners: []Listener{{Conn: conn("127.0.0.1:5060"), Advertise: "a:65536"}}}},
+		{"no host to advertise", Options{Registry: registry, Now: now, Listeners: []Listener{{Conn: conn("127.0.0.1:5060"), Advertise: ":5060"}}}},
+		{"no local port", Options{Registry: registry, Now: now, Listeners: []Listener{{Conn: conn("127.0.0.1:0"), Advertise: "a:5060"}}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := New(c.opts)

@@ -43,7 +43,7 @@ func TestRun_EndsAllThatItStarted(t *testing.T) {
 func TestRun_EndsWhenAListenersConnectionIsClosed(t *testing.T) {
 	b := start(t, once())
 	ended := make(chan error, 1)
-	p, err := New(Options{Registry: b.registry, Now: b.now, Listeners: []Listener{{newSocket(t, "127.0.0.1:0").conn, "a:5060"}}})
+	p, err := New(Options{Registry: b.registry, Now: b.now, Listeners: []Listener{{Conn: newSocket(t, "127.0.0.1:0").conn, Advertise: "a:5060"}}})
 	require.NoError(t, err)
 	go func() { ended <- p.Run(context.Background()) }()
 	require.NoError(t, p.agents[0].conn.Close())

@@ -36,7 +36,7 @@ func TestStartsAreStaggered(t *testing.T) {
 		})
 		registry := health.NewRegistry(health.Options{Settings: catalog.DefaultHealth()})
 		p, err := New(Options{
-			Registry: registry, Listeners: []Listener{{conn, "a.example.com:5060"}},
+			Registry: registry, Listeners: []Listener{{Conn: conn, Advertise: "a.example.com:5060"}},
 			Now: func() int64 { return int64(time.Since(began)) + 1 },
 		})
 		require.NoError(t, err)
@@ -90,7 +90,7 @@ func TestStarts_TheIllFirst(t *testing.T) {
 		})
 		registry := health.NewRegistry(health.Options{Settings: catalog.DefaultHealth()})
 		p, err := New(Options{
-			Registry: registry, Listeners: []Listener{{conn, "a.example.com:5060"}},
+			Registry: registry, Listeners: []Listener{{Conn: conn, Advertise: "a.example.com:5060"}},
 			Now: func() int64 { return int64(time.Since(began)) + 1 },
 		})
 		require.NoError(t, err)
