@@ -70,8 +70,7 @@ func TestVoidBlocks(t *testing.T) {
 	for want, b := range map[string]block{
 		"failed":          {Calls: 16000, Seconds: 8, Rate: 2000, Failed: 1},
 		"retransmissions": {Calls: 16000, Seconds: 8, Rate: 2000, Retransmissions: 2},
-		"socket buffers":  {Calls: 16000, Seconds: 8, Rate: 2000, ReceiveErrors: 3},
-		"the host kept":   {Calls: 16000, Seconds: 8, Rate: 2000, Stolen: 0.2},
+		"socket buffers":  {Calls: 16000, Seconds: 8, Rate: 2000, Noise: peer.Noise{Lost: 3}},
 		"calls/s":         {Calls: 8000, Seconds: 8, Rate: 2000},
 	} {
 		if why := b.why(24000, 24000); !strings.Contains(why, want) {
@@ -81,13 +80,25 @@ func TestVoidBlocks(t *testing.T) {
 	if why := good.why(24000, 23999); why == "" {
 		t.Error("a call that is missing voids the block")
 	}
+	s := settings{Foreign: 0.1}
+	for want, noise := range map[string]peer.Noise{"the host kept": {Stolen: 0.2}, "other processes": {Foreign: 0.2}} {
+		b := good
+		b.Noise = noise
+		if why := s.void(b, 24000, 24000); !strings.Contains(why, want) {
+			t.Errorf("%+v is %q, want something about %s", noise, why, want)
+		}
+	}
+	good.Noise = peer.Noise{Stolen: 0.01, Foreign: 0.09}
+	if why := s.void(good, 24000, 24000); why != "" {
+		t.Errorf("a little noise is %q", why)
+	}
 }
 
 // Time on the CPU is exact, its split by what samples say.
 func TestFigures(t *testing.T) {
 	b := block{Calls: 1000, Seconds: 1}
-	b.take(usage{cpu: 80 * time.Millisecond, stolen: 30 * time.Millisecond, user: 30, kernel: 10})
-	if b.Total != 80 || b.User != 60 || b.System != 20 || b.Stolen != 0.03 {
+	b.take(usage{cpu: 80 * time.Millisecond, user: 30, kernel: 10})
+	if b.Total != 80 || b.User != 60 || b.System != 20 {
 		t.Errorf("%v", b)
 	}
 	b = block{Calls: 1000, Seconds: 1}
@@ -234,15 +245,24 @@ func TestReport(t *testing.T) {
 	}
 	r := results{About: about{Commit: "0123", Settings: s}, Curves: []curve{{Load: "own", Blocks: []block{
 		{Proxy: "tandem", Rate: 500, Total: 50, User: 20, System: 30, Generator: 40}, {Proxy: "kamailio-1", Rate: 500, Total: 100},
-	}, GivenUp: []given{{"floor", 500, "too slow"}}}}}
+	}, GivenUp: []given{{"floor", 500, "too slow"}}}},
+		Saturation: []saturation{{Proxy: "tandem", Rate: 9000, Sure: true, Limit: "generator", Steps: []step{{Rate: 9500, Why: "x", Proxy: 0.8, Generator: 0.99}}},
+			{Proxy: "kamailio-1", Rate: 3000, Limit: "proxy"}},
+		Latency: []latency{{Proxy: "tandem", Rate: 1500, Common: true, Calls: 10, Forward: []float64{50, 60, 70, 80, 90, 100}, Scheduled: []float64{51, 61, 71, 81, 91, 101}}},
+		Orders:  []orderly{{Proxy: "tandem", Rate: 5000, Calls: 1_000_000, Overtaken: map[string]int{"ACK overtaken": 7}, Odd: "nothing"}}}
 	text := r.markdown()
 	for _, want := range []string{
 		"commit 0123", "| 500 | 50.0 | 100.0 (kamailio-1) | 0.50 | 0.50 to 0.50 | - | - |",
 		"| 500 | tandem | 1 (0) | 50.0 | 50.0 to 50.0 | 20.0 | 30.0 | 40.0 |", "given up at 500 calls/s: too slow",
+		"| tandem | at least 9000 | 3.00 | generator | 80 % | 99 % |", "| Kamailio with one child | 3000 (not confirmed) | 1.00 | proxy |", "is a lower bound",
+		"| tandem | 1500 | 10 | 0 | 0.050 | 0.070 | 0.080 | 0.100 | 0.081 |", "| tandem | 5000 | 1,000,000 | 0 | 0 | 0 | 7 |",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
+	}
+	if n := len(r.plots()); n != 3 {
+		t.Errorf("%d plots", n)
 	}
 	for name, svg := range r.plots() {
 		if err := xml.Unmarshal([]byte(svg), new(struct{})); err != nil {

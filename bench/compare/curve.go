@@ -24,16 +24,25 @@ type block struct {
 	Seconds         float64 `json:"seconds"`
 	Failed          int     `json:"failed"`
 	Retransmissions int     `json:"retransmissions"`
-	ReceiveErrors   int     `json:"udp_receive_buffer_errors"`
-	Stolen          float64 `json:"stolen_share"`                    // CPU time that the host kept, of the window, all CPUs together
-	Generator       float64 `json:"generator_us_per_call,omitempty"` // CPU of our own generator
-	Odd             string  `json:"odd,omitempty"`                   // what else our own generator counted
-	Void            string  `json:"void,omitempty"`                  // why it does not count
+	peer.Noise
+	Generator float64 `json:"generator_us_per_call,omitempty"` // CPU of our own generator
+	Odd       string  `json:"odd,omitempty"`                   // what else our own generator counted
+	Void      string  `json:"void,omitempty"`                  // why it does not count
 }
 
-// mostStolen is the share of a CPU that the host may keep: the kernel takes
-// what is stolen off the time of whoever runs later, so a figure would be too low.
-const mostStolen = 0.05
+// disturbed says by whom a measurement was. What a host keeps of a virtual
+// machine the kernel takes off the time of whoever runs later, so that a figure
+// would be too low.
+func (s settings) disturbed(n peer.Noise) string {
+	const mostStolen = 0.05
+	switch {
+	case n.Stolen > mostStolen:
+		return fmt.Sprintf("the host kept %.0f %% of a CPU", 100*n.Stolen)
+	case n.Foreign > s.Foreign:
+		return fmt.Sprintf("other processes used %.0f %% of a CPU", 100*n.Foreign)
+	}
+	return ""
+}
 
 // why says what voids a block: a proxy that loses calls is not compared. It was
 // to place so many calls, and so many succeeded.
@@ -45,10 +54,8 @@ func (b block) why(placed, succeeded int) string {
 		return fmt.Sprintf("%d of %d calls succeeded", succeeded, placed)
 	case b.Retransmissions > 0:
 		return fmt.Sprintf("%d retransmissions", b.Retransmissions)
-	case b.ReceiveErrors > 0:
-		return fmt.Sprintf("%d datagrams lost in socket buffers", b.ReceiveErrors)
-	case b.Stolen > mostStolen:
-		return fmt.Sprintf("the host kept %.0f %% of a CPU", 100*b.Stolen)
+	case b.Lost > 0:
+		return fmt.Sprintf("%d datagrams lost in socket buffers", b.Lost)
 	}
 	if got := float64(b.Calls) / b.Seconds; got < 0.97*float64(b.Rate) {
 		return fmt.Sprintf("only %.0f calls/s", got)
@@ -56,15 +63,26 @@ func (b block) why(placed, succeeded int) string {
 	return ""
 }
 
+// void says why a block does not count, "" if it does.
+func (s settings) void(b block, placed, succeeded int) string {
+	if why := b.why(placed, succeeded); why != "" {
+		return why
+	}
+	return s.disturbed(b.Noise)
+}
+
 // usage is the CPU time of a proxy in a window, and where samples after it fell.
 type usage struct {
-	cpu, stolen  time.Duration
+	cpu          time.Duration
 	user, kernel int
+	noise        peer.Noise
 }
 
 // take makes a block's figures of it.
 func (b *block) take(u usage) {
-	b.Stolen = u.stolen.Seconds() / b.Seconds
+	lost := b.Lost // of the whole block
+	b.Noise = u.noise
+	b.Lost = lost
 	if b.Calls == 0 {
 		return
 	}
@@ -78,11 +96,11 @@ func (b *block) take(u usage) {
 // watch measures a proxy while load runs: during a window, then where it spends
 // its time. began and ended are called at the ends of the window.
 func (s settings) watch(ctx context.Context, p *peer.Proxy, began, ended func()) (u usage, err error) {
-	began()
-	stolen, err := peer.Stolen()
+	look, err := peer.Look()
 	if err != nil {
 		return u, err
 	}
+	began()
 	before, err := peer.CPU(p.PID())
 	if err != nil {
 		return u, err
@@ -96,10 +114,11 @@ func (s settings) watch(ctx context.Context, p *peer.Proxy, began, ended func())
 	}
 	ended()
 	u.cpu = after - before
-	if u.stolen, err = peer.Stolen(); err != nil {
+	again, err := peer.Look()
+	if err != nil {
 		return u, err
 	}
-	u.stolen -= stolen
+	u.noise = again.Since(look)
 	split, err := peer.Sample(p.PID())
 	if err != nil { // not root, and the kernel does not let others: without
 		return u, sleep(ctx, s.Split)

@@ -73,7 +73,7 @@ func ready(s settings) error {
 		return errors.New("needs two CPUs: one for the proxy, one for the load")
 	}
 	needs := map[string]string{"taskset": "util-linux"}
-	if s.has("cpu") && slices.Contains(s.Loads, "sipp") {
+	if slices.Contains(s.stages(), "sipp") {
 		needs["sipp"] = "sip-tester"
 	}
 	for _, name := range s.Proxies {
@@ -107,10 +107,7 @@ type loader interface {
 // measure takes one load after the other. Each begins with fresh proxies, all
 // of which run all the time, so that none pays for its start.
 func (s *session) measure(ctx context.Context, r *results) error {
-	for _, name := range s.Loads {
-		if name == "sipp" && !s.has("cpu") {
-			continue
-		}
+	for _, name := range s.stages() {
 		if err := s.stage(ctx, name, r); err != nil {
 			return err
 		}
@@ -137,14 +134,30 @@ func (s *session) stage(ctx context.Context, name string, r *results) error {
 	if err := s.start(ctx); err != nil {
 		return err
 	}
-	if s.has("cpu") {
+	if s.has("cpu") && slices.Contains(s.Loads, name) {
 		c, err := s.curve(ctx, load)
 		if err != nil {
 			return err
 		}
 		r.Curves = append(r.Curves, c)
 	}
-	return nil
+	if own == nil {
+		return nil
+	}
+	if s.has("saturation") {
+		if r.Saturation, err = s.saturate(ctx, own); err != nil {
+			return err
+		}
+	}
+	if s.has("latency") {
+		if r.Latency, err = s.latencies(ctx, own, r.Saturation); err != nil {
+			return err
+		}
+	}
+	if s.has("orders") {
+		r.Orders, err = s.orders(ctx, own, r.Saturation)
+	}
+	return err
 }
 
 // settling is how long probes may take to find the connectors.

@@ -92,11 +92,13 @@ func (l *ownLoad) block(ctx context.Context, p *peer.Proxy, rate int) (block, er
 	if err != nil {
 		return b, err
 	}
-	calls := int((l.Warmup + l.Window + l.Split).Seconds() * float64(rate))
+	warmup := l.Warmup / 2 // no processes to start
+	calls := int((warmup + l.Window + l.Split).Seconds() * float64(rate))
+	l.g.Forget()
 	warm := l.g.Window("warm-up")
 	run := l.place(ctx, p, float64(rate), calls)
 	var window, after *load.Window
-	err = sleep(ctx, l.Warmup)
+	err = sleep(ctx, warmup)
 	var used usage
 	if err == nil {
 		used, err = l.watch(ctx, p, func() { window = l.g.Window("window") }, func() { after = l.g.Window("after") })
@@ -117,17 +119,86 @@ func (l *ownLoad) block(ctx context.Context, p *peer.Proxy, rate int) (block, er
 	all.Add(after.Report())
 	b.Seconds, b.Calls, b.Failed = r.Duration.Seconds(), r.Counts[load.Good], all.Counts[load.Failed]
 	b.Retransmissions = again(all)
-	b.ReceiveErrors = lostAfter - lostBefore
+	b.Lost = lostAfter - lostBefore
 	b.Generator = float64(r.CPUPerCall().Nanoseconds()) / 1e3
 	if odd := all.Odd(); odd != "nothing" {
 		b.Odd = odd
 	}
 	b.take(used)
-	b.Void = b.why(calls, all.Counts[load.Good])
+	b.Void = l.void(b, calls, all.Counts[load.Good])
 	return b, nil
 }
 
 // again is how many messages came to either side more than once.
 func again(r load.Report) int {
 	return r.Counts[load.Retransmitted] + r.Counts[load.Duplicate] + r.Counts[load.Elsewhere]
+}
+
+// steadily is what calls at a steady rate came to.
+type steadily struct {
+	window load.Report // those that began when the proxy was warm
+	end    load.Report // of them, those of the last half second
+	all    load.Report // with those of before and after
+	cpu    time.Duration
+	noise  peer.Noise
+}
+
+// steady places calls at a rate for some time, and measures all but the first
+// of it.
+func (l *ownLoad) steady(ctx context.Context, p *peer.Proxy, rate float64, warmup, length time.Duration) (m steadily, err error) {
+	l.g.Forget()
+	before := l.g.Window("warm-up")
+	lost, err := peer.ReceiveErrors()
+	if err != nil {
+		return m, err
+	}
+	run := l.place(ctx, p, rate, int((warmup+length).Seconds()*rate))
+	windows, err := l.during(ctx, p, warmup, length, &m)
+	if ran := <-run.done; err == nil {
+		err = ran
+	}
+	if err != nil {
+		return m, err
+	}
+	m.window, m.end, m.all = windows[0].Report(), windows[1].Report(), before.Report()
+	m.window.Add(m.end)
+	m.all.Add(m.window)
+	m.all.Add(windows[2].Report())
+	now, err := peer.ReceiveErrors()
+	m.noise.Lost = now - lost
+	return m, err
+}
+
+// during measures while calls run. Its windows are the most of the time, its
+// end, and what comes after.
+func (l *ownLoad) during(ctx context.Context, p *peer.Proxy, warmup, length time.Duration, m *steadily) (windows [3]*load.Window, err error) {
+	const ending = 500 * time.Millisecond
+	if err := sleep(ctx, warmup); err != nil {
+		return windows, err
+	}
+	look, err := peer.Look()
+	if err != nil {
+		return windows, err
+	}
+	cpu, err := peer.CPU(p.PID())
+	if err != nil {
+		return windows, err
+	}
+	windows[0] = l.g.Window("window")
+	if err := sleep(ctx, length-ending); err != nil {
+		return windows, err
+	}
+	windows[1] = l.g.Window("end")
+	if err := sleep(ctx, ending); err != nil {
+		return windows, err
+	}
+	windows[2] = l.g.Window("after")
+	after, err := peer.CPU(p.PID())
+	if err != nil {
+		return windows, err
+	}
+	m.cpu = after - cpu
+	again, err := peer.Look()
+	m.noise = again.Since(look)
+	return windows, err
 }

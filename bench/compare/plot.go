@@ -25,6 +25,12 @@ func (r results) plots() map[string]string {
 	for _, c := range r.Curves {
 		all["cpu-"+c.Load] = c.plot(r.About.Settings)
 	}
+	if len(r.Saturation) > 0 {
+		all["saturation"] = plotSaturation(r.Saturation)
+	}
+	if len(r.Latency) > 0 {
+		all["latency"] = plotLatency(r.Latency)
+	}
 	return all
 }
 
@@ -109,5 +115,59 @@ func (c curve) plot(s settings) string {
 		draw.line(points, colours[name])
 	}
 	draw.legend(s.Proxies)
+	return draw.done()
+}
+
+// plotSaturation draws the highest rate of each proxy.
+func plotSaturation(all []saturation) string {
+	most := 0.0
+	for _, one := range all {
+		most = max(most, float64(one.Rate))
+	}
+	draw := newCanvas("highest calls/s on one core, without a failure", most)
+	for i, one := range all {
+		width := 1 / float64(len(all))
+		x := draw.x(width * (float64(i) + 0.2))
+		text := fmt.Sprint(one.Rate)
+		if one.lowerBound() {
+			text = "at least " + text
+		}
+		say(draw, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="%s"/><text x="%.1f" y="%.1f">%s</text>`+"\n",
+			x, draw.y(float64(one.Rate)), draw.x(0.6*width)-draw.x(0), draw.y(0)-draw.y(float64(one.Rate)), colours[one.Proxy],
+			x, draw.y(float64(one.Rate))-4, text)
+		draw.below(draw.x(width*(float64(i)+0.5)), one.Proxy)
+	}
+	return draw.done()
+}
+
+// plotLatency draws INVITE to forward of all proxies at the same rate, over the
+// quantiles.
+func plotLatency(all []latency) string {
+	most, rate := 0.0, 0
+	var proxies []string
+	for _, l := range all {
+		if l.Common {
+			most, rate = max(most, l.Forward[len(l.Forward)-2]), l.Rate
+			proxies = append(proxies, l.Proxy)
+		}
+	}
+	draw := newCanvas(fmt.Sprintf("INVITE to its forwarding in microseconds, all at %d calls/s", rate), most)
+	shown := quantiles[:len(quantiles)-1] // the most is one call
+	at := func(i int) float64 { return draw.x((float64(i) + 0.5) / float64(len(shown))) }
+	for i, q := range shown {
+		draw.below(at(i), fmt.Sprintf("p%g", q))
+	}
+	for _, l := range all {
+		if !l.Common {
+			continue
+		}
+		var points []string
+		for i, q := range shown {
+			points = append(points, fmt.Sprintf("%.1f,%.1f", at(i), draw.y(l.Forward[i])))
+			draw.dot(at(i), l.Forward[i], colours[l.Proxy], fmt.Sprintf("%s, p%g: %.0f", peer.About(l.Proxy), q, l.Forward[i]))
+		}
+		draw.line(points, colours[l.Proxy])
+	}
+	draw.legend(proxies)
 	return draw.done()
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -36,24 +37,43 @@ func (p *progress) say(w io.Writer, format string, args ...any) {
 
 // blockTime is how long a block takes.
 func (s settings) blockTime(load string) time.Duration {
-	measured := s.Warmup + s.Window + s.Split
 	if load == "sipp" {
-		return measured + tail + reporting + 300*time.Millisecond
+		return s.Warmup + s.Window + s.Split + tail + reporting + 300*time.Millisecond
 	}
-	return measured + 300*time.Millisecond
+	return s.Warmup/2 + s.Window + s.Split + 300*time.Millisecond
 }
 
 // plan is how long everything takes.
 func (s settings) plan() (all time.Duration) {
-	for _, load := range s.Loads {
-		if load == "sipp" && !s.has("cpu") {
-			continue
+	for _, load := range s.stages() {
+		if load == "own" {
+			all += s.planOwn()
 		}
 		all += settling + time.Duration(len(s.Proxies))*time.Second
-		if s.has("cpu") {
+		if s.has("cpu") && slices.Contains(s.Loads, load) {
 			for round := range s.Rounds {
 				all += time.Duration(len(s.Rates)*len(order(s.Proxies, round))) * s.blockTime(load)
 			}
+		}
+	}
+	return all
+}
+
+// planOwn is how long the parts take that only our own generator has.
+func (s settings) planOwn() (all time.Duration) {
+	if s.has("saturation") {
+		all += time.Duration(len(s.contenders())) * s.searchTime()
+	}
+	if s.has("latency") {
+		each := 2 // by its own highest rate and by that of all
+		if !s.has("saturation") {
+			each = 1
+		}
+		all += time.Duration(2*each*len(s.contenders())) * s.latencyTime()
+	}
+	if s.has("orders") {
+		for _, t := range s.trials(nil) {
+			all += s.trialTime(t)
 		}
 	}
 	return all

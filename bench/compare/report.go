@@ -28,8 +28,11 @@ type about struct {
 
 // results is everything that was measured.
 type results struct {
-	About  about   `json:"about"`
-	Curves []curve `json:"cpu"`
+	About      about        `json:"about"`
+	Curves     []curve      `json:"cpu"`
+	Saturation []saturation `json:"saturation"`
+	Latency    []latency    `json:"latency"`
+	Orders     []orderly    `json:"orders"`
 }
 
 func describeRun(s settings) about {
@@ -37,7 +40,7 @@ func describeRun(s settings) about {
 	a.Commit = describe.Commit(s.Bench, "--untracked-files=no")
 	a.Machine = describe.Machine()
 	a.Versions = []string{runtime.Version()}
-	if s.has("cpu") && slices.Contains(s.Loads, "sipp") {
+	if slices.Contains(s.stages(), "sipp") {
 		a.Versions = append(a.Versions, firstLine(describe.Output("", "sipp", "-v"))) // which exits with 99
 	}
 	for _, name := range s.Proxies {
@@ -117,6 +120,9 @@ func (r results) markdown() string {
 	for _, c := range r.Curves {
 		c.write(&b, a.Settings)
 	}
+	writeSaturation(&b, a.Settings, r.Saturation)
+	writeLatency(&b, a.Settings, r.Latency)
+	writeOrders(&b, r.Orders)
 	return b.String()
 }
 

@@ -25,6 +25,7 @@ type settings struct {
 	Warmup   time.Duration `json:"warmup_ns"`
 	Split    time.Duration `json:"split_ns"` // after the window: samples of user and system time
 	Voids    int           `json:"most_voided_blocks"`
+	Foreign  float64       `json:"most_foreign_share"` // CPUs that other processes may use
 	Sources  int           `json:"sources"`
 	Workers  int           `json:"tandem_workers"`     // 0 is its default
 	Dialogs  string        `json:"kamailio_in_dialog"` // stateless or tm
@@ -68,14 +69,15 @@ func parse(args []string) (settings, error) {
 	flags.DurationVar(&s.Warmup, "warmup", 2*time.Second, "load before each window")
 	flags.DurationVar(&s.Split, "split", time.Second, "load after each window, to sample the split into user and system")
 	flags.IntVar(&s.Voids, "voids", 3, "a proxy is given up at a rate after more void blocks than that")
+	flags.Float64Var(&s.Foreign, "foreign", 0.1, "share of a CPU that other processes of this machine may use, or a block is void")
 	flags.IntVar(&s.Sources, "sources", 1, "ports that calls of our own generator come from; SIPp has one")
 	flags.IntVar(&s.Workers, "workers", 0, "tandem's workers; 0 is its default")
 	flags.StringVar(&s.Dialogs, "dialogs", "stateless", "how Kamailio forwards ACK and BYE: stateless, as tandem does, or tm, with a transaction for BYE")
 	flags.StringVar(&s.Variant, "variant", "", "a second tandem, \"variant\" among -proxies, has this line more in its config, as in: recent_calls: off")
 	flags.BoolVar(&s.Pinned, "pin", true, "pin the proxies to one CPU and the load to another")
-	flags.DurationVar(&s.Step, "step", 4*time.Second, "each step of the search for the highest rate")
+	flags.DurationVar(&s.Step, "step", 3*time.Second, "each step of the search for the highest rate")
 	flags.Float64Var(&s.Precision, "precision", 0.04, "of the highest rate, as a share of it")
-	flags.DurationVar(&s.Latency, "latency", 8*time.Second, "how long latencies are measured, twice for each proxy and rate")
+	flags.DurationVar(&s.Latency, "latency", 6*time.Second, "how long latencies are measured, twice for each proxy and rate")
 	flags.IntVar(&s.Calls, "calls", 1_000_000, "calls through tandem in the part orders; a tenth of it through Kamailio with two children")
 	flags.StringVar(&s.Bench, "bench", ".", "the bench directory")
 	flags.StringVar(&s.Results, "results", "", "where results go; default results/DATE-COMMIT; - for nowhere")
@@ -128,11 +130,12 @@ func (s *settings) quicken(given map[string]bool, rates *string) {
 	for name, set := range map[string]func(){
 		"rates":     func() { *rates = "500,2000" },
 		"rounds":    func() { s.Rounds = 1 },
-		"window":    func() { s.Window = 3 * time.Second },
+		"window":    func() { s.Window = 2 * time.Second },
+		"split":     func() { s.Split = 500 * time.Millisecond },
 		"warmup":    func() { s.Warmup = time.Second },
-		"step":      func() { s.Step = 2 * time.Second },
+		"step":      func() { s.Step = 1200 * time.Millisecond },
 		"precision": func() { s.Precision = 0.1 },
-		"latency":   func() { s.Latency = 3 * time.Second },
+		"latency":   func() { s.Latency = 2 * time.Second },
 		"calls":     func() { s.Calls = 100_000 },
 	} {
 		if !given[name] {
@@ -156,6 +159,17 @@ func list(text string, known []string) (all []string, err error) {
 }
 
 func (s settings) has(part string) bool { return slices.Contains(s.Parts, part) }
+
+// stages are the loads that are needed: parts other than CPU are for our own
+// generator.
+func (s settings) stages() (all []string) {
+	for _, name := range allLoads {
+		if s.has("cpu") && slices.Contains(s.Loads, name) || name == "own" && (len(s.Parts) > 1 || !s.has("cpu")) {
+			all = append(all, name)
+		}
+	}
+	return all
+}
 
 // cpu is where the load runs, -1 for anywhere.
 func (s settings) cpu() int {

@@ -16,7 +16,7 @@ import (
 const sippBuffer = "4194304" // the default one holds a hundred messages
 
 const (
-	tail      = time.Second             // load that runs on when everything is measured
+	tail      = 300 * time.Millisecond  // load that runs on when everything is measured
 	reporting = 1500 * time.Millisecond // SIPp writes its counts every second
 )
 
@@ -125,9 +125,9 @@ func (l *sippLoad) block(ctx context.Context, p *peer.Proxy, rate int) (block, e
 	if err != nil {
 		return b, err
 	}
-	b.ReceiveErrors = lostAfter - lostBefore
+	b.Lost = lostAfter - lostBefore
 	b.take(used)
-	b.Void = b.why(calls, int(rows.last("SuccessfulCall(C)")))
+	b.Void = l.void(b, calls, int(rows.last("SuccessfulCall(C)")))
 	return b, nil
 }
 

@@ -69,14 +69,15 @@ type Generator struct {
 
 	// mu is held for a batch of messages at a time, never during a system call
 	// that sends or receives.
-	mu      sync.Mutex
-	calls   calls
-	windows []*Window // the last one takes new calls
-	routes  map[string]address
-	kept    map[int]kept // to be retransmitted, by call
-	repeats [2][10][]repeat
-	tended  int64 // when calls that wait were looked at
-	err     error // that ended the loop
+	mu        sync.Mutex
+	calls     calls
+	windows   []*Window // the last one takes new calls
+	forgotten int       // windows that came before these
+	routes    map[string]address
+	kept      map[int]kept // to be retransmitted, by call
+	repeats   [2][10][]repeat
+	tended    int64 // when calls that wait were looked at
+	err       error // that ended the loop
 }
 
 // New opens all sockets. Connectors answer from now on.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tandem/bench/mmsg"
 )
 
 var loopback = netip.MustParseAddrPort("127.0.0.1:0")
@@ -288,6 +290,77 @@ func TestWindows(t *testing.T) {
 	a.Add(b)
 	if a.Counts[Good] != 4 || a.Forward.TotalCount() != 4 || a.Reached[0] != 4 {
 		t.Error(a)
+	}
+}
+
+// What comes of calls of windows that are forgotten counts in the newest.
+func TestForget(t *testing.T) {
+	g := through(t, newReflector(t, nil), Config{Ringing: 300 * time.Millisecond})
+	first := g.Window("first")
+	done := make(chan error)
+	go func() { done <- g.Run(t.Context(), 1000, some) }()
+	comes(t, first, Forwarded, some)
+	second := g.Window("second")
+	g.Forget()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	run(t, g, 1000, some)
+	a, b := first.Report(), second.Report()
+	if a.Counts[Begun] != some || a.Counts[Good] != 0 || b.Counts[Begun] != some || b.Counts[Good] != 2*some {
+		t.Errorf("%v\n%v", a, b)
+	}
+}
+
+// Messages of a size that go to one place leave in one send, and come as they
+// were; others in order.
+func TestSegments(t *testing.T) {
+	from, err := listen(loopback)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.close()
+	if !from.segmented {
+		t.Skip("this kernel has no UDP_SEGMENT")
+	}
+	to, err := listen(loopback)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer to.close()
+	other := mmsg.Address(from.addr)
+	addr := mmsg.Address(to.addr)
+	out := outbox{g: &Generator{}, sock: from}
+	var want []string
+	for i := range 200 {
+		size := 900
+		if i%70 > 66 {
+			size = 400 + i%3
+		}
+		msg := fmt.Sprintf("%0*d", size, i)
+		if i == 20 {
+			out.put(append(out.next(), msg...), &other, nil)
+			continue
+		}
+		want = append(want, msg)
+		out.put(append(out.next(), msg...), &addr, nil)
+	}
+	if n := out.gather(0); n < 10 || n > 20 {
+		t.Errorf("%d sends", n)
+	}
+	out.flush()
+	in := newInbox()
+	for len(want) > 0 {
+		n, err := in.receive(to.fd)
+		if err != nil || n == 0 {
+			t.Fatalf("%d datagrams are missing: %v", len(want), err)
+		}
+		for i := range n {
+			if string(in.data(i)) != want[0] {
+				t.Fatalf("%.40q, want %.40q", in.data(i), want[0])
+			}
+			want = want[1:]
+		}
 	}
 }
 

@@ -39,7 +39,7 @@ func (g *Generator) begin(due int64) {
 	}
 	g.calls.next++
 	g.calls.live++
-	*c = call{id: id, scheduled: due, sent: now(), window: int32(len(g.windows) - 1), state: inviting}
+	*c = call{id: id, scheduled: due, sent: now(), window: int32(g.forgotten + len(g.windows) - 1), state: inviting}
 	g.newest().Counts[Begun]++
 	s := g.sources[id%len(g.sources)]
 	msg := s.invite(s.invites.next(), id, g.cfg.Number(id))

@@ -110,6 +110,17 @@ func (g *Generator) Window(name string) *Window {
 	return w
 }
 
+// Forget lets go of all windows but the newest: each holds a megabyte or two of
+// histograms. Reports of them can still be had; what still comes of their calls
+// is counted in the newest.
+func (g *Generator) Forget() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := len(g.windows) - 1
+	g.forgotten += n
+	g.windows = append([]*Window(nil), g.windows[n])
+}
+
 // end closes a window when the next one begins, or nil as if.
 func (w *Window) end(next *Window) {
 	r := &w.report
@@ -208,7 +219,9 @@ func record(h *hdrhistogram.Histogram, ns int64) {
 func (g *Generator) newest() *Report { return &g.windows[len(g.windows)-1].report }
 
 // of is what a call counts in.
-func (g *Generator) of(c *call) *Report { return &g.windows[c.window].report }
+func (g *Generator) of(c *call) *Report {
+	return &g.windows[max(int(c.window)-g.forgotten, 0)].report
+}
 
 // cpu is what this process has used.
 func cpu() time.Duration {

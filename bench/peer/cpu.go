@@ -42,7 +42,7 @@ type thread struct {
 
 // threads are those of a process and all its descendants.
 func threads(root int) (all []thread) {
-	for _, pid := range tree(root) {
+	for _, pid := range tree(root, processes()) {
 		paths, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
 		for _, path := range paths {
 			if id, err := strconv.Atoi(filepath.Base(path)); err == nil {
@@ -53,32 +53,57 @@ func threads(root int) (all []thread) {
 	return all
 }
 
-// parent is that of a process, the fourth field of /proc/PID/stat.
-func parent(pid int) (int, error) {
+// status is what /proc/PID/stat says of a process.
+type status struct {
+	parent int
+	used   time.Duration // with what its children had used that have ended; to a hundredth of a second
+}
+
+func statusOf(pid int) (status, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return 0, err
+		return status{}, err
 	}
-	_, rest, _ := strings.Cut(string(text), ") ")
-	fields := strings.Fields(rest)
-	if len(fields) < 2 {
-		return 0, fmt.Errorf("/proc/%d/stat: %q", pid, text)
+	_, rest, _ := strings.Cut(string(text), ") ") // a name may have spaces
+	fields := strings.Fields(rest)                // from the third on
+	if len(fields) < 15 {
+		return status{}, fmt.Errorf("/proc/%d/stat: %q", pid, text)
 	}
-	return strconv.Atoi(fields[1])
+	var s status
+	if s.parent, err = strconv.Atoi(fields[1]); err != nil {
+		return s, err
+	}
+	for _, field := range fields[11:15] { // utime, stime, cutime, cstime
+		ticks, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return s, err
+		}
+		s.used += time.Duration(ticks) * tick
+	}
+	return s, nil
+}
+
+const tick = 10 * time.Millisecond // USER_HZ is 100 for all programs
+
+// processes are all that there are.
+func processes() map[int]status {
+	all := map[int]status{}
+	entries, _ := filepath.Glob("/proc/[0-9]*")
+	for _, entry := range entries {
+		if pid, err := strconv.Atoi(filepath.Base(entry)); err == nil {
+			if s, err := statusOf(pid); err == nil { // it may have ended
+				all[pid] = s
+			}
+		}
+	}
+	return all
 }
 
 // tree is a process and all its descendants.
-func tree(root int) []int {
+func tree(root int, of map[int]status) []int {
 	children := map[int][]int{}
-	entries, _ := filepath.Glob("/proc/[0-9]*")
-	for _, entry := range entries {
-		pid, err := strconv.Atoi(filepath.Base(entry))
-		if err != nil {
-			continue
-		}
-		if of, err := parent(pid); err == nil {
-			children[of] = append(children[of], pid)
-		}
+	for pid, s := range of {
+		children[s.parent] = append(children[s.parent], pid)
 	}
 	all := []int{root}
 	for i := 0; i < len(all); i++ {
@@ -113,15 +138,57 @@ func ReceiveErrors() (int, error) {
 	return 0, fmt.Errorf("no RcvbufErrors in /proc/net/snmp")
 }
 
-// Stolen is the CPU time that this machine, a virtual one, did not get from its
-// host, of all CPUs together; 0 on others. The kernel takes it off the time of
+// Moment is what a machine and a process had done at one time: two of them say
+// what else went on between.
+type Moment struct {
+	At     time.Time
+	Ran    time.Duration // all processes
+	Ours   time.Duration // this process and all that it started
+	Stolen time.Duration // that this machine, a virtual one, did not get from its host
+	Lost   int           // datagrams that full socket buffers dropped
+}
+
+// Look takes one.
+func Look() (m Moment, err error) {
+	m.At = time.Now()
+	all := processes()
+	for _, s := range all {
+		m.Ran += s.used
+	}
+	for _, pid := range tree(os.Getpid(), all) {
+		m.Ours += all[pid].used
+	}
+	if m.Stolen, err = stolen(); err != nil {
+		return m, err
+	}
+	m.Lost, err = ReceiveErrors()
+	return m, err
+}
+
+// Noise is what else went on between two moments.
+type Noise struct {
+	Foreign float64 `json:"foreign_share"` // CPU time of processes that are not ours, in CPUs
+	Stolen  float64 `json:"stolen_share"`  // by the host, in CPUs
+	Lost    int     `json:"udp_receive_buffer_errors"`
+}
+
+// Since is what went on since a moment.
+func (m Moment) Since(before Moment) Noise {
+	seconds := m.At.Sub(before.At).Seconds()
+	return Noise{
+		Foreign: max((m.Ran-before.Ran-m.Ours+before.Ours).Seconds()/seconds, 0),
+		Stolen:  (m.Stolen - before.Stolen).Seconds() / seconds,
+		Lost:    m.Lost - before.Lost,
+	}
+}
+
+// stolen is the steal time of all CPUs. The kernel takes it off the time of
 // whoever runs, perhaps later than it was stolen.
-func Stolen() (time.Duration, error) {
+func stolen() (time.Duration, error) {
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {
 		return 0, err
 	}
-	const tick = 10 * time.Millisecond // USER_HZ is 100 for all programs
 	line, _, _ := strings.Cut(string(text), "\n")
 	fields := strings.Fields(line)
 	if len(fields) < 9 || fields[0] != "cpu" {

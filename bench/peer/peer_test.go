@@ -29,11 +29,27 @@ func TestCPU(t *testing.T) {
 	if after <= before {
 		t.Errorf("%v of CPU after 20 ms of work, %v before", after, before)
 	}
-	if _, err := ReceiveErrors(); err != nil {
-		t.Error(err)
+}
+
+// What this process does is no noise.
+func TestNoise(t *testing.T) {
+	before, err := Look()
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := Stolen(); err != nil {
-		t.Error(err)
+	for begin := time.Now(); time.Since(begin) < 200*time.Millisecond; {
+	}
+	after, err := Look()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ours := after.Ours - before.Ours; ours <= 0 || after.Ran-before.Ran < ours {
+		t.Errorf("%v of our own, %v of all", ours, after.Ran-before.Ran)
+	}
+	m := Moment{At: time.Unix(100, 0), Ran: 9 * time.Second, Ours: 5 * time.Second, Stolen: time.Second, Lost: 7}
+	later := Moment{At: time.Unix(110, 0), Ran: 20 * time.Second, Ours: 14 * time.Second, Stolen: 2 * time.Second, Lost: 10}
+	if got := later.Since(m); got != (Noise{Foreign: 0.2, Stolen: 0.1, Lost: 3}) {
+		t.Errorf("%+v", got)
 	}
 }
 
