@@ -60,7 +60,7 @@ func TestRun_EndedBeforeItBegan(t *testing.T) {
 	cancel()
 	registry := health.NewRegistry(health.Options{Settings: once()})
 	p, err := New(Options{Registry: registry, Now: func() int64 { return 1 },
-		Listeners: []Listener{{newSocket(t, "127.0.0.1:0").conn, "a:5060"}}})
+		Listeners: []Listener{{Conn: newSocket(t, "127.0.0.1:0").conn, Advertise: "a:5060"}}})
 	require.NoError(t, err)
 	require.ErrorIs(t, p.Run(ctx), context.Canceled)
 }
