@@ -103,6 +103,9 @@ func (g *ring) slot() *past {
 		return nil
 	}
 	if len(g.slots) < g.most {
+		if n := len(g.slots); n == cap(g.slots) { // append would go far beyond the most
+			g.slots = append(make([]past, 0, min(max(2*n, 8), g.most)), g.slots...)
+		}
 		g.slots = append(g.slots, past{})
 	}
 	p := &g.slots[g.written%uint64(g.most)]

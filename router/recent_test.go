@@ -63,6 +63,18 @@ func TestRecentIsBoundedAndNewestFirst(t *testing.T) {
 	require.Equal(t, stripes*2, g.r.Usage().Kept)
 }
 
+// The room for calls that are kept grows with them, and not beyond.
+func TestRecentTakesNoMoreRoomThanItNeeds(t *testing.T) {
+	for _, most := range []int{1, 7, 157, 1000} {
+		g := ring{most: most}
+		for i := range 2 * most {
+			g.slot()
+			require.Len(t, g.slots, min(i+1, most))
+			require.LessOrEqual(t, cap(g.slots), min(max(2*i, 8), most))
+		}
+	}
+}
+
 func TestRecentOff(t *testing.T) {
 	g := newRig(t, twoRegions())
 	g.from(east1, respond(g.call(), 200))
