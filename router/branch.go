@@ -2,6 +2,8 @@ package router
 
 import (
 	"bytes"
+	"encoding/binary"
+	"encoding/hex"
 	"net/netip"
 	"unsafe"
 
@@ -46,33 +48,32 @@ const (
 func (b *branch) appendTo(dst []byte) []byte {
 	dst = append(dst, cookie...)
 	dst = append(dst, b.marker, hexDigits[b.listener&15])
-	dst = appendHex(dst, uint64(b.local), 2)
-	dst = appendHex(dst, b.key, 16)
-	dst = appendHex(dst, uint64(b.host), 8)
-	dst = appendHex(dst, uint64(b.loop), 8)
-	return appendHex(dst, b.check, 12)
+	var raw [1 + 8 + 4 + 4 + 8]byte
+	f := fields(raw[:0]).u8(b.local).u64(b.key).u32(b.host).u32(b.loop).u64(b.check << (64 - checkBits))
+	return hex.AppendEncode(dst, f[:1+8+4+4+checkBits/8])
 }
 
 // parseBranch reads a branch of ours, in any case (RFC 3261 7.3.1). That it
 // looks like one proves nothing: verify does.
 func parseBranch(p []byte) (b branch, ok bool) {
-	if len(p) != branchLen || !bytes.EqualFold(p[:len(cookie)], []byte(cookie)) {
+	if len(p) != branchLen || string(p[:len(cookie)]) != cookie && !bytes.EqualFold(p[:len(cookie)], []byte(cookie)) {
 		return b, false
 	}
 	b.marker = p[len(cookie)] | 0x20 // in lower case
 	if b.marker != markCall && b.marker != markDialog {
 		return b, false
 	}
-	listener, ok0 := parseHex(p[len(cookie)+1 : len(cookie)+2])
-	local, ok5 := parseHex(p[len(cookie)+2 : len(cookie)+4])
-	p = p[len(cookie)+4:]
-	key, ok1 := parseHex(p[:16])
-	host, ok2 := parseHex(p[16:24])
-	loop, ok3 := parseHex(p[24:32])
-	check, ok4 := parseHex(p[32:44])
-	b.local = uint8(local)
-	b.listener, b.key, b.host, b.loop, b.check = int(listener), key, uint32(host), uint32(loop), check
-	return b, ok0 && ok1 && ok2 && ok3 && ok4 && ok5
+	listener, ok := parseHex(p[len(cookie)+1 : len(cookie)+2])
+	var raw [1 + 8 + 4 + 4 + checkBits/8]byte
+	if _, err := hex.Decode(raw[:], p[len(cookie)+2:]); err != nil || !ok {
+		return b, false
+	}
+	b.listener, b.local = int(listener), raw[0]
+	b.key = binary.BigEndian.Uint64(raw[1:])
+	b.host = binary.BigEndian.Uint32(raw[9:])
+	b.loop = binary.BigEndian.Uint32(raw[13:])
+	b.check = binary.BigEndian.Uint64(raw[15:]) & (1<<checkBits - 1)
+	return b, true
 }
 
 // seal fills the check: over all of the branch and the Via below ours, so that
@@ -146,27 +147,24 @@ func parseAddr(b []byte) (netip.Addr, bool) {
 func parseIPv4(b []byte) (netip.Addr, bool) {
 	var a [4]byte
 	part, digits, value := 0, 0, 0
-	for i := 0; i <= len(b); i++ {
-		if i == len(b) || b[i] == '.' {
-			if digits == 0 || part > 3 {
+	for _, c := range b {
+		if digit := int(c) - '0'; 0 <= digit && digit <= 9 {
+			value = value*10 + digit
+			if digits++; digits > 3 || value > 255 {
 				return netip.Addr{}, false
 			}
-			a[part] = byte(value)
-			part, digits, value = part+1, 0, 0
 			continue
 		}
-		c := b[i]
-		if c < '0' || c > '9' || digits == 3 {
+		if c != '.' || digits == 0 || part == 3 {
 			return netip.Addr{}, false
 		}
-		if value = value*10 + int(c-'0'); value > 255 {
-			return netip.Addr{}, false
-		}
-		digits++
+		a[part] = byte(value)
+		part, digits, value = part+1, 0, 0
 	}
-	if part != 4 {
+	if digits == 0 || part != 3 {
 		return netip.Addr{}, false
 	}
+	a[part] = byte(value)
 	return netip.AddrFrom4(a), true
 }
 

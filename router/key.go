@@ -47,12 +47,12 @@ func (f fields) bytes(b []byte) fields {
 
 // lower adds b in lower case: host names and methods of hashing do not differ by case.
 func (f fields) lower(b []byte) fields {
-	f = binary.BigEndian.AppendUint32(f, uint32(len(b)))
-	for _, c := range b {
+	f = f.bytes(b)
+	added := f[len(f)-len(b):]
+	for i, c := range added {
 		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
+			added[i] = c + 'a' - 'A'
 		}
-		f = append(f, c)
 	}
 	return f
 }
