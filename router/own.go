@@ -130,7 +130,7 @@ func (r *Router) transportOf(m *wire.Message, u *wire.URI) (catalog.Transport, b
 }
 
 func sameHost(a, b []byte) bool {
-	if bytes.EqualFold(a, b) {
+	if bytes.Equal(a, b) || bytes.EqualFold(a, b) { // nearly always the first
 		return true
 	}
 	if len(a) == 0 || a[0] != '[' {
