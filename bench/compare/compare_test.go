@@ -131,18 +131,23 @@ func TestOrder(t *testing.T) {
 
 // scripted is a load whose blocks are void as often as it is told to.
 type scripted struct {
-	void map[string]int
-	seen []string
+	void  map[string]int
+	noise int // blocks that are disturbed, at first
+	seen  []string
 }
 
 func (l *scripted) name() string { return "own" }
 func (l *scripted) close()       {}
-func (l *scripted) block(_ context.Context, p *peer.Proxy, rate int) (block, error) {
+func (l *scripted) block(_ context.Context, p target, rate int) (block, error) {
 	l.seen = append(l.seen, p.Name)
 	b := block{Proxy: p.Name, Rate: rate, Total: float64(len(l.seen))}
 	if l.void[p.Name] > 0 {
 		l.void[p.Name]--
 		b.Void = "by script"
+	}
+	if l.noise > 0 {
+		l.noise--
+		b.Void, b.Foreign = "by others", 1
 	}
 	return b, nil
 }
@@ -167,6 +172,19 @@ func TestVoidingAndRepeating(t *testing.T) {
 	if len(c.GivenUp) != 1 || c.GivenUp[0].Proxy != "kamailio-2" || c.GivenUp[0].Rate != 500 {
 		t.Errorf("given up: %v", c.GivenUp)
 	}
+	checkVoids(t, c)
+	noisy := &scripted{noise: 3}
+	s.Disturbed, s.Rounds, s.Rates = 2, 1, s.Rates[:1]
+	if c, err = s.curve(t.Context(), noisy); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(noisy.seen, " "); got != "tandem tandem tandem kamailio-1 kamailio-2" || len(c.GivenUp) != 0 || c.voids(500, "tandem") != 3 {
+		t.Errorf("order of disturbed blocks %s, given up %v", got, c.GivenUp)
+	}
+}
+
+func checkVoids(t *testing.T, c curve) {
+	t.Helper()
 	if len(c.values(500, "kamailio-1", total)) != 2 || c.voids(500, "kamailio-1") != 2 || len(c.values(500, "kamailio-2", total)) != 0 {
 		t.Error("void blocks count")
 	}

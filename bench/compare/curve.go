@@ -95,8 +95,8 @@ func (b *block) take(u usage) {
 
 // watch measures a proxy while load runs: during a window, then where it spends
 // its time. began and ended are called at the ends of the window.
-func (s settings) watch(ctx context.Context, p *peer.Proxy, began, ended func()) (u usage, err error) {
-	look, err := peer.Look()
+func (s settings) watch(ctx context.Context, p target, began, ended func()) (u usage, err error) {
+	look, err := peer.Look(p.others...)
 	if err != nil {
 		return u, err
 	}
@@ -114,7 +114,7 @@ func (s settings) watch(ctx context.Context, p *peer.Proxy, began, ended func())
 	}
 	ended()
 	u.cpu = after - before
-	again, err := peer.Look()
+	again, err := peer.Look(p.others...)
 	if err != nil {
 		return u, err
 	}
@@ -157,29 +157,38 @@ func order(proxies []string, round int) (all []string) {
 	return all
 }
 
-// curve measures all proxies at all rates. A void block is repeated at once;
-// who has too many is given up at this rate, and so at higher ones.
+// curve measures all proxies at all rates. A void block is repeated at once,
+// but not for ever: who has too many of his own making is given up at this rate,
+// and so at higher ones; when too many were disturbed, those stay void.
 func (s *session) curve(ctx context.Context, load loader) (curve, error) {
 	c := curve{Load: load.name()}
 	lost := map[string]bool{}
+	disturbed := 0
 	for _, rate := range s.Rates {
 		voids := map[string]int{}
 		for round := range s.Rounds {
 			for _, name := range order(s.Proxies, round) {
 				for repeat := true; repeat && !lost[name]; {
-					b, err := load.block(ctx, s.proxy(name), rate)
+					b, err := load.block(ctx, s.target(name), rate)
 					if err != nil {
 						return c, fmt.Errorf("%s at %d calls/s: %w", name, rate, err)
 					}
 					b.Round = round
 					c.Blocks = append(c.Blocks, b)
 					s.progress.say(s.out, "%-4s %5d/s  %-11s %s", c.Load, rate, name, b)
-					repeat = b.Void != ""
-					if repeat {
+					switch {
+					case b.Void == "":
+						repeat = false
+					case s.disturbed(b.Noise) != "":
+						disturbed++
+						repeat = disturbed <= s.Disturbed
+					default:
 						voids[name]++
-						if lost[name] = voids[name] > s.Voids; lost[name] {
-							c.GivenUp = append(c.GivenUp, given{name, rate, fmt.Sprintf("%d blocks are void, the last one by: %s", voids[name], b.Void)})
-						}
+						lost[name] = voids[name] > s.Voids
+					}
+					if lost[name] {
+						c.GivenUp = append(c.GivenUp, given{name, rate, fmt.Sprintf("%d blocks are void, the last one by: %s", voids[name], b.Void)})
+						s.retire(name)
 					}
 				}
 				s.progress.done(s.blockTime(c.Load))
@@ -187,6 +196,14 @@ func (s *session) curve(ctx context.Context, load loader) (curve, error) {
 		}
 	}
 	return c, nil
+}
+
+// retire stops a proxy that was given up and that no other part needs: what it
+// has not done yet would go on beside the others.
+func (s *session) retire(name string) {
+	if p := s.target(name); !slices.Contains(s.contenders(), name) && p.Process != nil {
+		p.Stop()
+	}
 }
 
 func (b block) String() string {

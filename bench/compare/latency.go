@@ -47,7 +47,7 @@ type aim struct {
 // half of the better rival's for all. Where no highest rate is known it is the
 // highest rate of the CPU part.
 func aims(proxies []string, found []saturation, rates []int) (all []aim) {
-	common := bestKamailio(found).Rate / 2
+	common := bestRival(found).Rate / 2
 	if common == 0 {
 		common = slices.Max(rates)
 	}
@@ -76,7 +76,7 @@ func (s *session) latencies(ctx context.Context, l *ownLoad, found []saturation)
 		order = append(order, len(all)-1-i)
 	}
 	for turn, i := range order {
-		m, err := l.steady(ctx, s.proxy(all[i].proxy), float64(all[i].rate), s.Warmup/2, s.Latency)
+		m, err := l.steady(ctx, s.target(all[i].proxy), float64(all[i].rate), s.Warmup/2, s.Latency)
 		if err != nil {
 			return nil, fmt.Errorf("%s at %d calls/s: %w", all[i].proxy, all[i].rate, err)
 		}

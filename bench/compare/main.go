@@ -100,7 +100,7 @@ type session struct {
 // loader places calls through a proxy and measures it.
 type loader interface {
 	name() string
-	block(ctx context.Context, p *peer.Proxy, rate int) (block, error)
+	block(ctx context.Context, p target, rate int) (block, error)
 	close()
 }
 
@@ -181,13 +181,22 @@ func (s *session) stop() {
 	s.proxies = nil
 }
 
-func (s *session) proxy(name string) *peer.Proxy {
+// target is a proxy that is measured, and the processes of those that are not.
+type target struct {
+	*peer.Proxy
+	others []int
+}
+
+func (s *session) target(name string) (t target) {
 	for _, p := range s.proxies {
-		if p.Name == name {
-			return p
+		switch {
+		case p.Name == name:
+			t.Proxy = p
+		case p.Process != nil && p.Running():
+			t.others = append(t.others, p.PID())
 		}
 	}
-	return nil
+	return t
 }
 
 func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }

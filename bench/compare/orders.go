@@ -57,7 +57,7 @@ func (s settings) trials(found []saturation) (all []trial) {
 
 func (s *session) orders(ctx context.Context, l *ownLoad, found []saturation) (all []orderly, err error) {
 	for _, t := range s.trials(found) {
-		p := s.proxy(t.proxy)
+		p := s.target(t.proxy)
 		if err := l.recover(ctx, p); err != nil {
 			return nil, err
 		}

@@ -78,7 +78,7 @@ type placing struct {
 }
 
 // place begins calls through a proxy.
-func (l *ownLoad) place(ctx context.Context, p *peer.Proxy, rate float64, calls int) *placing {
+func (l *ownLoad) place(ctx context.Context, p target, rate float64, calls int) *placing {
 	l.g.Aim(p.Addr)
 	run := &placing{l.g, make(chan error, 1)}
 	go func() { run.done <- l.g.Run(ctx, rate, calls) }()
@@ -86,7 +86,7 @@ func (l *ownLoad) place(ctx context.Context, p *peer.Proxy, rate float64, calls 
 }
 
 // block runs the load through one proxy.
-func (l *ownLoad) block(ctx context.Context, p *peer.Proxy, rate int) (block, error) {
+func (l *ownLoad) block(ctx context.Context, p target, rate int) (block, error) {
 	b := block{Proxy: p.Name, Rate: rate, At: time.Now().UTC().Format(time.RFC3339)}
 	lostBefore, err := peer.ReceiveErrors()
 	if err != nil {
@@ -145,7 +145,7 @@ type steadily struct {
 
 // steady places calls at a rate for some time, and measures all but the first
 // of it.
-func (l *ownLoad) steady(ctx context.Context, p *peer.Proxy, rate float64, warmup, length time.Duration) (m steadily, err error) {
+func (l *ownLoad) steady(ctx context.Context, p target, rate float64, warmup, length time.Duration) (m steadily, err error) {
 	l.g.Forget()
 	before := l.g.Window("warm-up")
 	lost, err := peer.ReceiveErrors()
@@ -171,12 +171,12 @@ func (l *ownLoad) steady(ctx context.Context, p *peer.Proxy, rate float64, warmu
 
 // during measures while calls run. Its windows are the most of the time, its
 // end, and what comes after.
-func (l *ownLoad) during(ctx context.Context, p *peer.Proxy, warmup, length time.Duration, m *steadily) (windows [3]*load.Window, err error) {
+func (l *ownLoad) during(ctx context.Context, p target, warmup, length time.Duration, m *steadily) (windows [3]*load.Window, err error) {
 	const ending = 500 * time.Millisecond
 	if err := sleep(ctx, warmup); err != nil {
 		return windows, err
 	}
-	look, err := peer.Look()
+	look, err := peer.Look(p.others...)
 	if err != nil {
 		return windows, err
 	}
@@ -198,7 +198,7 @@ func (l *ownLoad) during(ctx context.Context, p *peer.Proxy, warmup, length time
 		return windows, err
 	}
 	m.cpu = after - cpu
-	again, err := peer.Look()
+	again, err := peer.Look(p.others...)
 	m.noise = again.Since(look)
 	return windows, err
 }

@@ -19,7 +19,8 @@ func newProgress(planned time.Duration) *progress {
 	return &progress{planned: planned, began: time.Now(), now: time.Now}
 }
 
-// done takes off what was planned for something that has been done.
+// done takes off what was planned for something that has been done, or adds what
+// was not planned and has come off.
 func (p *progress) done(planned time.Duration) { p.did += planned }
 
 // left is an estimate.

@@ -162,9 +162,19 @@ func (c curve) write(w io.Writer, s settings) {
 	}
 }
 
-func total(b block) float64     { return b.Total }
-func user(b block) float64      { return b.User }
-func system(b block) float64    { return b.System }
+func total(b block) float64 { return b.Total }
+
+// user and system are not known without samples.
+func user(b block) float64   { return known(b.User, b) }
+func system(b block) float64 { return known(b.System, b) }
+
+func known(v float64, b block) float64 {
+	if b.User+b.System == 0 {
+		return math.NaN()
+	}
+	return v
+}
+
 func generator(b block) float64 { return b.Generator }
 
 // rivals are the proxies that tandem is compared with.

@@ -127,7 +127,7 @@ const firstRate = 1500 // calls/s, which all bear
 // saturate looks for the highest rate of each proxy.
 func (s *session) saturate(ctx context.Context, l *ownLoad) (all []saturation, err error) {
 	for _, name := range s.contenders() {
-		p := s.proxy(name)
+		p := s.target(name)
 		found := saturation{Proxy: name}
 		voids := 0
 		for try := newSearch(firstRate, s.Precision); ; {
@@ -148,6 +148,7 @@ func (s *session) saturate(ctx context.Context, l *ownLoad) (all []saturation, e
 				try.take(one.Why == "")
 			}
 			found.Steps = append(found.Steps, one)
+			s.progress.done(s.stepTime())
 			if one.Why != "" {
 				if err := l.recover(ctx, p); err != nil {
 					return nil, fmt.Errorf("%s after %d calls/s: %w", name, rate, err)
@@ -156,7 +157,7 @@ func (s *session) saturate(ctx context.Context, l *ownLoad) (all []saturation, e
 		}
 		found.Limit = limit(found.Rate, found.Steps)
 		all = append(all, found)
-		s.progress.done(s.searchTime())
+		s.progress.done(s.searchTime() - time.Duration(len(found.Steps))*s.stepTime())
 	}
 	return all, nil
 }
@@ -165,11 +166,13 @@ func (s *session) saturate(ctx context.Context, l *ownLoad) (all []saturation, e
 // and what confirms.
 func (s settings) searchTime() time.Duration {
 	steps := 8 + 1.5*math.Log2((growth-1)/s.Precision) + confirms
-	return time.Duration(steps * float64(s.Warmup/2+s.Step+600*time.Millisecond))
+	return time.Duration(steps * float64(s.stepTime()))
 }
 
+func (s settings) stepTime() time.Duration { return s.Warmup/2 + s.Step + 600*time.Millisecond }
+
 // step tries a rate.
-func (l *ownLoad) step(ctx context.Context, p *peer.Proxy, rate int) (step, error) {
+func (l *ownLoad) step(ctx context.Context, p target, rate int) (step, error) {
 	s := step{Rate: rate}
 	m, err := l.steady(ctx, p, float64(rate), l.Warmup/2, l.Step)
 	if err != nil {
@@ -188,7 +191,7 @@ func (l *ownLoad) step(ctx context.Context, p *peer.Proxy, rate int) (step, erro
 
 // recover waits until a proxy that had too much takes calls again as it should:
 // it may hold a connector to be down whose answers to probes were lost.
-func (l *ownLoad) recover(ctx context.Context, p *peer.Proxy) error {
+func (l *ownLoad) recover(ctx context.Context, p target) error {
 	for try := 0; ; try++ {
 		l.g.Forget()
 		w := l.g.Window("recovery")
@@ -211,8 +214,8 @@ func (l *ownLoad) recover(ctx context.Context, p *peer.Proxy) error {
 	}
 }
 
-// bestKamailio is the highest rate of a rival, 0 if there is none.
-func bestKamailio(all []saturation) (best saturation) {
+// bestRival is the highest rate of a rival, 0 if there is none.
+func bestRival(all []saturation) (best saturation) {
 	for _, s := range all {
 		if s.Proxy != "tandem" && slices.Contains(core, s.Proxy) && s.Rate > best.Rate {
 			best = s
@@ -239,7 +242,7 @@ func writeSaturation(w io.Writer, s settings, all []saturation) {
 	say(w, "With our own generator: calls/s without a failure, a retransmission, an answer later than %d ms or a queue that grows, in\n"+
 		"windows of %v, three times in a row, to %.0f %%. The shares of a CPU are those of the lowest rate that was too much.\n\n", t1, s.Step, 100*s.Precision)
 	say(w, "| proxy | calls/s | : better rival | who was the limit | proxy's CPU | generator's CPU | generator, us/call |\n|---|---|---|---|---|---|---|\n")
-	best := bestKamailio(all)
+	best := bestRival(all)
 	for _, one := range all {
 		rate, ratio := fmt.Sprint(one.Rate), "-"
 		if !one.Sure {

@@ -16,24 +16,25 @@ const callerIP = "127.88.0.3"
 
 // settings are what a session is run with.
 type settings struct {
-	Parts    []string      `json:"parts"`
-	Loads    []string      `json:"loads"`
-	Proxies  []string      `json:"proxies"`
-	Rates    []int         `json:"calls_per_second"`
-	Rounds   int           `json:"rounds"`
-	Window   time.Duration `json:"window_ns"`
-	Warmup   time.Duration `json:"warmup_ns"`
-	Split    time.Duration `json:"split_ns"` // after the window: samples of user and system time
-	Voids    int           `json:"most_voided_blocks"`
-	Foreign  float64       `json:"most_foreign_share"` // CPUs that other processes may use
-	Sources  int           `json:"sources"`
-	Workers  int           `json:"tandem_workers"`     // 0 is its default
-	Dialogs  string        `json:"kamailio_in_dialog"` // stateless or tm
-	Variant  string        `json:"variant,omitempty"`
-	Pinned   bool          `json:"pinned"`
-	ProxyCPU int           `json:"proxy_cpu"`
-	LoadCPU  int           `json:"load_cpu"`
-	Numbers  int           `json:"numbers"`
+	Parts     []string      `json:"parts"`
+	Loads     []string      `json:"loads"`
+	Proxies   []string      `json:"proxies"`
+	Rates     []int         `json:"calls_per_second"`
+	Rounds    int           `json:"rounds"`
+	Window    time.Duration `json:"window_ns"`
+	Warmup    time.Duration `json:"warmup_ns"`
+	Split     time.Duration `json:"split_ns"` // after the window: samples of user and system time
+	Voids     int           `json:"most_voided_blocks"`
+	Foreign   float64       `json:"most_foreign_share"` // CPUs that other processes may use
+	Disturbed int           `json:"most_disturbed_blocks"`
+	Sources   int           `json:"sources"`
+	Workers   int           `json:"tandem_workers"`     // 0 is its default
+	Dialogs   string        `json:"kamailio_in_dialog"` // stateless or tm
+	Variant   string        `json:"variant,omitempty"`
+	Pinned    bool          `json:"pinned"`
+	ProxyCPU  int           `json:"proxy_cpu"`
+	LoadCPU   int           `json:"load_cpu"`
+	Numbers   int           `json:"numbers"`
 
 	Step      time.Duration `json:"saturation_step_ns"`
 	Precision float64       `json:"saturation_precision"`
@@ -68,7 +69,8 @@ func parse(args []string) (settings, error) {
 	flags.DurationVar(&s.Window, "window", 5*time.Second, "how long CPU is measured in each block")
 	flags.DurationVar(&s.Warmup, "warmup", 2*time.Second, "load before each window")
 	flags.DurationVar(&s.Split, "split", time.Second, "load after each window, to sample the split into user and system")
-	flags.IntVar(&s.Voids, "voids", 3, "a proxy is given up at a rate after more void blocks than that")
+	flags.IntVar(&s.Voids, "voids", 3, "a proxy is given up at a rate after more void blocks of its own making than that")
+	flags.IntVar(&s.Disturbed, "disturbed", 40, "blocks of a load that others disturbed are repeated, until there are more than that")
 	flags.Float64Var(&s.Foreign, "foreign", 0.1, "share of a CPU that other processes of this machine may use, or a block is void")
 	flags.IntVar(&s.Sources, "sources", 1, "ports that calls of our own generator come from; SIPp has one")
 	flags.IntVar(&s.Workers, "workers", 0, "tandem's workers; 0 is its default")

@@ -67,7 +67,7 @@ func (l *sippLoad) close() {
 }
 
 // block runs the load through one proxy.
-func (l *sippLoad) block(ctx context.Context, p *peer.Proxy, rate int) (block, error) {
+func (l *sippLoad) block(ctx context.Context, p target, rate int) (block, error) {
 	b := block{Proxy: p.Name, Rate: rate, At: time.Now().UTC().Format(time.RFC3339)}
 	dir, err := os.MkdirTemp(l.Work, "caller-")
 	if err != nil {

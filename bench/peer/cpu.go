@@ -143,13 +143,14 @@ func ReceiveErrors() (int, error) {
 type Moment struct {
 	At     time.Time
 	Ran    time.Duration // all processes
-	Ours   time.Duration // this process and all that it started
+	Ours   time.Duration // this process and what it started, but for others
 	Stolen time.Duration // that this machine, a virtual one, did not get from its host
 	Lost   int           // datagrams that full socket buffers dropped
 }
 
-// Look takes one.
-func Look() (m Moment, err error) {
+// Look takes one. Of what this process has started, others are not ours: those
+// that should do nothing.
+func Look(others ...int) (m Moment, err error) {
 	m.At = time.Now()
 	all := processes()
 	for _, s := range all {
@@ -157,6 +158,11 @@ func Look() (m Moment, err error) {
 	}
 	for _, pid := range tree(os.Getpid(), all) {
 		m.Ours += all[pid].used
+	}
+	for _, other := range others {
+		for _, pid := range tree(other, all) {
+			m.Ours -= all[pid].used
+		}
 	}
 	if m.Stolen, err = stolen(); err != nil {
 		return m, err
