@@ -106,7 +106,7 @@ func sourceOf(ip netip.Addr) netip.Addr {
 func (s *Streams) publish(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.names[name{c.listener, c.remote, false}] = c
+	s.names[name{c.listener, c.remote, accepted}] = c
 }
 
 // forget lets Send find c no longer.
@@ -117,10 +117,18 @@ func (s *Streams) forget(c *conn) {
 }
 
 func (s *Streams) unname(c *conn) {
-	for _, addr := range append(c.aliases, c.remote) {
-		if n := (name{c.listener, addr, c.dialled()}); s.names[n] == c {
+	drop := func(addr netip.AddrPort, by relation) {
+		if n := (name{c.listener, addr, by}); s.names[n] == c {
 			delete(s.names, n)
 		}
+	}
+	if c.dialled() {
+		drop(c.remote, dialled)
+		return
+	}
+	drop(c.remote, accepted)
+	for _, addr := range c.aliases {
+		drop(addr, aliased)
 	}
 }
 

@@ -26,15 +26,20 @@ func (s *Streams) Send(index int, dest netip.AddrPort, data []byte) error {
 	dest = unmap(dest)
 	response := bytes.HasPrefix(data, responseStart)
 	for range maxTries {
-		c, why := s.find(l, dest, response)
-		if why == Closed {
+		c, who, why := s.find(l, dest, response)
+		if c == nil && why == NotEnded {
+			if c, why = s.open(l, dest, who, data); c == nil && why == NotEnded {
+				return nil
+			}
+		}
+		switch {
+		case why == Closed:
 			return net.ErrClosed
-		}
-		if c == nil {
+		case c == nil:
 			s.ended(l, dest, true, why, nil)
-			break
-		}
-		if c.send(s.now(), dest, data, false) {
+			s.undelivered(l, []waiting{{data: bytes.Clone(data), dest: dest}})
+			return nil
+		case c.send(s.now(), dest, data, false):
 			return nil
 		}
 		s.forget(c) // it is at its end
@@ -48,49 +53,82 @@ var responseStart = []byte("SIP/2.0 ")
 // maxTries is how many connections one message may find at their end.
 const maxTries = 3
 
-// find returns the connection for a message to dest, and opens one if need be;
-// nil and why if there can be none.
-func (s *Streams) find(l *listener, dest netip.AddrPort, response bool) (*conn, End) {
+// find returns the connection for a message to dest, or who it is that one is to
+// be opened to, or why there can be none.
+func (s *Streams) find(l *listener, dest netip.AddrPort, response bool) (c *conn, who *ClientTLS, why End) {
 	s.mu.RLock()
-	ours, theirs := s.names[name{l, dest, true}], s.names[name{l, dest, false}]
+	ours, theirs, alias := s.names[name{l, dest, dialled}], s.names[name{l, dest, accepted}], s.names[name{l, dest, aliased}]
 	s.mu.RUnlock()
 	switch {
 	case theirs != nil && (response || ours == nil && l.TLS == nil):
-		return theirs, NotEnded
+		return theirs, nil, NotEnded
 	case ours != nil:
-		return ours, NotEnded
+		return ours, nil, NotEnded
+	case l.TLS == nil:
+		return nil, nil, NotEnded
 	}
-	var who *ClientTLS
-	if l.TLS != nil {
-		if s.config.Dial != nil {
-			who = s.config.Dial(l.Index, dest)
-		}
-		switch {
-		case theirs != nil && (who == nil || who.isPeer(theirs.peer)):
-			return theirs, NotEnded
-		case who == nil:
-			return nil, Unknown
-		}
+	if s.config.Dial != nil {
+		who = s.config.Dial(l.Index, dest)
 	}
-	return s.open(l, dest, who)
+	switch {
+	case theirs != nil && (who == nil || who.isPeer(theirs.peer)):
+		return theirs, nil, NotEnded
+	case who == nil:
+		return nil, nil, Unknown
+	case alias != nil && who.isPeer(alias.peer):
+		return alias, nil, NotEnded
+	}
+	return nil, who, NotEnded
 }
 
-// open starts to dial dest, or finds that somebody else just did.
-func (s *Streams) open(l *listener, dest netip.AddrPort, who *ClientTLS) (*conn, End) {
-	n := name{l, dest, true}
+// Alias lets requests to addr go on the accepted connection whose other end is
+// source, while it is there, as a peer asks that puts "alias" in its Via (RFC
+// 5923). It has to be a TLS connection of a peer with names, and is used only
+// where Config.Dial says that one of them has to be at addr. That addr belongs to
+// the Via's sent-by, and that to the peer, is the caller's to check. It is false
+// when there is no such connection.
+func (s *Streams) Alias(index int, source, addr netip.AddrPort) bool {
+	l := s.listener(index)
+	if l == nil || l.TLS == nil {
+		return false
+	}
+	source, addr = unmap(source), unmap(addr)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := s.names[n]
+	c := s.names[name{l, source, accepted}]
 	switch {
+	case c == nil || len(c.peer.Names) == 0:
+		return false
+	case s.names[name{l, addr, aliased}] == c:
+		return true
+	case len(c.aliases) >= maxAliases:
+		return false
+	}
+	c.aliases = append(c.aliases, addr)
+	s.names[name{l, addr, aliased}] = c
+	return true
+}
+
+// maxAliases bounds the names that a peer can take.
+const maxAliases = 4
+
+// open starts to dial dest, with data to send when it is there. If somebody else
+// just did, it returns that connection, and data is still to be sent.
+func (s *Streams) open(l *listener, dest netip.AddrPort, who *ClientTLS, data []byte) (*conn, End) {
+	n := name{l, dest, dialled}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch other := s.names[n]; {
 	case s.closed || !s.served:
 		return nil, Closed
-	case c != nil:
-		return c, NotEnded
+	case other != nil:
+		return other, NotEnded
 	case s.dialled >= s.limits.Dialled || s.dialling >= s.limits.Dialling:
 		return nil, TooManyDialled
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	c = &conn{s: s, listener: l, remote: dest, cancel: cancel}
+	c := &conn{s: s, listener: l, remote: dest, cancel: cancel}
+	c.keep(dest, data, false)
 	now := s.now()
 	c.used.Store(now)
 	c.deadline.Store(now + int64(s.limits.Connect))
@@ -101,7 +139,7 @@ func (s *Streams) open(l *listener, dest netip.AddrPort, who *ClientTLS) (*conn,
 	s.wg.Add(1)
 	l.dialled.Add(1)
 	go c.dial(ctx, who)
-	return c, NotEnded
+	return nil, NotEnded
 }
 
 // arrive counts c as dialled.

@@ -38,6 +38,7 @@ type reader struct {
 	held   []byte // the beginning of a message
 	long   int    // bytes of it that are counted in Streams.holding: its room, when it grows
 	half   bool   // one CRLF of a ping was there
+	proved bool   // something was read
 
 	batch *batch // of the read at hand
 	into  []byte // what it brought, behind what was held
@@ -68,6 +69,7 @@ func (c *conn) try() bool {
 	n, err := c.take(into[len(into):cap(into)])
 	if n == 0 && err == errWait {
 		c.s.batches.Put(b)
+		c.noteRecord()
 		return false
 	}
 	if err == errWait {
@@ -75,6 +77,18 @@ func (c *conn) try() bool {
 	}
 	c.batch, c.into, c.err = b, into[:len(into)+n], err
 	return true
+}
+
+// noteRecord takes a record of TLS that is not whole for a message that is not:
+// it may be one.
+func (c *conn) noteRecord() {
+	switch {
+	case c.secure == nil || len(c.held) > 0:
+	case !c.secure.within():
+		c.begun.Store(0)
+	case c.begun.Load() == 0:
+		c.begun.Store(c.s.now())
+	}
 }
 
 // take reads what there is room for.
@@ -93,6 +107,10 @@ func (c *conn) take(p []byte) (n int, err error) {
 // handle works off what try took, and says whether to go on.
 func (c *conn) handle() bool {
 	b, now := c.batch, c.s.now()
+	if !c.proved && len(c.into) > len(c.held) {
+		c.proved = true
+		c.prove()
+	}
 	used, pings, why := c.frame(now)
 	if len(b.packets) > 0 {
 		c.used.Store(now)

@@ -17,6 +17,11 @@ type secure struct {
 	tls  *tls.Conn
 	sock *socket // from the end of the handshake on
 
+	// How far reading is within a record, which a peer could leave open.
+	head [5]byte // its type, version and length
+	have int     // bytes of head
+	left int     // bytes behind the head
+
 	mu       sync.Mutex // a leaf: crypto/tls writes answers of its own while it reads
 	gathered []byte
 }
@@ -36,12 +41,35 @@ func (waitError) Error() string   { return "nothing to read yet" }
 func (waitError) Timeout() bool   { return true }
 func (waitError) Temporary() bool { return true }
 
-func (s *secure) Read(p []byte) (int, error) {
+func (s *secure) Read(p []byte) (n int, err error) {
 	if s.sock == nil {
-		return s.Conn.Read(p)
+		n, err = s.Conn.Read(p)
+	} else {
+		n, err = s.sock.read(p)
 	}
-	return s.sock.read(p)
+	s.follow(p[:n])
+	return n, err
 }
+
+// follow keeps count of records (RFC 8446 5.1).
+func (s *secure) follow(p []byte) {
+	for len(p) > 0 {
+		n := 0
+		if s.left > 0 {
+			n = min(s.left, len(p))
+			s.left -= n
+		} else {
+			n = copy(s.head[s.have:], p)
+			if s.have += n; s.have == len(s.head) {
+				s.have, s.left = 0, int(s.head[3])<<8|int(s.head[4])
+			}
+		}
+		p = p[n:]
+	}
+}
+
+// within reports whether a record has begun that is not whole.
+func (s *secure) within() bool { return s.have > 0 || s.left > 0 }
 
 func (s *secure) Write(p []byte) (int, error) {
 	if s.sock == nil {

@@ -22,7 +22,7 @@ type Stats struct {
 	BytesOut    uint64 // of messages
 	Queued      uint64 // of those: the peer did not take them at once
 	QueueFull   uint64 // messages not sent: the peer is behind by Limits.Queue bytes
-	Undelivered uint64 // messages reported to Handler.Unreachable, those of QueueFull too
+	Undelivered uint64 // messages reported to Handler.Unreachable: those of QueueFull too, and some that the system had taken
 	Unreported  uint64 // messages that should have been, but too many were waiting
 
 	PingsIn      uint64 // answered

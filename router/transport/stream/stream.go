@@ -120,13 +120,22 @@ type listener struct {
 	counters
 }
 
-// name is what a connection is found by. One that we opened and one that was
-// accepted may have the same address: they are not the same to TLS.
+// name is what a connection is found by.
 type name struct {
 	listener *listener
 	addr     netip.AddrPort
-	dialled  bool
+	by       relation
 }
+
+// relation is what an address is to a connection. That of one may be another's
+// in another way, and they are not the same to TLS.
+type relation uint8
+
+const (
+	accepted relation = iota // it came from there
+	dialled                  // we opened it to there
+	aliased                  // it asks for requests to there
+)
 
 // Listen binds the addresses. Connections wait in the system until Serve. It
 // fails if another process holds one of the addresses.

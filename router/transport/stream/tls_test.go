@@ -187,6 +187,133 @@ func TestRequestNeedsProof(t *testing.T) {
 	}
 }
 
+// A peer with names may have requests for an address of its own sent on the
+// connection that it opened, and nothing else.
+func TestAlias(t *testing.T) {
+	a := newAuthority(t, "ca")
+	own, others := netip.MustParseAddrPort("192.0.2.1:5061"), netip.MustParseAddrPort("192.0.2.2:5061")
+	clients := map[netip.AddrPort]*ClientTLS{
+		own:    NewClientTLS("far.example.com", a.roots(), nil),
+		others: NewClientTLS("other.example.com", a.roots(), nil),
+	}
+	cfg := tcp(Limits{Dialling: 1})
+	cfg.Listeners[0].TLS = &ServerTLS{Certificates: a.issue(dns("proxy.example.com")), Clients: Optional, Roots: a.roots()}
+	cfg.Listeners = append(cfg.Listeners, Listener{Index: 8, Addr: cfg.Listeners[0].Addr})
+	cfg.Dial = func(_ int, dest netip.AddrPort) *ClientTLS { return clients[dest] }
+	r := serve(t, cfg)
+	p := r.callTLS(a, func(c *tls.Config) { c.Certificates = []tls.Certificate{a.sign(dns("far.example.com"))} })
+	q := r.callTLS(a)
+	p.echoes("p")
+	q.echoes("q")
+	pSource, qSource := r.received()[0].source, r.received()[1].source
+	require.False(t, r.Alias(7, qSource, own), "it has no name")
+	require.False(t, r.Alias(8, pSource, own), "it came to another listener")
+	require.False(t, r.Alias(9, pSource, own), "no listener")
+	require.False(t, r.Alias(7, own, own), "no connection")
+	require.True(t, r.Alias(7, pSource, own))
+	require.True(t, r.Alias(7, pSource, own))
+	require.True(t, r.Alias(7, pSource, others))
+	require.True(t, r.Alias(7, pSource, qSource))
+
+	require.NoError(t, r.Send(7, own, []byte(request("for p"))))
+	_, body := p.read()
+	require.Equal(t, "for p", body)
+	q.echoes("q has its own answers")
+	require.NoError(t, r.Send(7, qSource, []byte(request("for q"))))
+	_, body = q.read()
+	require.Equal(t, "for q", body)
+	require.NoError(t, r.Send(7, others, []byte(request("for another")))) // dials
+	r.eventually(func() bool { return r.stats().Dialled+int(r.stats().Ended[ConnectFailed]) == 1 })
+
+	require.True(t, r.Alias(7, pSource, netip.MustParseAddrPort("192.0.2.3:1")))
+	require.False(t, r.Alias(7, pSource, netip.MustParseAddrPort("192.0.2.4:1")), "too many")
+	require.NoError(t, p.Close())
+	r.ends(ByPeer, 1)
+	r.Streams.mu.RLock()
+	require.Len(t, r.names, 1+r.Streams.dialled)
+	r.Streams.mu.RUnlock()
+}
+
+// A connection of ours on which nothing comes back before it is closed has
+// delivered nothing: the messages are reported. So over TLS 1.3, where a server
+// that wants a certificate says so after it was sent something.
+func TestUnprovenMessages(t *testing.T) {
+	a := newAuthority(t, "ca")
+	t.Run("our certificate is missing", func(t *testing.T) {
+		server := &ServerTLS{Certificates: a.issue(dns("far.example.com")), Clients: Required, Roots: a.roots()}
+		p := newPair(t, server, NewClientTLS("far.example.com", a.roots(), nil), Limits{})
+		p.send(request("one"))
+		p.near.eventually(func() bool { return len(p.near.reported()) == 1 })
+		require.Equal(t, []victim{{p.dest, request("one")}}, p.near.reported())
+		require.Empty(t, p.far.received())
+		p.far.oneLine(t, "certificate refused", "shows no certificate")
+	})
+	t.Run("closed by who accepted it", func(t *testing.T) {
+		r := serve(t, tcp(Limits{}))
+		ln, dest := far(t, loopback4)
+		require.NoError(t, r.Send(7, dest, []byte(request("one"))))
+		conn, err := ln.Accept()
+		require.NoError(t, err)
+		newPhone(t, conn).read()
+		require.NoError(t, r.Send(7, dest, []byte(request("two"))))
+		require.NoError(t, conn.Close())
+		r.eventually(func() bool { return len(r.reported()) == 2 })
+		require.Equal(t, []victim{{dest, request("one")}, {dest, request("two")}}, r.reported())
+	})
+	t.Run("not when something came back", func(t *testing.T) {
+		r := serve(t, tcp(Limits{}))
+		ln, dest := far(t, loopback4)
+		require.NoError(t, r.Send(7, dest, []byte(request("one"))))
+		conn, err := ln.Accept()
+		require.NoError(t, err)
+		p := newPhone(t, conn)
+		p.read()
+		p.write("SIP/2.0 100 Trying\r\nl:0\r\n\r\n")
+		r.arrive(1)
+		require.NoError(t, r.Send(7, dest, []byte(request("two"))))
+		p.read()
+		require.NoError(t, conn.Close())
+		r.ends(ByPeer, 1)
+		require.Zero(t, r.stats().Undelivered)
+	})
+	t.Run("nor when we close it", func(t *testing.T) {
+		r := serve(t, tcp(Limits{}))
+		ln, dest := far(t, loopback4)
+		require.NoError(t, r.Send(7, dest, []byte(request("one"))))
+		conn, err := ln.Accept()
+		require.NoError(t, err)
+		newPhone(t, conn).read()
+		r.pass(10*time.Minute + 1)
+		r.ends(Idle, 1)
+		require.Zero(t, r.stats().Undelivered)
+	})
+}
+
+// A record that is left open is a message that is left open; what TLS says for
+// itself is none.
+func TestTLSRecordLeftOpen(t *testing.T) {
+	a := newAuthority(t, "ca")
+	r := serve(t, secured(a, Limits{}))
+	conn, err := net.Dial("tcp", r.Addrs()[0].String())
+	require.NoError(t, err)
+	secure := tls.Client(conn, &tls.Config{RootCAs: a.pool(), ServerName: "proxy.example.com"})
+	p := newPhone(t, secure)
+	p.echoes("good")
+	for range 3 {
+		r.pass(10*time.Second + 1)
+		r.sweep(r.now(), nil)
+	}
+	p.echoes("still there")
+	_, err = conn.Write([]byte("\x17\x03\x03\x40"))
+	require.NoError(t, err)
+	r.eventually(func() bool { return r.begun() == 1 })
+	r.pass(9 * time.Second)
+	_, err = conn.Write([]byte("\x00half of it"))
+	require.NoError(t, err)
+	r.pass(time.Second + 1)
+	r.ends(SlowMessage, 1)
+}
+
 func TestHalfOpenHandshakes(t *testing.T) {
 	const count = 200
 	a := newAuthority(t, "ca")

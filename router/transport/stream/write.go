@@ -24,6 +24,15 @@ type writer struct {
 	sealed  int    // messages of it, from the first, whose bytes were put into rest
 	done    int    // bytes of the first that the system has
 	rest    []byte // what it has not, of those sealed
+
+	// Messages that the system has, on a connection of ours on which nothing has
+	// come back yet. Over TLS 1.3 the peer judges our certificate when we take the
+	// handshake for done; balancers accept, and close when nobody is behind them.
+	// So these are delivered when something comes, and are reported when the
+	// connection is closed or breaks before.
+	unproven []waiting
+	proven   bool
+	unsure   int // bytes of unproven
 }
 
 // waiting is a message in a queue.
@@ -71,6 +80,9 @@ func (c *conn) send(now int64, dest netip.AddrPort, data []byte, own bool) bool 
 		c.fail(Reset, err)
 		return false
 	case n == len(wire):
+		if !c.proven && c.dialled() && !own {
+			c.doubt(waiting{data: append([]byte(nil), data...), dest: dest})
+		}
 		c.mu.Unlock()
 		c.listener.count(data, own)
 		return true
@@ -203,15 +215,38 @@ func (c *conn) wrote(n int) {
 		c.done -= m.wire
 		c.queued -= len(m.data)
 		c.listener.count(m.data, m.own)
+		if !c.proven && c.dialled() && !m.own {
+			c.doubt(*m)
+		}
 		*m = waiting{}
 		c.queue = c.queue[1:]
 		c.sealed--
 	}
 }
 
-// takeQueue empties the queue for good.
+// doubt keeps a message that was sent until something comes back.
+func (c *conn) doubt(m waiting) {
+	if c.unsure+len(m.data) <= c.s.limits.Queue {
+		c.unproven = append(c.unproven, m)
+		c.unsure += len(m.data)
+	}
+}
+
+// prove takes what was sent for delivered.
+func (c *conn) prove() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.proven, c.unproven, c.unsure = true, nil, 0
+}
+
+// takeQueue empties the queue for good, and returns what was not delivered.
 func (c *conn) takeQueue() []waiting {
 	left := c.queue
+	switch c.ending.Load().why {
+	case ByPeer, CutShort, Reset, HandshakeFailed, Broken:
+		left = append(c.unproven, left...)
+	}
 	c.queue, c.rest, c.queued, c.sealed = nil, nil, 0, 0
+	c.unproven = nil
 	return left
 }

@@ -100,9 +100,11 @@ func TestConnectFails(t *testing.T) {
 		}
 		r.eventually(func() bool { return len(r.reported()) == 5 })
 	})
-	for i, v := range r.reported() {
-		require.Equal(t, victim{dest, fmt.Sprintf("message %d", i)}, v)
+	var want []victim
+	for i := range 5 {
+		want = append(want, victim{dest, fmt.Sprintf("message %d", i)})
 	}
+	require.ElementsMatch(t, want, r.reported()) // by several dials, perhaps
 	require.Contains(t, r.logs.lines()[0], "connect failed")
 	require.Contains(t, r.logs.lines()[0], dest.String())
 }
@@ -143,7 +145,7 @@ func TestOneDialForAll(t *testing.T) {
 		seen[body] = true
 	}
 	require.Len(t, seen, count)
-	require.EqualValues(t, 1, r.stats().Connected)
+	r.eventually(func() bool { return r.stats().Connected == 1 })
 	require.Empty(t, r.reported())
 }
 
@@ -151,16 +153,19 @@ func TestOneDialForAll(t *testing.T) {
 func TestResetWithQueue(t *testing.T) {
 	r := serve(t, tcp(Limits{Queue: 1 << 20}))
 	ln, dest := far(t, loopback4)
+	require.NoError(t, r.Send(7, dest, []byte(request("first"))))
+	conn, err := ln.Accept()
+	require.NoError(t, err)
+	p := newPhone(t, conn)
+	p.read()
+	p.echoes("it is there")
 	body := strings.Repeat("x", 50000)
-	const count = 25
-	sent := 0
-	for r.stats().Queued < count/2 {
+	sent := 2
+	for r.stats().Queued < 12 {
 		require.NoError(t, r.Send(7, dest, []byte(request(fmt.Sprint(sent, body)))))
 		sent++
 		require.Less(t, sent, 2000)
 	}
-	conn, err := ln.Accept()
-	require.NoError(t, err)
 	require.NoError(t, conn.(*net.TCPConn).SetLinger(0))
 	require.NoError(t, conn.Close())
 	r.ends(Reset, 1)
@@ -180,6 +185,8 @@ func TestNextMessageAfterClose(t *testing.T) {
 		p := newPhone(t, conn)
 		_, body := p.read()
 		require.Equal(t, fmt.Sprint(i), body)
+		p.write("SIP/2.0 100 Trying\r\nl:0\r\n\r\n")
+		r.arrive(1)
 		require.NoError(t, p.Close())
 		r.ends(ByPeer, uint64(i+1))
 	}
