@@ -218,7 +218,7 @@ func TestOrdersRefused(t *testing.T) {
 		{413, drain, `{"note": "` + strings.Repeat("x", 2*mostOrder) + `"}`, "more than 4096 bytes"},
 		{400, "/v1/connectors/a%0Ab/drain", "", "the path holds what no path here has"},
 		{400, "/v1/connectors/a%2Fb/drain", "", `"a/b" is not the name of a connector`},
-		{400, "/v1/hosts/east/drain", "", `"east" is not a host; write its address or its URI`},
+		{400, "/v1/hosts/10.0.1/drain", "", `"10.0.1" is not a host; write its address or its URI`},
 		{404, "/v1/connectors/esat/drain", "", `there is no connector "esat"; did you mean "east"?`},
 		{404, "/v1/connectors/esat/enable", "", `there is no connector "esat"; did you mean "east"?`},
 		{404, "/v1/regions/region-eats/evacuate", "", `did you mean "region-east"?`},

@@ -1,8 +1,10 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -107,7 +109,7 @@ func (d *decoder) checkQuotas(cfg *Config) {
 func (d *decoder) checkLoops(cfg *Config) {
 	for _, h := range cfg.loops(d.addrs()) {
 		path := h.path()
-		d.failAt(d.root.find(path).line(), path, "%s is this node itself: calls would loop; write the connector's address", h.Addr)
+		d.failAt(d.root.find(path).line(), path, "%s is this node itself: calls would loop; write the connector's address", h.Place())
 	}
 }
 
@@ -127,12 +129,29 @@ func (cfg *Config) loops(machine []netip.Addr) (hosts []placed) {
 	own := cfg.ownPorts(machine)
 	for i, c := range cfg.Catalog.Connectors {
 		for j, h := range c.Hosts {
-			if own[h.Addr] || wildcardLoop(cfg.Listen, h.Addr) {
+			if own[h.Addr] || wildcardLoop(cfg.Listen, h.Addr) || cfg.ownName(&h) {
 				hosts = append(hosts, placed{h, i, j})
 			}
 		}
 	}
 	return hosts
+}
+
+// ownName reports whether the name of a host is one that this node is reached by.
+func (cfg *Config) ownName(h *catalog.Host) bool {
+	if h.Name == "" {
+		return false
+	}
+	is := func(own string, port uint16) bool {
+		host, ownPort, err := splitHostPort(own)
+		return err == nil && strings.EqualFold(strings.TrimSuffix(host, "."), strings.TrimSuffix(h.Name, ".")) && cmp.Or(h.Port, sipPort) == cmp.Or(ownPort, port)
+	}
+	for _, l := range cfg.Listen {
+		if is(l.Advertise, sipPort) || slices.ContainsFunc(cfg.Aliases, func(alias string) bool { return is(alias, l.Addr.Port()) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // ownPorts returns the addresses and ports at which this node is reached.

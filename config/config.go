@@ -46,6 +46,7 @@ type Config struct {
 	Segmentation bool          // datagrams of one size to one peer may leave together
 	RecentCalls  int           // ended calls that are kept in memory to look at; 0 for none
 	Reload       Reload
+	DNS          DNS
 	Trunks       []Trunk // none: only loopback sources are accepted
 	Store        Store
 	Catalog      catalog.Catalog
@@ -207,7 +208,7 @@ const maxTryingAfter = 200 * time.Millisecond
 
 var topKeys = keys{
 	known: []string{"listen", "advertise", "aliases", "admin", "metrics", "state_dir", "secrets", "record_route", "drain_timeout",
-		"store", "untrusted", "trying_after", "workers", "segmentation", "recent_calls", "reload", "trunks", "connectors", "groups", "failover", "health", "quotas"},
+		"store", "untrusted", "trying_after", "workers", "segmentation", "recent_calls", "reload", "dns", "trunks", "connectors", "groups", "failover", "health", "quotas"},
 	later: []string{"tls", "tcp", "log", "regions", "max_cps", "max_calls", "max_detection", "keys",
 		"numbers", "events", "tracing", "cluster"},
 }
@@ -245,6 +246,7 @@ func (d *decoder) config(data []byte) *Config {
 		Segmentation: d.boolean(f["segmentation"], true),
 		RecentCalls:  d.countOrOff(f["recent_calls"], defaultRecentCalls, maxRecentCalls),
 		Reload:       d.reload(f["reload"]),
+		DNS:          d.dns(f["dns"]),
 		Trunks:       d.trunks(f["trunks"]),
 		Store:        store,
 		Catalog: catalog.Catalog{

@@ -123,6 +123,7 @@ func (d *differ) node(old, new *Config) {
 		d.changes = append(d.changes, Change{Field: "secrets", Restart: true, Text: fmt.Sprintf("restart_needed: secrets are others (%s -> %s)",
 			count(len(old.Secrets)), count(len(new.Secrets)))})
 	}
+	d.restart("dns", old.DNS.text(), new.DNS.text())
 	d.restart("record_route", strconv.FormatBool(old.RecordRoute), strconv.FormatBool(new.RecordRoute))
 	d.value(owner{}, "drain_timeout", catalog.Duration(old.DrainTimeout), catalog.Duration(new.DrainTimeout))
 	d.value(owner{}, "untrusted", old.Untrusted.String(), new.Untrusted.String())

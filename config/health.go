@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
 	"tandem/config/catalog"
@@ -201,7 +202,8 @@ func globalHealth(cfg *Config) healthAt {
 // hostAt is what makes hosts of several connectors one: they share its health.
 type hostAt struct {
 	addr     netip.AddrPort
-	listener int // that calls leave from, or the first that reaches it
+	name     string // and port of a name; "" for an address
+	listener int    // that calls leave from, or the first that reaches it
 }
 
 type hostSettings struct {
@@ -219,10 +221,14 @@ func (d *decoder) checkShared(cfg *Config, connector int, parts []healthAt, host
 	}
 	own = own.Fit()
 	for j, h := range c.Hosts {
-		if !h.Addr.IsValid() {
+		at := hostAt{addr: h.Addr}
+		switch {
+		case h.Name != "":
+			at.name = strings.ToLower(h.HostPort)
+		case !h.Addr.IsValid():
 			continue
 		}
-		at := hostAt{h.Addr, listenerOf(cfg.Listen, c.Listener, &h)}
+		at.listener = listenerOf(cfg.Listen, c.Listener, &h)
 		path := child(element(child(element("connectors", connector), "hosts"), j), "uri")
 		first, seen := hosts[at]
 		if !seen {
@@ -231,7 +237,7 @@ func (d *decoder) checkShared(cfg *Config, connector int, parts []healthAt, host
 		}
 		if key, is, was := first.unlike(&own, &c.Probe); key != "" {
 			d.failAt(d.root.find(path).line(), path, "%s is a host of connector %s too%s, and a host has one health: its %s is %s here and %s there; set both alike",
-				h.Addr, quote(first.connector), d.seeLine("", first.path), key, is, was)
+				h.Place(), quote(first.connector), d.seeLine("", first.path), key, is, was)
 		}
 	}
 }

@@ -47,6 +47,7 @@ func TestDefaults(t *testing.T) {
 			Admin:        "127.0.0.1:8080",
 			RecordRoute:  true,
 			DrainTimeout: 30 * time.Second,
+			DNS:          DNS{Timeout: 2 * time.Second, MinTTL: 5 * time.Second, MaxTTL: time.Hour},
 			Segmentation: true,
 			RecentCalls:  10_000,
 			Catalog:      catalog.Catalog{Connectors: []catalog.Connector{}, Groups: []catalog.Group{}},
@@ -76,6 +77,7 @@ workers: 4
 segmentation: false
 recent_calls: 500
 reload: {watch: true}
+dns: {servers: [192.0.2.53, "[2001:db8::53]:5353"], timeout: 500ms, min_ttl: 1s, max_ttl: 30m}
 trunks:
   - name: carrier-a
     sources: [198.51.100.0/24, 198.51.100.7, "2001:db8:1::/48", "::ffff:192.0.2.1"]
@@ -138,6 +140,10 @@ quotas: {groups: 3, connectors_per_group: 3}
 		Workers:      4,
 		RecentCalls:  500,
 		Reload:       Reload{Watch: true},
+		DNS: DNS{
+			Servers: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53"), netip.MustParseAddrPort("[2001:db8::53]:5353")},
+			Timeout: 500 * time.Millisecond, MinTTL: time.Second, MaxTTL: 30 * time.Minute,
+		},
 		Trunks: []Trunk{{
 			Name: "carrier-a",
 			Sources: []netip.Prefix{

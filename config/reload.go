@@ -12,6 +12,7 @@ func UntilRestart(old, new *Config) (*Config, error) {
 	next := *new
 	next.Listen, next.Aliases, next.Admin, next.Metrics = old.Listen, old.Aliases, old.Admin, old.Metrics
 	next.AdminKeys, next.Store = old.AdminKeys, old.Store
+	next.DNS = old.DNS
 	next.StateDir, next.Secrets, next.RecordRoute = old.StateDir, old.Secrets, old.RecordRoute
 	next.Workers, next.Segmentation = old.Workers, old.Segmentation
 	next.RecentCalls, next.Reload = old.RecentCalls, old.Reload
@@ -24,10 +25,13 @@ func UntilRestart(old, new *Config) (*Config, error) {
 		errs = append(errs, Error{File: new.File, Field: field, Text: fmt.Sprintf(format, args...)})
 	}
 	for _, h := range next.loops(machineAddrs()) {
-		fail(h.path(), "%s is this node itself until it listens elsewhere, which needs a restart: restart it to take this file", h.Addr)
+		fail(h.path(), "%s is this node itself until it listens elsewhere, which needs a restart: restart it to take this file", h.Place())
 	}
 	for i, c := range next.Catalog.Connectors {
 		for j, h := range c.Hosts {
+			if !h.Addr.IsValid() {
+				continue // a name
+			}
 			suits := func(name string) bool {
 				return slices.ContainsFunc(next.Listen, func(l Listener) bool {
 					if name != "" {

@@ -22,7 +22,7 @@ func (d *decoder) hostURI(n node, h *catalog.Host) {
 	}
 }
 
-// parseHostURI fills in what a host's URI says: sip:, an IP address, UDP.
+// parseHostURI fills in what a host's URI says: sip: or sips:, an IP address or a name, a transport.
 func parseHostURI(text string, h *catalog.Host) error {
 	scheme, rest, found := strings.Cut(text, ":")
 	switch strings.ToLower(scheme) {
@@ -48,7 +48,7 @@ func parseHostURI(text string, h *catalog.Host) error {
 	if i := strings.IndexByte(rest, ';'); i >= 0 {
 		hostport, params = rest[:i], rest[i:]
 	}
-	if _, err := parseHostAddr(hostport, catalog.UDP); err != nil {
+	if _, _, _, err := parseHostAddr(hostport, catalog.UDP); err != nil {
 		return err // it says more than what follows
 	}
 	var uri sip.Uri
@@ -59,7 +59,7 @@ func parseHostURI(text string, h *catalog.Host) error {
 	if err != nil {
 		return err
 	}
-	addr, err := parseHostAddr(hostport, transport)
+	addr, name, port, err := parseHostAddr(hostport, transport)
 	if err != nil {
 		return err
 	}
@@ -67,34 +67,43 @@ func parseHostURI(text string, h *catalog.Host) error {
 		return fmt.Errorf(`%s has an empty parameter; remove a ";"`, quote(text))
 	}
 	h.Transport = transport
-	h.URI, h.Addr, h.HostPort, h.Params = text, addr, hostport, params
+	h.URI, h.HostPort, h.Params = text, hostport, params
+	h.Addr, h.Name, h.Port = addr, name, port
 	return nil
 }
 
-// parseHostAddr reads a host's address and port.
-func parseHostAddr(hostport string, t catalog.Transport) (netip.AddrPort, error) {
+// parseHostAddr reads a host's address and port; of a name it returns the name, in
+// lower case, and the port, 0 for none.
+func parseHostAddr(hostport string, t catalog.Transport) (addr netip.AddrPort, name string, port uint16, err error) {
 	host, port, err := splitHostPort(hostport)
 	if err != nil {
-		return netip.AddrPort{}, err
+		return addr, "", 0, err
 	}
 	ip, err := netip.ParseAddr(host)
 	if err != nil {
 		if err := checkHost(host); err != nil {
-			return netip.AddrPort{}, err
+			return addr, "", 0, err
 		}
-		return netip.AddrPort{}, fmt.Errorf("%s is a name, and names in host URIs are not yet resolved; write the address", quote(host))
+		if len(host) > maxHostName {
+			return addr, "", 0, fmt.Errorf("%s has %d characters; a name has at most %d", quote(host), len(host), maxHostName)
+		}
+		return addr, strings.ToLower(host), port, nil
 	}
 	switch {
 	case ip.Zone() != "":
-		return netip.AddrPort{}, fmt.Errorf("%s has a zone, which a URI cannot have; remove it", quote(host))
+		return addr, "", 0, fmt.Errorf("%s has a zone, which a URI cannot have; remove it", quote(host))
 	case ip.IsUnspecified(), ip.IsMulticast():
-		return netip.AddrPort{}, fmt.Errorf("no call can be sent to %s; write the host's own address", ip)
+		return addr, "", 0, fmt.Errorf("no call can be sent to %s; write the host's own address", ip)
 	}
 	if port == 0 {
 		port = t.Port()
 	}
-	return netip.AddrPortFrom(ip.Unmap(), port), nil
+	return netip.AddrPortFrom(ip.Unmap(), port), "", 0, nil
 }
+
+// maxHostName leaves room for the labels of SRV records before a name (RFC 1035
+// 2.3.4: 253 in all).
+const maxHostName = 253 - len("_sips._tcp.")
 
 // partyURI reads a SIP URI that a request of our own says. Nothing is sent to it.
 func (d *decoder) partyURI(n node) string {

@@ -79,6 +79,15 @@ func (h *Host) Label() string {
 	return h.URI + " (" + h.Addr.String() + ")"
 }
 
+// Place is where the host is: its address and port, or the name and port of its
+// URI while no address of it is known.
+func (h *Host) Place() string {
+	if h.Name != "" && !h.Addr.IsValid() {
+		return h.HostPort
+	}
+	return h.Addr.String()
+}
+
 // Limits are how many calls a connector or a host is given; 0 is no limit. The
 // others of a group are tried for those above.
 type Limits struct {

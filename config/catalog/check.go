@@ -85,7 +85,7 @@ func (k *checker) checkConnectors() {
 }
 
 func (k *checker) checkHosts(connector string, hosts []Host) {
-	seen := make(map[netip.AddrPort]int, len(hosts))
+	seen := make(map[hostPlace]int, len(hosts))
 	for i := range hosts {
 		h := &hosts[i]
 		path := at(connector+".hosts", i)
@@ -95,16 +95,24 @@ func (k *checker) checkHosts(connector string, hosts []Host) {
 		if h.Weight < 1 || h.Weight > MaxWeight {
 			k.fail(path+".weight", "%d is not a weight; write 1 to %d, and state: disabled for a host that gets no calls", h.Weight, MaxWeight)
 		}
-		if !h.Addr.IsValid() {
+		place := hostPlace{h.Addr, h.Name, h.Port}
+		if place == (hostPlace{}) {
 			continue
 		}
-		if first, ok := seen[h.Addr]; ok {
+		if first, ok := seen[place]; ok {
 			k.failWith(path+".uri", at(connector+".hosts", first)+".uri",
-				"%s is a host of this connector already; give it a higher weight instead of a second entry", h.Addr)
+				"%s is a host of this connector already; give it a higher weight instead of a second entry", h.Place())
 			continue
 		}
-		seen[h.Addr] = i
+		seen[place] = i
 	}
+}
+
+// hostPlace is what makes hosts of a connector the same.
+type hostPlace struct {
+	addr netip.AddrPort
+	name string
+	port uint16
 }
 
 func (k *checker) checkGroups() {

@@ -140,9 +140,18 @@ func (o Orders) OfConnector(c *Connector) Standing {
 	return s
 }
 
-// OfHost lays the order of a host over it. What its connector's say counts too,
-// beside this.
-func (o Orders) OfHost(h *Host) Standing { return o.lay(h.State, HostSubject(h.Addr)) }
+// OfHost lays the orders of a host over it: the stricter of that of its address
+// and that of its name. What its connector's say counts too, beside this.
+func (o Orders) OfHost(h *Host) Standing {
+	s := o.lay(h.State, HostSubject(h.Addr))
+	if h.Name == "" {
+		return s
+	}
+	if named := o.lay(h.State, Subject{HostKind, h.Named()}); named.State > s.State {
+		return named
+	}
+	return s
+}
 
 // lay is the stricter of what the catalog says of a subject and the order.
 func (o Orders) lay(file State, s Subject) Standing {

@@ -114,12 +114,13 @@ func TestParseSubject(t *testing.T) {
 		"10.0.1.10:5070": "10.0.1.10:5070", "10.0.1.10": "10.0.1.10:5060", "sip:10.0.1.10": "10.0.1.10:5060",
 		"SIP:10.0.1.10:5070;transport=udp;x=y": "10.0.1.10:5070", "[::1]:5070": "[::1]:5070", "[::1]": "[::1]:5060", "::1": "[::1]:5060",
 		"sip:[::1];transport=udp": "[::1]:5060", "[::ffff:10.0.1.10]:5060": "10.0.1.10:5060",
+		"east": "east", "sip:SBC.example.": "sbc.example.", "sbc.example:5070": "sbc.example:5070", "sip:sbc-1.example;transport=udp": "sbc-1.example",
 	} {
 		s, err := ParseSubject(HostKind, text)
 		require.NoError(t, err, text)
 		require.Equal(t, Subject{HostKind, want}, s, text)
 	}
-	for _, text := range []string{"", "sip:", "east", "sip:host.example", "10.0.1.10:0x", "10.0.1.10:99999", "sips:10.0.1.10"} {
+	for _, text := range []string{"", "sip:", "sip:a..example", "sbc.example:0", "sbc.example:05060", "1.2.3", "a b", "10.0.1.10:0x", "10.0.1.10:99999", "sips:10.0.1.10"} {
 		_, err := ParseSubject(HostKind, text)
 		require.ErrorContains(t, err, "is not a host; write its address or its URI, as in 10.0.1.10:5060", text)
 	}

@@ -65,6 +65,7 @@ func (c *Catalog) reach(orders Orders, broken func(*Host) bool) map[string]reach
 		for j := range cc.Hosts {
 			h := &cc.Hosts[j]
 			switch {
+			case !h.Addr.IsValid(): // a name whose addresses are not known
 			case orders.OfHost(h).State != Enabled:
 			case broken(h):
 				all[cc.Name] = max(all[cc.Name], onlyBroken)

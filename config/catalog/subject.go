@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -32,11 +33,25 @@ func (k SubjectKind) String() string {
 // Subject is what an order is about.
 type Subject struct {
 	Kind SubjectKind
-	Name string // of a region or a connector; a host's address and port
+	Name string // of a region or a connector; a host's address and port, or its name and the port that its URI has
 }
 
 // HostSubject is the host at an address, in whichever connectors it stands.
 func HostSubject(a netip.AddrPort) Subject { return Subject{HostKind, a.String()} }
+
+// Named is how orders name all addresses of a host with a name; "" for an address.
+func (h *Host) Named() string {
+	if h.Name == "" {
+		return ""
+	}
+	return strings.ToLower(h.HostPort)
+}
+
+// Is reports whether a subject is the host: by its address, or by its name, whether
+// that has an address or not.
+func (h *Host) Is(s Subject) bool {
+	return s.Kind == HostKind && (h.Addr.IsValid() && s == HostSubject(h.Addr) || h.Name != "" && s.Name == h.Named())
+}
 
 // String names the subject as an operator does.
 func (s Subject) String() string { return s.Kind.String() + " " + s.Name }
@@ -49,16 +64,32 @@ func (s Subject) check() error {
 		}
 		return nil
 	case HostKind:
-		if a, err := netip.ParseAddrPort(s.Name); err != nil || HostSubject(a) != s {
-			return fmt.Errorf("%s is not the address and port of a host", quote(s.Name))
+		if a, err := netip.ParseAddrPort(s.Name); (err != nil || HostSubject(a) != s) && !hostName(s.Name) {
+			return fmt.Errorf("%s is not the address and port of a host, nor its name", quote(s.Name))
 		}
 		return nil
 	}
 	return fmt.Errorf("%s: there are no such subjects", quote(s.Name))
 }
 
+// hostName reports whether text is a host's name in lower case, with or without a
+// port, and no address: its last label is no number (RFC 3261 25.1).
+func hostName(text string) bool {
+	name, port, found := strings.Cut(text, ":")
+	if n, err := strconv.ParseUint(port, 10, 16); found && (err != nil || n == 0 || strconv.FormatUint(n, 10) != port) {
+		return false
+	}
+	labels := strings.Split(strings.TrimSuffix(name, "."), ".")
+	for _, label := range labels {
+		if label == "" || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+			return false
+		}
+	}
+	return strings.Trim(labels[len(labels)-1], "0123456789") != ""
+}
+
 // ParseSubject reads the name of a subject as it is typed: that of a region or
-// a connector; a host's URI, or its address, with or without the port.
+// a connector; a host's URI, or its address or name, with or without the port.
 func ParseSubject(kind SubjectKind, text string) (Subject, error) {
 	s := Subject{kind, text}
 	if kind != HostKind {
@@ -72,6 +103,8 @@ func ParseSubject(kind SubjectKind, text string) (Subject, error) {
 	} else if ip, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil {
 		const port = 5060 // RFC 3261 19.1.2
 		s = HostSubject(netip.AddrPortFrom(ip.Unmap(), port))
+	} else if name := strings.ToLower(text); hostName(name) {
+		s = Subject{HostKind, name}
 	} else {
 		return s, fmt.Errorf("%s is not a host; write its address or its URI, as in 10.0.1.10:5060", quote(s.Name))
 	}
@@ -91,7 +124,7 @@ func (c *Connector) concerns(s Subject) bool {
 	case ConnectorKind:
 		return c.Name == s.Name
 	}
-	return slices.ContainsFunc(c.Hosts, func(h Host) bool { return HostSubject(h.Addr) == s })
+	return slices.ContainsFunc(c.Hosts, func(h Host) bool { return h.Is(s) })
 }
 
 // Unknown says that the catalog has no such subject, and what may be meant.
@@ -104,7 +137,13 @@ func (c *Catalog) Unknown(s Subject) error {
 			names = append(names, cc.Name)
 		case s.Kind == HostKind:
 			for j := range cc.Hosts {
-				names = append(names, cc.Hosts[j].Addr.String())
+				h := &cc.Hosts[j]
+				if h.Addr.IsValid() {
+					names = append(names, HostSubject(h.Addr).Name)
+				}
+				if h.Name != "" {
+					names = append(names, h.Named())
+				}
 			}
 		case cc.Region != "":
 			names = append(names, cc.Region)
