@@ -117,7 +117,7 @@ func before(a, b *candidate) bool {
 // lot draws an exponential variate of rate weight: sorting by it takes the
 // hosts without replacement in proportion to their weights.
 func lot(seed uint64, h *host) float64 {
-	return -math.Log(draw(seed, h)) / float64(h.weight)
+	return -math.Log(draw(seed, h)) / h.weight
 }
 
 // draw is a number in (0, 1] for a call and a host.

@@ -131,6 +131,26 @@ func (x *explainer) steps(now int64) (steps []Step) {
 			steps = append(steps, x.step(0, e, view.State, why))
 		}
 	}
+	return append(steps, x.unlocated()...)
+}
+
+// unlocated are the hosts of the route's connectors with a name of which no
+// address is known.
+func (x *explainer) unlocated() (steps []Step) {
+	cat := x.plan.policy.Catalog
+	g := cat.Group(x.route.group)
+	for i := range cat.Connectors {
+		cc := &cat.Connectors[i]
+		of := func(m catalog.Member) bool { return m.Connector == cc.Name }
+		if cc.Name != x.route.connector && (g == nil || !slices.ContainsFunc(g.Connectors, of)) {
+			continue
+		}
+		for j := range cc.Hosts {
+			if h := &cc.Hosts[j]; h.Name != "" && !h.Addr.IsValid() {
+				steps = append(steps, Step{Connector: cc.Name, Region: cc.Region, Host: h.URI, Health: "unknown", Reason: "no address of the name is known"})
+			}
+		}
+	}
 	return steps
 }
 
@@ -233,10 +253,14 @@ func (x *explainer) attemptSettings(e *entry) []Setting {
 // reasonFor says why a host is in its place.
 func (x *explainer) reasonFor(c *candidate) string {
 	h := c.entry.host
-	place := fmt.Sprintf("connector priority %d, host priority %d, weight %d", c.entry.rank, h.priority, h.weight)
+	place := fmt.Sprintf("connector priority %d, host priority %d", c.entry.rank, h.priority>>orderBits)
 	if c.entry.rank == 0 {
-		place = fmt.Sprintf("the number's own connector, host priority %d, weight %d", h.priority, h.weight)
+		place = fmt.Sprintf("the number's own connector, host priority %d", h.priority>>orderBits)
 	}
+	if order := h.priority & (1<<orderBits - 1); order > 0 {
+		place += fmt.Sprintf(", DNS priority %d", order)
+	}
+	place += fmt.Sprintf(", weight %.4g", h.weight)
 	seen := h.health.Status().Reason.String()
 	switch {
 	case c.view.Trial:

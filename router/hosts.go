@@ -10,19 +10,26 @@ import (
 
 // HostInfo is a host of the policy in force.
 type HostInfo struct {
-	Connector string
-	Region    string
-	URI       string
-	Addr      netip.AddrPort
-	State     catalog.State // what the operator wants; the connector's when that says less
-	Why       string        // what makes it so: "connector is draining (ordered …)"; "" when it is enabled
-	Key       health.Key
-	Health    *health.Host
-	Listener  int   // to probe from
-	Listeners []int // that calls may leave from, and probes
-	Transport catalog.Transport
-	TLS       catalog.PeerTLS // who has to be there
-	Probe     catalog.Probe   // what probes say
+	Connector  string
+	Region     string
+	URI        string // of an address of a name with the address behind it
+	Configured string // the URI itself, as it is written
+	Named      string // as catalog.Host.Named
+	Addr       netip.AddrPort
+	State      catalog.State // what the operator wants; the connector's when that says less
+	Why        string        // what makes it so: "connector is draining (ordered …)"; "" when it is enabled
+	Key        health.Key
+	Health     *health.Host
+	Listener   int   // to probe from
+	Listeners  []int // that calls may leave from, and probes
+	Transport  catalog.Transport
+	TLS        catalog.PeerTLS // who has to be there
+	Probe      catalog.Probe   // what probes say
+}
+
+// Is reports whether a subject is the host: by its address, or by its name.
+func (h *HostInfo) Is(s catalog.Subject) bool {
+	return s == catalog.HostSubject(h.Addr) || h.Named != "" && s == catalog.Subject{Kind: catalog.HostKind, Name: h.Named}
 }
 
 // wanted is what makes the host's state, and its connector's.
@@ -40,7 +47,7 @@ func (r *Router) Hosts() []HostInfo {
 	for _, h := range pl.hosts {
 		hosts = append(hosts, HostInfo{
 			Connector: h.connector.name, Region: h.connector.region,
-			URI: h.uri, Addr: h.addr, State: max(h.state, h.connector.state), Why: h.wanted(),
+			URI: h.uri, Configured: h.configured, Named: h.named, Addr: h.addr, State: max(h.state, h.connector.state), Why: h.wanted(),
 			Key: h.health.Key(), Health: h.health, Listener: h.probeFrom, Probe: h.connector.probe,
 			Listeners: append(slices.Clone(h.listeners), h.probeFrom), Transport: h.transport, TLS: h.tls,
 		})

@@ -92,25 +92,30 @@ type connector struct {
 	stats        *connectorStats
 }
 
+// orderBits have room for catalog.Host.Order below a host's own priority.
+const orderBits = 20
+
 type host struct {
-	uri       string
-	id        uint32 // hash of the address: the same after a restart
-	addr      netip.AddrPort
-	transport catalog.Transport
-	tls       catalog.PeerTLS // who has to be there, over TLS
-	hostPort  []byte
-	params    []byte
-	priority  int
-	weight    int
-	state     catalog.State // its own, in force, orders included
-	why       string        // what makes it so; "" when it is enabled
-	connector *connector
-	health    *health.Host
-	listeners []int // the listener to send from, by the listener a call came to
-	probeFrom int   // the listener to probe from
-	settings  catalog.Health
-	limit     limit
-	limited   bool // it or its connector
+	uri        string // its label: that of an address of a name has the address too
+	configured string // the URI itself
+	named      string // as catalog.Host.Named
+	id         uint32 // hash of the address: the same after a restart
+	addr       netip.AddrPort
+	transport  catalog.Transport
+	tls        catalog.PeerTLS // who has to be there, over TLS
+	hostPort   []byte
+	params     []byte
+	priority   int           // the host's own, then its order among those of equal priority
+	weight     float64       // the host's share of it
+	state      catalog.State // its own, in force, orders included
+	why        string        // what makes it so; "" when it is enabled
+	connector  *connector
+	health     *health.Host
+	listeners  []int // the listener to send from, by the listener a call came to
+	probeFrom  int   // the listener to probe from
+	settings   catalog.Health
+	limit      limit
+	limited    bool // it or its connector
 }
 
 // compile makes the plan of a policy. Hosts that were there before keep their
@@ -150,11 +155,15 @@ func (pl *plan) compileConnectors(r *Router) (map[string][]entry, error) {
 		c.limit = newLimit(cc.Limits, r.ledger.load(cmp.Or(cc.ID, cc.Name)))
 		settings := pl.policy.Catalog.HealthFor(i, pl.policy.Health)
 		for _, ch := range cc.Hosts {
+			if !ch.Addr.IsValid() && ch.Name != "" {
+				continue // none of its addresses is known
+			}
 			standing := orders.OfHost(&ch)
 			h := &host{
-				uri: ch.URI, id: hostHash(k, ch.Addr) ^ overOf(ch.Transport), addr: ch.Addr, transport: ch.Transport, tls: peerOf(cc, &ch),
+				uri: ch.Label(), configured: ch.URI, named: ch.Named(),
+				id: hostHash(k, ch.Addr) ^ overOf(ch.Transport), addr: ch.Addr, transport: ch.Transport, tls: peerOf(cc, &ch),
 				hostPort: []byte(ch.HostPort), params: []byte(ch.Params),
-				priority: ch.Priority, weight: max(ch.Weight, 1), state: standing.State, why: standing.Why,
+				priority: ch.Priority<<orderBits + ch.Order, weight: float64(max(ch.Weight, 1)) * cmp.Or(ch.Share, 1), state: standing.State, why: standing.Why,
 				connector: c, settings: settings,
 				limit:   newLimit(ch.Limits, r.ledger.host(ch.Addr.String())),
 				limited: ch.Limits != catalog.Limits{} || cc.Limits != catalog.Limits{},
