@@ -90,28 +90,3 @@ func usable(found []netip.Addr) []netip.Addr {
 }
 
 var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
-
-// systemLookup asks the servers of /etc/resolv.conf, after /etc/hosts.
-//
-// The resolver is Go's own and not the C library's, whose lookups cannot be
-// ended and hold a thread each. Even Go's reads on for 5 s after its context
-// has ended, unless its connection is closed.
-func systemLookup() func(ctx context.Context, name string) ([]netip.Addr, error) {
-	r := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, server string) (net.Conn, error) {
-		return dialUntil(ctx, network, server)
-	}}
-	return func(ctx context.Context, name string) ([]netip.Addr, error) {
-		return r.LookupNetIP(ctx, "ip", name)
-	}
-}
-
-// dialUntil opens a connection that is closed when ctx ends.
-func dialUntil(ctx context.Context, network, server string) (net.Conn, error) {
-	var d net.Dialer
-	c, err := d.DialContext(ctx, network, server)
-	if err != nil {
-		return nil, err
-	}
-	context.AfterFunc(ctx, func() { _ = c.Close() })
-	return c, nil
-}

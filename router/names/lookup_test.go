@@ -2,11 +2,8 @@ package names
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
-	"net"
 	"net/netip"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +12,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"tandem/router/dns"
+	"tandem/router/dns/dnstest"
 )
 
 // run starts n, and ends it: when the returned function is back, so is Run.
@@ -165,79 +165,26 @@ func TestUseFromManyGoroutines(t *testing.T) {
 	require.Equal(t, gets.Load(), s.Hits+s.Misses+s.Full+s.Refused)
 }
 
-// server is a DNS server on loopback, as small as can be: a name that begins
-// with "gone" does not exist, "bad" fails, "mute" is not answered, and all
-// others have two addresses.
-func server(t *testing.T) (address string) {
-	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	require.NoError(t, err)
-	done := make(chan struct{})
-	t.Cleanup(func() { _ = conn.Close(); <-done })
-	go func() {
-		defer close(done)
-		buf := make([]byte, 1500)
-		for {
-			n, from, err := conn.ReadFrom(buf)
-			if err != nil {
-				return
-			}
-			if reply := dnsReply(buf[:n]); reply != nil {
-				_, _ = conn.WriteTo(reply, from)
-			}
-		}
-	}()
-	return conn.LocalAddr().String()
-}
-
-// dnsReply answers a query (RFC 1035 4.1).
-func dnsReply(query []byte) []byte {
-	const header = 12
-	end := header
-	for query[end] != 0 {
-		end += 1 + int(query[end])
-	}
-	first, kind := string(query[header+1:end]), binary.BigEndian.Uint16(query[end+1:])
-	reply := append([]byte{query[0], query[1], 0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0}, query[header:end+5]...)
-	rdata := map[uint16][]byte{
-		1:  {192, 0, 2, 1},
-		28: netip.MustParseAddr("2001:db8::1").AsSlice(),
-	}[kind]
-	switch {
-	case strings.HasPrefix(first, "mute"):
-		return nil
-	case strings.HasPrefix(first, "gone"):
-		reply[3] |= 3 // NXDOMAIN
-	case strings.HasPrefix(first, "bad"):
-		reply[3] |= 2 // SERVFAIL
-	case rdata != nil:
-		reply[7] = 1
-		reply = append(reply, 0xc0, header, 0, byte(kind), 0, 1, 0, 0, 0, 60, 0, byte(len(rdata)))
-		reply = append(reply, rdata...)
-	}
-	return reply
-}
-
-// The resolver of the net package against a real server: what it returns, and
-// which of its errors say that there is no such name.
+// Against a real server: which answers and failures say that there is no such name.
 func TestRealResolver(t *testing.T) {
-	at := server(t)
-	r := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return dialUntil(ctx, "udp", at)
-	}}
+	server := dnstest.Start(t, "127.0.0.1:0", "pbx.example.com. 60 IN A 192.0.2.1", "pbx.example.com. 60 IN AAAA 2001:db8::1")
+	client := dns.New(dns.Options{Servers: []netip.AddrPort{server.Addr}, Timeout: 100 * time.Millisecond})
 	ended := make(chan struct{}, 100)
-	n := New(Options{Timeout: 200 * time.Millisecond, Resolved: func() { ended <- struct{}{} },
-		Lookup: func(ctx context.Context, name string) ([]netip.Addr, error) { return r.LookupNetIP(ctx, "ip", name) }})
+	n := New(Options{Timeout: 200 * time.Millisecond, Resolved: func() { ended <- struct{}{} }, Lookup: client.Addresses})
 	end := run(t, n)
+	defer end()
 	for _, c := range []struct {
 		name  string
+		mood  dnstest.Mood
 		state State
 		stale bool // what was known before stays
 	}{
-		{"pbx.example.com", Known, false},
-		{"gone.example.com", Failed, false},
-		{"bad.example.com", Failed, true},
-		{"mute.example.com", Failed, true},
+		{"pbx.example.com", dnstest.Good, Known, false},
+		{"gone.example.com", dnstest.Good, Failed, false},
+		{"bad.example.com", dnstest.Failing, Failed, true},
+		{"mute.example.com", dnstest.Silent, Failed, true},
 	} {
+		server.Feel(c.mood)
 		n.Get([]byte(c.name))
 		<-ended
 		got, state := n.Get([]byte(c.name))
@@ -251,27 +198,5 @@ func TestRealResolver(t *testing.T) {
 		cancel()
 		next := n.outcome(&answer{addrs: addrs("192.0.2.1"), staleUntil: 2}, found, err, 1)
 		require.Equal(t, c.stale, next.addrs != nil, "%s: %v", c.name, err)
-	}
-	n.Get([]byte("mute2.example.com"))
-	end()
-	// The net package's goroutines end just after, and not 5 s later when their
-	// reads would time out.
-	require.Eventually(t, func() bool {
-		stacks := make([]byte, 1<<20)
-		return !strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "net.(*Resolver)")
-	}, 2*time.Second, time.Millisecond)
-}
-
-func TestSystemResolver(t *testing.T) {
-	ended := make(chan struct{}, 1)
-	n := New(Options{Resolved: func() { ended <- struct{}{} }})
-	end := run(t, n)
-	defer end()
-	n.Get([]byte("localhost"))
-	<-ended
-	got, state := n.Get([]byte("LOCALHOST."))
-	require.Equal(t, Known, state)
-	for _, a := range got {
-		require.True(t, a.IsLoopback(), a)
 	}
 }

@@ -13,8 +13,8 @@
 //  4. The names used least recently make room for others (lru.go).
 //
 // It asks for A and AAAA alone: no NAPTR and no SRV (RFC 3263 4.1, 4.2), so a
-// name leads to the port and transport that its URI says. It knows no TTL, for
-// the system's resolver tells none. It does not read IP addresses: one that
+// name leads to the port and transport that its URI says. It knows no TTL: what
+// Lookup returns has none. It does not read IP addresses: one that
 // comes as a name is refused. It does not say where requests may go: a stranger
 // may own a name and have it lead to 127.0.0.1 or to us, so what it answers is
 // to be checked like an address in a request. It does not limit who asks: one
@@ -52,9 +52,7 @@ type Options struct {
 	// Lookup returns the addresses of a name, which comes in lower case and
 	// without a trailing dot. It must return soon after ctx ends. An error that
 	// is a *net.DNSError with IsNotFound says that the name has no address; any
-	// other says nothing about it. The default asks as /etc/hosts and
-	// /etc/resolv.conf say, search list included, and no other service that
-	// /etc/nsswitch.conf may name.
+	// other says nothing about it. There is no default.
 	Lookup func(ctx context.Context, name string) ([]netip.Addr, error)
 
 	Room       int           // names kept; 4096
@@ -169,9 +167,6 @@ func New(o Options) *Names {
 		n.keepStale = int64(time.Hour)
 	case o.KeepStale > 0:
 		n.keepStale = int64(o.KeepStale)
-	}
-	if n.lookup == nil {
-		n.lookup = systemLookup()
 	}
 	if n.now == nil {
 		start := time.Now()
