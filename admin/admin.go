@@ -43,6 +43,8 @@ import (
 
 	"tandem/config/manage"
 	"tandem/router"
+	"tandem/router/dns"
+	"tandem/router/locate"
 	"tandem/router/names"
 	"tandem/router/transport"
 )
@@ -60,6 +62,7 @@ type Options struct {
 	Version         string
 	Detection       func() time.Duration // longest time until a silent host is down
 	Names           func() names.Stats
+	DNS             func() DNS
 	Reloads         func() Reloads
 	Operator        Operator        // takes orders
 	Events          *Events         // what changes
@@ -74,6 +77,13 @@ type Reloads struct {
 	Watched       bool      // a change of the file is seen
 	OK            bool      // the file that was read last is in force
 	Last          time.Time // when what is in force was read
+}
+
+// DNS is what is known of the names of hosts.
+type DNS struct {
+	Queries dns.Stats // for them and for names within dialogs
+	Names   locate.Stats
+	LeftOut int // servers that get no calls
 }
 
 // Server serves HTTP on up to two addresses.

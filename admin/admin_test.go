@@ -19,6 +19,7 @@ import (
 	"tandem/config/catalog"
 	"tandem/health"
 	"tandem/router"
+	"tandem/router/locate"
 	"tandem/router/names"
 	"tandem/router/transport"
 )
@@ -59,6 +60,7 @@ func options(t testing.TB) Options {
 		Version:         "v0.0.0",
 		Detection:       func() time.Duration { return 8700 * time.Millisecond },
 		Names:           func() names.Stats { return names.Stats{Hits: 3, Lookups: 2, Failures: 1} },
+		DNS:             func() DNS { return DNS{Names: locate.Stats{Targets: 3, Kept: 1, Empty: 1}} },
 		Reloads:         func() Reloads { return Reloads{Taken: 1, OK: true} },
 	}
 }

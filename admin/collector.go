@@ -94,6 +94,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	s.value(detection, o.Detection().Seconds())
 	c.reloads(s)
 	c.names(s)
+	c.dns(s)
 	c.orders(s)
 	c.store(s)
 	c.hosts(s)
@@ -140,6 +141,24 @@ func (c *collector) names(s scrape) {
 	s.value(namesSent, float64(n.Lookups-n.Failures), "found")
 	s.value(namesSent, float64(n.Failures), "failed")
 	s.value(namesKept, float64(n.Names))
+}
+
+func (c *collector) dns(s scrape) {
+	d := c.opts.DNS()
+	q, n := &d.Queries, &d.Names
+	s.value(dnsQueries, float64(q.Answered), "answered")
+	s.value(dnsQueries, float64(q.Empty), "empty")
+	s.value(dnsQueries, float64(q.Silent), "silent")
+	s.value(dnsQueries, float64(q.Failed), "failed")
+	s.value(dnsTCP, float64(q.TCP))
+	s.value(dnsLookups, float64(n.Found), "found")
+	s.value(dnsLookups, float64(n.Failed), "failed")
+	s.value(dnsChanges, float64(n.Changes))
+	s.value(dnsNames, float64(n.Targets-n.Kept-n.Empty), "known")
+	s.value(dnsNames, float64(n.Kept), "kept")
+	s.value(dnsNames, float64(n.Empty), "empty")
+	s.value(dnsServers, float64(n.Servers), "all")
+	s.value(dnsServers, float64(d.LeftOut), "left_out")
 }
 
 // orders counts by what can be ordered, so that a series never comes or goes.

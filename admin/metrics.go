@@ -74,6 +74,12 @@ var (
 	namesAsked = counter("names_total", "Names looked up in Contact and Route, by what became of it: hit, miss, full, refused.", "result")
 	namesSent  = counter("name_lookups_total", "Questions to the resolver that ended: found, failed.", "result")
 	namesKept  = gauge("names", "Names in memory.")
+	dnsQueries = counter("dns_queries_total", "Questions sent to DNS servers, for names within dialogs and for those of hosts: answered, empty (no such name or record), silent (no reply in time), failed (refused, failed, or unreadable).", "result")
+	dnsTCP     = counter("dns_tcp_queries_total", "Of these, sent once more over TCP because the first reply was cut short.")
+	dnsLookups = counter("dns_lookups_total", "Lookups of names of hosts: found, failed (a question failed, or there is no server any more: the last good answer stays).", "result")
+	dnsChanges = counter("dns_changes_total", "Lookups of names of hosts that brought other servers.")
+	dnsNames   = gauge("dns_names", "Names of hosts: known, kept (the last lookup failed, its answer of before stays), empty (no server is known: it gets no calls).", "state")
+	dnsServers = gauge("dns_servers", "Servers of names of hosts: all that are known, and those left_out, which get no calls because they cannot be sent to.", "kind")
 
 	hostState   = gauge("host_state", "1 for the state that a host is in (up, recovering, doubtful, full, ejected, down), 0 for the others; of a disabled host nothing is known.", "connector", "region", "host", "state")
 	loadCalls   = gauge("limited_calls", "Calls of a connector, or of a host, that has max_calls; host is empty for all of a connector.", "connector", "host")

@@ -163,7 +163,7 @@ func standing(cat *catalog.Catalog, orders catalog.Orders, s catalog.Subject) (s
 			return orders.OfConnector(cc).State
 		}
 		for j := range cc.Hosts {
-			if h := &cc.Hosts[j]; catalog.HostSubject(h.Addr) == s {
+			if h := &cc.Hosts[j]; h.Is(s) {
 				state = max(state, orders.OfHost(h).State)
 			}
 		}
@@ -207,7 +207,7 @@ func (c *command) concerns(h *router.HostInfo) bool {
 	case catalog.ConnectorKind:
 		return h.Connector == c.subject.Name
 	}
-	return catalog.HostSubject(h.Addr) == c.subject
+	return h.Is(c.subject)
 }
 
 // warnings say what is not as the command lets one expect.
@@ -217,7 +217,9 @@ func (c *command) warnings(cat *catalog.Catalog, a *OrderAnswer) (all []string) 
 		all = append(all, c.besideFile(catalog.Subject{Kind: catalog.ConnectorKind, Name: cc.Name}, cc.State)...)
 		for j := range cc.Hosts {
 			h := &cc.Hosts[j]
-			all = append(all, c.besideFile(catalog.HostSubject(h.Addr), h.State)...)
+			if h.Is(c.subject) {
+				all = append(all, c.besideFile(c.subject, h.State)...)
+			}
 		}
 	}
 	if c.state == catalog.Enabled {

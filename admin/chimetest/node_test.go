@@ -58,7 +58,7 @@ func newNode(t *testing.T, change ...func(*admin.Options)) *node {
 	opts := admin.Options{
 		Admin: "127.0.0.1:0", Router: n.router, Manager: n.manager, Operator: nobody{}, Events: admin.NewEvents(func() int64 { return n.now }),
 		Now: func() int64 { return n.now }, Log: slog.New(slog.DiscardHandler),
-		Transport: func() []transport.WorkerStats { return nil }, Names: func() names.Stats { return names.Stats{} },
+		Transport: func() []transport.WorkerStats { return nil }, Names: func() names.Stats { return names.Stats{} }, DNS: func() admin.DNS { return admin.DNS{} },
 		Reloads: func() admin.Reloads { return admin.Reloads{} }, Detection: func() time.Duration { return 0 },
 	}
 	for _, f := range change {
