@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gaissmai/bart"
@@ -204,7 +205,7 @@ func (pl *plan) compileConnectors(r *Router) (map[string][]entry, error) {
 func peerOf(cc *catalog.Connector, h *catalog.Host) catalog.PeerTLS {
 	who := cc.TLS
 	if who.Name == "" {
-		who.Name = cmp.Or(h.Name, h.Addr.Addr().String())
+		who.Name = cmp.Or(strings.TrimSuffix(h.Name, "."), h.Addr.Addr().String())
 	}
 	return who
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -16,28 +17,33 @@ import (
 
 func newCheck() *cobra.Command {
 	var other string
+	var names bool
 	cmd := &cobra.Command{
 		Use:   "check FILE",
 		Short: "Say whether a config can be served, and what it would change",
 		Long: `Say whether a config can be served: "ok" and exit code 0, or every mistake in it
-and 1. Warnings are printed too and change nothing about the code. Nothing is
-sent and no address is bound. Of a config that can be served it tells how long a
+and 1. Warnings are printed too and change nothing about the code. No address
+is bound, and nothing is sent but what --resolve asks for. Of a config that can be served it tells how long a
 silent host may go unnoticed by its settings.
 
 With --diff OTHER it also shows what would change if a node that runs OTHER took
 FILE: first what a reload (SIGHUP) takes, then what waits for a restart.
 
+With --resolve it asks DNS for the names of hosts, as a node would, and tells the
+servers of each; a name without a server that calls can be sent to is a mistake.
+
   tandem check new.yaml --diff /etc/tandem/tandem.yaml`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return check(cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0], other)
+			return check(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0], other, names)
 		},
 	}
 	cmd.Flags().StringVar(&other, "diff", "", "the config that runs now")
+	cmd.Flags().BoolVar(&names, "resolve", false, "ask DNS for the names of hosts")
 	return cmd
 }
 
-func check(out, progress io.Writer, path, other string) error {
+func check(ctx context.Context, out, progress io.Writer, path, other string, names bool) error {
 	opts := config.Options{Progress: func(file string, numbers int) {
 		fmt.Fprintf(progress, "%s: %d numbers read\n", file, numbers)
 	}}
@@ -58,6 +64,15 @@ func check(out, progress io.Writer, path, other string) error {
 		diff(out, config.Diff(running, cfg))
 	}
 	detection(out, cfg)
+	if names {
+		all, err := resolve(ctx, out, cfg)
+		switch {
+		case err != nil:
+			return err
+		case !all:
+			return exitError{code: exitFailed}
+		}
+	}
 	fmt.Fprintln(out, "ok")
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // aboutHosts says how hosts are written.
-const aboutHosts = `A host is a SIP URI with an IP address. Its settings stand behind it: priority=2
+const aboutHosts = `A host is a SIP URI with an IP address or a name. Its settings stand behind it: priority=2
 (1 is tried first), weight=10 (its share among hosts of equal priority),
 max_calls=60, max_cps=20, and state=draining or disabled.`
 

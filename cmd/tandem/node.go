@@ -51,6 +51,7 @@ type node struct {
 	registry *health.Registry
 	prober   *probe.Prober
 	names    *names.Names
+	locator  *locator
 	admin    *admin.Server
 	flips    *flips
 	events   *admin.Events
@@ -145,7 +146,8 @@ func (n *node) wire(secrets [][]byte, persistent bool) error {
 	now := transport.Now()
 	n.registry = health.NewRegistry(health.Options{Settings: n.cfg.Health, OnFlip: n.flipped, OnRegion: n.flips.offerRegion})
 	n.keeper = newKeeper(n)
-	n.names = names.New(names.Options{Now: transport.Now, Resolved: func() { n.router.Resolved() }})
+	n.locator = newLocator(n)
+	n.names = names.New(names.Options{Lookup: n.locator.client.Addresses, Now: transport.Now, Resolved: func() { n.router.Resolved() }})
 	opts := router.Options{
 		Listeners:   n.listeners(),
 		Aliases:     n.cfg.Aliases,
@@ -174,7 +176,9 @@ func (n *node) wire(secrets [][]byte, persistent bool) error {
 	if n.router, err = router.New(opts, policy); err != nil {
 		return exitError{exitConfig, err}
 	}
-	n.keeper.restore(now)
+	if !n.locator.names() { // else their hosts come later
+		n.keeper.restore(now)
+	}
 	if err := n.retarget(); err != nil {
 		return err
 	}
@@ -190,6 +194,7 @@ func (n *node) firstPolicy() (router.Policy, error) {
 	if err != nil {
 		return router.Policy{}, fmt.Errorf("%s: it does not suit what the store holds: %w", n.cfg.File, err)
 	}
+	n.locator.settle(cfg)
 	p := n.operator.policy(cfg)
 	if n.managed != nil {
 		p.KeepNumbers, p.Numbers = false, storedNumbers{n.managed, n.log}
@@ -274,7 +279,7 @@ func targets(hosts []router.HostInfo) []probe.Target {
 			continue
 		}
 		seen[h.Key] = true
-		targets = append(targets, probe.Target{Key: h.Key, Host: h.Health, Addr: h.Addr, URI: h.URI, Listener: h.Listener, Says: h.Probe})
+		targets = append(targets, probe.Target{Key: h.Key, Host: h.Health, Addr: h.Addr, URI: h.Configured, Listener: h.Listener, Says: h.Probe})
 	}
 	return targets
 }
@@ -289,6 +294,7 @@ func (n *node) adminOptions(persistent bool) admin.Options {
 		Version:         version(),
 		Detection:       func() time.Duration { return n.registry.Settings().Detection() },
 		Names:           n.names.Stats,
+		DNS:             n.locator.stats,
 		Reloads:         n.reload.stats,
 		Operator:        n.operator,
 		Events:          n.events,
@@ -312,6 +318,7 @@ func (n *node) adminOptions(persistent bool) admin.Options {
 // need each other: the log is the last.
 func (n *node) run(stop, kill context.Context) error {
 	parts, ctx := errgroup.WithContext(context.Background())
+	n.locate(stop, ctx, parts)
 	parts.Go(func() error { return n.udp.Serve(n.router) })
 	parts.Go(func() error { return n.streams.serve(n.router, n.udp) })
 	parts.Go(func() error {
@@ -367,6 +374,20 @@ func (n *node) run(stop, kill context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// locate starts to keep the names of the node, and waits for their first answers,
+// but not for servers that are slow. What comes in meanwhile waits in the sockets.
+func (n *node) locate(stop, ctx context.Context, parts *errgroup.Group) {
+	first := make(chan struct{})
+	parts.Go(func() error { n.locator.run(ctx, first); return nil })
+	select {
+	case <-first:
+	case <-stop.Done():
+	}
+	if n.locator.names() {
+		n.keeper.restore(transport.Now())
+	}
 }
 
 // alive reports whether the timers turn and no lock of the calls is stuck.

@@ -111,6 +111,7 @@ func (o *operator) save(orders catalog.Orders) {
 // policy is what of a config the router can change, with the orders over it.
 func (o *operator) policy(cfg *config.Config) router.Policy {
 	p := policyOf(cfg)
+	p.Catalog = o.node.locator.expand(cfg)
 	p.Orders, _ = o.InForce()
 	p.KeepNumbers = o.node.managed != nil // they change one by one
 	return p

@@ -212,9 +212,17 @@ type routing struct {
 // route brings r into force, in one step for calls: those under way go on as they
 // began, and what operators ordered stays, under the new name of a connector that
 // was renamed. An error changes nothing.
-func (n *node) route(r routing) error {
+func (n *node) route(r routing) (err error) {
+	n.locator.learn(&r.cfg.Catalog)
 	n.operator.mu.Lock()
 	defer n.operator.mu.Unlock()
+	defer func() {
+		if err != nil {
+			n.locator.settle(nil)
+		} else {
+			n.locator.settle(r.cfg)
+		}
+	}()
 	now := transport.Now()
 	before := *n.reload.config()
 	before.Catalog = *n.router.Catalog()

@@ -47,9 +47,9 @@ func Targets(c *catalog.Catalog) (all []Target) {
 // World is what Expand needs to know of a node.
 type World struct {
 	Servers func(Target) []Server
-	Speaks  func(Transport) bool
-	// Reach says why a connector's calls cannot go to an address; nil when they can.
-	Reach func(*catalog.Connector, netip.AddrPort) error
+	// Reach says why a connector's calls cannot go to an address over a transport;
+	// nil when they can.
+	Reach func(*catalog.Connector, catalog.Transport, netip.AddrPort) error
 }
 
 // LeftOut is a server that gets no calls, and why.
@@ -70,8 +70,8 @@ type LeftOut struct {
 // addresses of one record have equal parts of its share. An address that a
 // connector has twice stands where it is tried first.
 //
-// Of the transports that are spoken the one that DNS prefers is taken, and it
-// alone (RFC 3263 4.1).
+// Of the transports that calls can leave over the one that DNS prefers is taken,
+// and it alone (RFC 3263 4.1).
 func Expand(c *catalog.Catalog, w World) (*catalog.Catalog, []LeftOut) {
 	if len(Targets(c)) == 0 {
 		return c, nil
@@ -107,14 +107,9 @@ func Expand(c *catalog.Catalog, w World) (*catalog.Catalog, []LeftOut) {
 func (w World) usable(cc *catalog.Connector, servers []Server) (usable []Server, left []LeftOut) {
 	over := Any
 	for _, s := range servers {
-		var why error
-		switch {
-		case !w.Speaks(s.Transport):
-			why = fmt.Errorf("this version does not send over %s", s.Transport)
-		case over != Any && s.Transport != over:
+		why := w.Reach(cc, s.Transport.spoken(), s.Addr)
+		if why == nil && over != Any && s.Transport != over {
 			why = fmt.Errorf("%s is preferred to %s", over, s.Transport)
-		default:
-			why = w.Reach(cc, s.Addr)
 		}
 		if why != nil {
 			left = append(left, LeftOut{Connector: cc.Name, Server: s, Why: why})
@@ -164,7 +159,7 @@ func split(h catalog.Host, servers []Server) []catalog.Host {
 	hosts := make([]catalog.Host, 0, len(servers))
 	for _, s := range servers {
 		one := h
-		one.Addr, one.Order = s.Addr, s.order()
+		one.Addr, one.Transport, one.Order = s.Addr, s.Transport.spoken(), s.order()
 		one.Share = weight(s) / float64(addrs[recordOf(s)]) / total[s.order()]
 		same := func(o catalog.Host) bool { return o.Addr == one.Addr && o.Order == one.Order }
 		if i := slices.IndexFunc(hosts, same); i >= 0 { // two names of one machine

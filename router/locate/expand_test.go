@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -82,7 +83,7 @@ func TestExpand(t *testing.T) {
 			[]catalog.Host{named("n", 1, 1)},
 			map[string][]Server{"n": {over(TLS, 0, server("192.0.2.1:5061", 1, 1)), over(UDP, 1, server("192.0.2.1:5060", 1, 1)), over(UDP, 2, server("192.0.2.2:5060", 0, 1))}},
 			[]string{"192.0.2.1:5060 1/65537 1", "192.0.2.2:5060 1/131072 1"},
-			[]string{"sip:n 192.0.2.1:5061: this version does not send over tls"}},
+			[]string{"sip:n 192.0.2.1:5061: no tls"}},
 		{"of what is spoken, what DNS prefers",
 			[]catalog.Host{named("n", 1, 1)},
 			map[string][]Server{"n": {over(TCP, 0, server("192.0.2.1:5060", 1, 1)), over(UDP, 1, server("192.0.2.2:5060", 1, 1))}},
@@ -97,9 +98,11 @@ func TestExpand(t *testing.T) {
 			written := fmt.Sprint(before)
 			w := World{
 				Servers: func(t Target) []Server { return c.dns[t.Name] },
-				Speaks:  func(t Transport) bool { return t == UDP || t == TCP },
-				Reach: func(_ *catalog.Connector, a netip.AddrPort) error {
-					if a.Addr().IsLoopback() {
+				Reach: func(_ *catalog.Connector, over catalog.Transport, a netip.AddrPort) error {
+					switch {
+					case over == catalog.TLS:
+						return errors.New("no tls")
+					case a.Addr().IsLoopback():
 						return errors.New("loopback")
 					}
 					return nil
@@ -112,6 +115,7 @@ func TestExpand(t *testing.T) {
 				if share == 0 {
 					share = 1
 				}
+				require.Equal(t, strings.Contains(c.name, "prefers"), h.Transport == catalog.TCP)
 				got = append(got, fmt.Sprintf("%s %d/%d %.4g", h.Addr, h.Priority, h.Order, float64(h.Weight)*share))
 			}
 			for _, l := range out {

@@ -57,6 +57,7 @@ type Stats struct {
 
 	Targets int
 	Failing int // whose last lookup failed
+	Kept    int // of these, with the servers of before
 	Empty   int // without a server
 	Servers int
 }
@@ -159,6 +160,9 @@ func (k *Keeper) Stats() Stats {
 		s.Servers += len(e.servers)
 		if e.problem != "" {
 			s.Failing++
+			if len(e.servers) > 0 {
+				s.Kept++
+			}
 		}
 		if len(e.servers) == 0 {
 			s.Empty++

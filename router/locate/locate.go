@@ -31,6 +31,7 @@ import (
 	"sync"
 	"time"
 
+	"tandem/config/catalog"
 	"tandem/router/dns"
 )
 
@@ -41,9 +42,6 @@ const (
 	mostServices = 8
 	// sideBySide is how many questions of a target are asked at a time.
 	sideBySide = 8
-
-	sipPort  = 5060 // RFC 3261 19.1.2
-	sipsPort = 5061
 )
 
 // Transport is what a server is spoken to over.
@@ -59,12 +57,9 @@ const (
 
 func (t Transport) String() string { return [...]string{"any", "udp", "tcp", "tls"}[t&3] }
 
-// port is the one of a server that says none.
-func (t Transport) port() uint16 {
-	if t == TLS {
-		return sipsPort
-	}
-	return sipPort
+// spoken is the transport as the catalog has it: UDP if none is said.
+func (t Transport) spoken() catalog.Transport {
+	return [...]catalog.Transport{catalog.UDP, catalog.UDP, catalog.TCP, catalog.TLS}[t&3]
 }
 
 // service is the name of SRV records (RFC 3263 4.1).
@@ -205,7 +200,7 @@ func (t Target) transports() []Transport {
 // byDefault is the transport where DNS says nothing (RFC 3263 4.1).
 func (t Target) byDefault() Transport { return t.transports()[0] }
 
-func (t Target) portOr() uint16 { return cmp.Or(t.Port, t.byDefault().port()) }
+func (t Target) portOr() uint16 { return cmp.Or(t.Port, t.byDefault().spoken().Port()) }
 
 // rules asks for NAPTR records and returns the services that they lead to, the
 // most wanted first. A failure is taken for none: SRV records are where almost

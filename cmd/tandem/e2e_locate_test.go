@@ -1,0 +1,224 @@
+//go:build linux
+
+package main_test
+
+import (
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"tandem/router/dns/dnstest"
+)
+
+// The first connector's host is a name, whose servers a DNS server of the test
+// has; the second's is an address.
+const namedConnector = `
+dns: {servers: ["127.0.0.53:5353"], timeout: 300ms, min_ttl: 1s}
+health: {interval: 1s, fast_interval: 200ms, timeout: 200ms}
+connectors:
+  - {name: first, region: east, hosts: [{uri: "sip:Voice.test"}]}
+  - {name: second, region: west, hosts: [{uri: "sip:127.0.0.14:5060"}]}
+groups:
+  - name: support
+    connectors: [{connector: first, priority: 1}, {connector: second, priority: 2}]
+    numbers: ["+15550000001"]
+`
+
+// zoneOf has the SRV records of hosts of the lab, in their order.
+func (l *lab) zoneOf(hosts ...int) (zone []string) {
+	for i, h := range hosts {
+		zone = append(zone, fmt.Sprintf("_sip._udp.voice.test. 1 IN SRV %d 0 5060 h%d.voice.test.", 10*(i+1), h),
+			l.place(fmt.Sprintf("h%d.voice.test. 1 IN A 127.0.0.%d", h, h)))
+	}
+	return zone
+}
+
+// explained is what explain says of the number.
+func (n *node) explained() string {
+	out, _ := run(n.t, "explain", "--admin", n.admin, "+15550000001")
+	return out
+}
+
+func TestE2E_NamesBySRV(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	server := dnstest.Start(t, l.place("127.0.0.53:5353"), append(l.zoneOf(11, 12), "_sip._tcp.voice.test. 1 IN SRV 1 0 5060 h11.voice.test.", l.place("h11.voice.test. 1 IN A 127.0.0.1"))...)
+	caller, first, backup, second := l.peer("127.0.0.2"), l.peer("127.0.0.11"), l.peer("127.0.0.12"), l.peer("127.0.0.14")
+	n := l.serve(namedConnector)
+
+	// SRV failover in order, then the next connector; each with the name as the
+	// request-URI, and its own address as the place.
+	d := caller.call(n.addr, "+15550000001").start()
+	for _, p := range []*peer{first, backup} {
+		invite := p.expect("INVITE")
+		require.Equal(t, "sip:+15550000001@Voice.test", invite.uri())
+		p.answer(invite, 503, reasons[503])
+		p.expect("ACK")
+	}
+	second.pickUp()
+	caller.expect("180 INVITE")
+	d.established()
+	second.expect("ACK")
+	d.bye(second)
+	calls := n.recent("+15550000001", time.Time{})
+	require.Len(t, calls[0].Attempts, 3)
+
+	at := func(host int) string { return l.place(fmt.Sprintf("sip:Voice.test (127.0.0.%d:5060)", host)) }
+	out := n.explained()
+	require.Regexp(t, `(?s)1 +first +east +`+quoteMeta(at(11))+`.*DNS priority 10.*2 +first +east +`+quoteMeta(at(12))+`.*DNS priority 20.*3 +second`, out)
+	out, code := run(t, "health", "--admin", n.admin)
+	require.Zero(t, code, out)
+	require.Contains(t, out, at(11))
+	require.Contains(t, out, at(12))
+	require.Contains(t, n.logged(`"a server of a name gets no calls|DNS: a server of a name`)["because"], "this node itself")
+	require.Equal(t, 1.0, n.metric(`^tandem_dns_names{state="known"}`))
+	require.Positive(t, n.metric(`^tandem_dns_servers{kind="left_out"}`))
+	require.Equal(t, 1.0, n.metric(`^tandem_host_operator_state.*`+quoteMeta(at(12))+`.*state="enabled"`))
+
+	// Orders: of one address, and of all addresses of the name, those too that come
+	// later.
+	place := l.place("127.0.0.11:5060")
+	out, code = run(t, "host", "drain", "--admin", n.admin, place)
+	require.Zero(t, code, out)
+	d = caller.call(n.addr, "+15550000001").start()
+	backup.pickUp()
+	caller.expect("180 INVITE")
+	d.established()
+	backup.expect("ACK")
+	d.bye(backup)
+	out, code = run(t, "host", "drain", "--admin", n.admin, "sip:voice.test", "--note", "all of it")
+	require.Zero(t, code, out)
+	require.Contains(t, out, at(12))
+	out, _ = run(t, "host", "enable", "--admin", n.admin, place)
+	require.Contains(t, out, "still takes no new calls: host is draining")
+	server.Set(t, l.zoneOf(13)...)
+	until(t, "another address", func() bool { return strings.Contains(n.explained(), at(13)) })
+	require.Contains(t, n.explained(), "all of it")
+	d = caller.call(n.addr, "+15550000001").start()
+	second.pickUp()
+	caller.expect("180 INVITE")
+	d.established()
+	second.expect("ACK")
+	d.bye(second)
+}
+
+func quoteMeta(s string) string {
+	return strings.NewReplacer("(", `\(`, ")", `\)`, ".", `\.`).Replace(s)
+}
+
+// A node starts without an answer, its connector has no host yet, and calls go to
+// the next. A slow server does not hold up a reload, nor a call.
+func TestE2E_NamesWithoutAnAnswer(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	server := dnstest.Start(t, l.place("127.0.0.53:5353"), l.zoneOf(11)...)
+	server.Feel(dnstest.Silent)
+	caller, first, second := l.peer("127.0.0.2"), l.peer("127.0.0.11"), l.peer("127.0.0.14")
+	binary(t) // built, before the clock runs
+	began := time.Now()
+	n := l.serve(namedConnector)
+	require.Less(t, time.Since(began), 3*time.Second)
+	call := func(p *peer) {
+		t.Helper()
+		d := caller.call(n.addr, "+15550000001").start()
+		p.pickUp()
+		caller.expect("180 INVITE")
+		d.established()
+		p.expect("ACK")
+		d.bye(p)
+	}
+	call(second)
+	require.Contains(t, n.explained(), "no address of the name is known")
+	require.Contains(t, n.logged("DNS: a name has no server")["problem"], "does not answer within 300ms")
+	require.Equal(t, 1.0, n.metric(`^tandem_dns_names{state="empty"}`))
+
+	began = time.Now()
+	n.rewrite(strings.ReplaceAll(namedConnector, "sip:Voice.test", "sip:other.test"))
+	require.NoError(t, n.cmd.Process.Signal(syscall.SIGHUP))
+	until(t, "the reload", func() bool { return n.metric(`^tandem_config_reloads_total{result="taken"}`) == 1 })
+	require.Less(t, time.Since(began), 2*time.Second)
+	call(second)
+
+	// The name of before again, now with an answer: it is there with the reload.
+	server.Feel(dnstest.Good)
+	n.rewrite(namedConnector)
+	require.NoError(t, n.cmd.Process.Signal(syscall.SIGHUP))
+	until(t, "the reload", func() bool { return n.metric(`^tandem_config_reloads_total{result="taken"}`) == 2 })
+	call(first)
+	require.Zero(t, n.metric(`^tandem_dns_names{state="empty"}`))
+}
+
+// Addresses come and go, and DNS fails in every way, while calls are placed: none
+// fails.
+func TestE2E_NamesUnderLoad(t *testing.T) {
+	t.Parallel()
+	const number, rate = "+15550000001", 100
+	l := newLab(t)
+	server := dnstest.Start(t, l.place("127.0.0.53:5353"), l.zoneOf(11, 12)...)
+	hosts := map[int]*sipp{}
+	for _, h := range []int{11, 12, 13, 14} {
+		hosts[h] = l.sippConnector("connector", fmt.Sprintf("127.0.0.%d", h), "-d", "20")
+	}
+	n := l.serve(namedConnector)
+	single := l.peer("127.0.0.4")
+	load := l.endless("caller", "127.0.0.2", n, number, rate, "-d", "300")
+	placed := 0
+	goes := func(host int) {
+		t.Helper()
+		placed++
+		require.Contains(t, n.whole(single, number), l.place(fmt.Sprintf("127.0.0.%d:5060", host)))
+	}
+	goes(11)
+
+	// By TTL: one is added in front, then the others are removed.
+	server.Set(t, l.zoneOf(13, 11, 12)...)
+	until(t, "another address", func() bool { return n.metric(`^tandem_dns_changes_total`) == 2 })
+	goesSoon(t, n, l, 13)
+	goes(13)
+	server.Set(t, l.zoneOf(12)...)
+	until(t, "removed addresses", func() bool { return n.metric(`^tandem_dns_changes_total`) == 3 })
+	goesSoon(t, n, l, 12)
+	goes(12)
+
+	// DNS fails, in one way after the other.
+	for _, mood := range []dnstest.Mood{dnstest.Failing, dnstest.Silent, dnstest.Empty, dnstest.Refusing} {
+		failed := n.metric(`^tandem_dns_lookups_total{result="failed"}`)
+		server.Feel(mood)
+		until(t, "a lookup that fails", func() bool { return n.metric(`^tandem_dns_lookups_total{result="failed"}`) > failed })
+		goes(12)
+		require.Equal(t, 1.0, n.metric(`^tandem_dns_names{state="kept"}`))
+		server.Feel(dnstest.Good)
+		until(t, "a lookup that does not", func() bool { return n.metric(`^tandem_dns_names{state="known"}`) == 1 })
+	}
+	n.logged("DNS: a name cannot be looked up: its last good answer stays")
+	n.logged("DNS: a name can be looked up again")
+	server.Set(t, l.zoneOf(11)...)
+	until(t, "another answer", func() bool { return n.metric(`^tandem_dns_changes_total`) == 4 })
+	goesSoon(t, n, l, 11)
+	goes(11)
+
+	calls := load.wind()
+	received := 0
+	for h, s := range hosts {
+		got := s.stop().count("INVITE_Recv")
+		require.Equal(t, h != 14, got > 0, "127.0.0.%d got %d INVITEs", h, got)
+		received += got
+	}
+	t.Logf("%d calls, none of which failed", calls)
+	require.Equal(t, calls+placed, received, "each call reached one host, once")
+}
+
+// goesSoon waits until calls would go to a host first.
+func goesSoon(t *testing.T, n *node, l *lab, host int) {
+	t.Helper()
+	want := l.place(fmt.Sprintf("127.0.0.%d:5060", host))
+	until(t, want, func() bool {
+		_, steps, _ := strings.Cut(n.explained(), "tried, in this order")
+		first, _, _ := strings.Cut(strings.TrimSpace(steps), "\n")
+		return strings.Contains(first, want)
+	})
+}
