@@ -219,6 +219,7 @@ func (r *Router) forwardDialog(s *scratch, rt *routeSet) {
 	s.tally.dialog.Add(1)
 	r.follow(s, rt)
 	s.out.Send(out, dest, msg)
+	r.repeatRelay(s, out, dest, msg)
 }
 
 // objection is what RFC 3261 16.3 has against forwarding an in-dialog request.

@@ -240,6 +240,9 @@ func (r *Router) relayStateless(s *scratch, b *branch, target netip.AddrPort) {
 		s.tally.drop(dropForbidden)
 		return
 	}
+	if r.mixed {
+		r.relays.heard(b.key, s.m.Status)
+	}
 	s.tally.stateless.Add(1)
 	s.out.SendFrom(out, r.machine.at(b.local), target, r.appendRelayed(s.out.Buf(), s, &s.m))
 }

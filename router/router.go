@@ -118,6 +118,7 @@ type Router struct {
 	names          *names.Names
 	parking        park
 	dialogs        dialogs
+	relays         relays
 	flows          maphash.Seed
 	late           histogram // how much later than asked timers fire
 	untrustedSkips atomic.Uint64

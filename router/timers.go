@@ -52,6 +52,12 @@ func (r *Router) Tick(now int64, out *transport.Batch, flush func(now int64, out
 	if r.names != nil {
 		next = min(next, r.unpark(s, flush))
 	}
+	if r.mixed {
+		out.Flow(0)
+		if next = min(next, r.relays.fire(now, out)); out.Len() > 0 {
+			flush(now, out)
+		}
+	}
 	next = min(next, r.dialogs.sweep(now))
 	r.sleepUntil.Store(next)
 	r.ticks.Add(1)

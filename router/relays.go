@@ -1,0 +1,138 @@
+package router
+
+import (
+	"net/netip"
+	"sync"
+
+	"tandem/router/transport"
+	"tandem/router/wire"
+)
+
+// relays are the in-dialog requests that came over a connection and left by UDP.
+// Who sent them sends nothing again, so we do, as a client transaction would
+// (RFC 3261 17.1.1.2, 17.1.2.2), until a response comes back. What comes by UDP
+// and leaves over a connection is sent again by its sender, and lost by nobody
+// else.
+type relays struct {
+	mu    sync.Mutex
+	byKey map[uint64]*relay
+	bytes int
+	// Those that wait equally long stand in order of time: INVITEs and others, by
+	// how often they were sent.
+	queues [2][relayStages][]*relay
+}
+
+type relay struct {
+	key      uint64
+	invite   bool
+	stage    int
+	due, end int64
+	listener int
+	dest     netip.AddrPort
+	msg      []byte
+	settled  bool // it needs nothing more, and is taken out of its queue when its turn comes
+}
+
+const (
+	relayStages = 7 // 500 ms, doubled, until 64*T1 is over
+	maxRelays   = 20_000
+	relayBytes  = 32 << 20
+)
+
+// wait is how long a relay waits after it was sent so often.
+func (p *relay) wait() int64 {
+	wait := t1 << p.stage
+	if !p.invite {
+		wait = min(wait, t2)
+	}
+	return wait
+}
+
+// add keeps a request that was just sent. When there are too many it is left to
+// its fate, false.
+func (l *relays) add(now int64, key uint64, invite bool, listener int, dest netip.AddrPort, msg []byte) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.byKey == nil {
+		l.byKey = make(map[uint64]*relay)
+	}
+	if l.byKey[key] != nil || len(l.byKey) >= maxRelays || l.bytes+len(msg) > relayBytes {
+		return false
+	}
+	p := &relay{key: key, invite: invite, due: now + t1, end: now + timerB, listener: listener, dest: dest, msg: append([]byte(nil), msg...)}
+	l.byKey[key] = p
+	l.bytes += len(msg)
+	q := l.queue(p)
+	*q = append(*q, p)
+	return true
+}
+
+// queue is where p waits.
+func (l *relays) queue(p *relay) *[]*relay {
+	if p.invite {
+		return &l.queues[0][p.stage]
+	}
+	return &l.queues[1][p.stage]
+}
+
+// heard ends the retransmission of a request that a response came for: an INVITE's
+// with any, another's with a final one.
+func (l *relays) heard(key uint64, status int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if p := l.byKey[key]; p != nil && (status >= 200 || p.invite) {
+		l.forget(p)
+	}
+}
+
+func (l *relays) forget(p *relay) {
+	delete(l.byKey, p.key)
+	l.bytes -= len(p.msg)
+	p.settled, p.msg = true, nil
+}
+
+// fire sends again what is due, and returns when the next is.
+func (l *relays) fire(now int64, out *transport.Batch) (next int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	next = never
+	for kind := range l.queues {
+		for stage := range l.queues[kind] {
+			q := &l.queues[kind][stage]
+			for len(*q) > 0 && ((*q)[0].settled || (*q)[0].due <= now) {
+				p := (*q)[0]
+				(*q)[0] = nil
+				*q = (*q)[1:]
+				switch {
+				case p.settled:
+				case now >= p.end:
+					l.forget(p) // its sender knows by a timer of its own
+				default:
+					out.Send(p.listener, p.dest, append(out.Buf(), p.msg...))
+					p.stage = min(p.stage+1, relayStages-1)
+					p.due = min(now+p.wait(), p.end)
+					again := l.queue(p)
+					*again = append(*again, p)
+				}
+			}
+			if len(*q) > 0 {
+				next = min(next, (*q)[0].due)
+			} else {
+				*q = nil
+			}
+		}
+	}
+	return next
+}
+
+// repeatRelay has the request that was just forwarded by UDP sent again until it
+// is answered, when it came over a connection. An ACK has no answer.
+func (r *Router) repeatRelay(s *scratch, out int, dest netip.AddrPort, msg []byte) {
+	if !r.mixed || s.m.Method == wire.ACK || !r.listeners[s.listener].Transport.Reliable() || r.listeners[out].Transport.Reliable() {
+		return
+	}
+	key := s.callKey(&r.keys[0], &s.m)
+	if r.relays.add(s.now, key, s.m.Method == wire.INVITE, out, dest, msg) && s.now+t1 < r.sleepUntil.Load() {
+		r.wakeTimers()
+	}
+}

@@ -1,0 +1,263 @@
+package router
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"tandem/config/catalog"
+	"tandem/router/transport"
+)
+
+// A rig with a listener of each transport at one address, TLS at its own port.
+// The caller's connections come from a port of the moment.
+const (
+	overUDP = iota
+	overTCP
+	overTLS
+)
+
+var connection = addr("192.0.2.10:40001")
+
+type leaving struct {
+	listener int
+	to       netip.AddrPort
+	text     string
+}
+
+func newMixedRig(t testing.TB, p Policy) *rig {
+	return newRig(t, p, func(o *Options) {
+		o.Listeners = []Listener{
+			{Addr: ownAddr},
+			{Addr: ownAddr, Transport: catalog.TCP},
+			{Addr: netip.AddrPortFrom(ownAddr.Addr(), 5061), Transport: catalog.TLS},
+		}
+	})
+}
+
+// over hands the router a message that came by a listener.
+func (g *rig) over(listener int, source netip.AddrPort, text string) (all []leaving) {
+	g.r.Packets(g.now, []transport.Packet{{Data: []byte(text), Source: source, Listener: listener}}, &g.out)
+	for i := range g.out.Len() {
+		l, to, data := g.out.At(i)
+		all = append(all, leaving{l, to, string(data)})
+	}
+	g.out.Reset()
+	return all
+}
+
+// hostOver is a group with one host, reached over t.
+func hostOver(t catalog.Transport) Policy {
+	p := twoRegions()
+	p.Catalog.Groups[0].Connectors = p.Catalog.Groups[0].Connectors[:1]
+	p.Catalog.Connectors[0].Hosts[0].Transport = t
+	return p
+}
+
+func viaOver(name string) string {
+	return "Via: SIP/2.0/" + name + " 192.0.2.10:5060;branch=z9hG4bKcaller1"
+}
+
+// What a call looks like on each side is decided by that side's transport.
+func TestRFC3261_18_CallBetweenTransports(t *testing.T) {
+	names := []string{"UDP", "TCP", "TLS"}
+	for in, inName := range names {
+		for out, outName := range names {
+			t.Run(inName+" to "+outName, func(t *testing.T) {
+				g := newMixedRig(t, hostOver(catalog.Transport(out)))
+				source := caller
+				if in != overUDP {
+					source = connection
+				}
+				all := g.over(in, source, invite(viaOver(inName)))
+				require.Len(t, all, 2)
+				require.Equal(t, leaving{in, source, all[0].text}, all[0], "100 goes back where the INVITE came from")
+				inv := all[1]
+				require.Equal(t, []any{out, east1}, []any{inv.listener, inv.to})
+				own := "198.51.100.1:5060"
+				if out == overTLS {
+					own = "198.51.100.1:5061"
+				}
+				vias := header(inv.text, "Via")
+				require.True(t, strings.HasPrefix(vias[0], "SIP/2.0/"+outName+" "+own+";branch="), vias[0])
+				require.Equal(t, in != overUDP, strings.Contains(vias[1], ";rport=40001"), "the port of the connection: %s", vias[1])
+
+				routes := header(inv.text, "Record-Route")
+				if in == out {
+					require.Len(t, routes, 1)
+				} else {
+					require.Len(t, routes, 2, "one for each side (RFC 5658)")
+				}
+				require.Contains(t, routes[0], "@"+own+paramOf(catalog.Transport(out))+";lr>")
+				require.Contains(t, routes[len(routes)-1], paramOf(catalog.Transport(in))+";lr>")
+
+				answer := respond(sent{inv.to, inv.text}, 200, "Contact: <sip:agent@203.0.113.1:5060"+paramOf(catalog.Transport(out))+">")
+				back := g.over(out, east1, answer)
+				require.Len(t, back, 1)
+				require.Equal(t, []any{in, source}, []any{back[0].listener, back[0].to})
+
+				// The ACK and the BYE of both sides follow the route set back.
+				bye := request("BYE", "sip:agent@203.0.113.1:5060"+paramOf(catalog.Transport(out)), viaOver(inName),
+					"Route: "+strings.Join(reversed(header(back[0].text, "Record-Route")), ", "),
+					"To: <sip:+15550000001@198.51.100.1>;tag=calleetag", "CSeq: 2 BYE")
+				got := g.over(in, source, bye)
+				require.Len(t, got, 1)
+				require.Equal(t, []any{out, east1}, []any{got[0].listener, got[0].to})
+				require.Empty(t, header(got[0].text, "Route"))
+				ended := g.over(out, east1, respond(sent{got[0].to, got[0].text}, 200))
+				require.Len(t, ended, 1)
+				require.Equal(t, []any{in, source}, []any{ended[0].listener, ended[0].to})
+			})
+		}
+	}
+}
+
+func reversed(list []string) []string {
+	all := make([]string, len(list))
+	for i, v := range list {
+		all[len(list)-1-i] = v
+	}
+	return all
+}
+
+// Nothing is sent again over a connection: INVITE (Timer A), CANCEL (Timer E),
+// a refusal (Timer G).
+func TestRFC3261_17_NothingIsSentAgainOverAConnection(t *testing.T) {
+	p := hostOver(catalog.TCP)
+	p.Failover.FirstResponse, p.Failover.Progress = 20*time.Second, time.Minute
+	g := newMixedRig(t, p)
+	inv := g.over(overTCP, connection, invite(viaOver("TCP")))[1]
+	require.Empty(t, g.pass(10*time.Second))
+
+	g.over(overTCP, east1, respond(sent{inv.to, inv.text}, 180))
+	all := g.over(overTCP, connection, cancelText(viaOver("TCP")))
+	require.Len(t, all, 2, "200 and the CANCEL")
+	require.Empty(t, g.pass(10*time.Second))
+
+	all = g.over(overTCP, east1, respond(sent{inv.to, inv.text}, 487))
+	require.Len(t, all, 2, "the ACK, and 487 to the caller")
+	require.Empty(t, g.pass(time.Minute))
+	require.Zero(t, g.r.Live(), "and the call ends as any other")
+}
+
+// A connection that cannot be made fails over at once, and says something about
+// the host.
+func TestRFC3261_18_4_NoConnection(t *testing.T) {
+	p := twoRegions()
+	p.Catalog.Connectors[0].Hosts[0].Transport = catalog.TCP
+	g := newMixedRig(t, p)
+	inv := g.over(overUDP, caller, invite())[1]
+	g.r.Unreachable(g.now, transport.Unreachable{Dest: inv.to, Code: transport.SendError, Quote: []byte(inv.text), Local: true, Listener: overTCP}, &g.out)
+	sends(t, g.taken(), "west1 INVITE")
+	require.NotEqual(t, "up", g.r.Hosts()[0].Health.Status().State.String())
+}
+
+// A response whose connection has ended goes to where its receiver listens,
+// once.
+func TestRFC3261_18_2_2_ConnectionEnded(t *testing.T) {
+	for name, c := range map[string]struct {
+		via  string
+		want []string
+	}{
+		"sent-by is the address":  {"Via: SIP/2.0/TCP 192.0.2.10:5062;branch=z9hG4bKcaller1", []string{"192.0.2.10:5062"}},
+		"the default port":        {"Via: SIP/2.0/TCP 192.0.2.10;branch=z9hG4bKcaller1", []string{"192.0.2.10:5060"}},
+		"received wins":           {"Via: SIP/2.0/TCP pbx.example.com:5062;branch=z9hG4bKcaller1", []string{"192.0.2.10:5062"}},
+		"it was that one already": {"Via: SIP/2.0/TCP 192.0.2.10:40001;branch=z9hG4bKcaller1", []string{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newMixedRig(t, hostOver(catalog.UDP))
+			trying := g.over(overTCP, connection, invite(c.via))[0]
+			lost := transport.Unreachable{Dest: trying.to, Code: transport.SendError, Quote: []byte(trying.text), Local: true, Listener: overTCP}
+			g.r.Unreachable(g.now, lost, &g.out)
+			got := []string{}
+			for i := range g.out.Len() {
+				l, to, data := g.out.At(i)
+				require.Equal(t, overTCP, l)
+				require.Equal(t, trying.text, string(data))
+				got = append(got, to.String())
+				lost.Dest = to
+			}
+			require.Equal(t, c.want, got)
+			g.out.Reset()
+			g.r.Unreachable(g.now, lost, &g.out)
+			require.Empty(t, g.taken(), "nobody is there either")
+		})
+	}
+}
+
+// What came over a connection within a dialog and leaves by UDP is sent again
+// until it is answered (RFC 3261 16.11: not without state).
+func TestRFC3261_16_11_FromAConnectionToUDP(t *testing.T) {
+	for _, method := range []string{"BYE", "INVITE", "ACK"} {
+		t.Run(method, func(t *testing.T) {
+			g := newMixedRig(t, hostOver(catalog.UDP))
+			inv := g.over(overTCP, connection, invite(viaOver("TCP")))[1]
+			back := g.over(overUDP, east1, respond(sent{inv.to, inv.text}, 200, "Contact: <sip:agent@203.0.113.1:5060>"))
+			again := request(method, "sip:agent@203.0.113.1:5060", viaOver("TCP")+"x",
+				"Route: "+strings.Join(reversed(header(back[0].text, "Record-Route")), ", "),
+				"To: <sip:+15550000001@198.51.100.1>;tag=calleetag", "CSeq: 2 "+method)
+			first := g.over(overTCP, connection, again)
+			require.Len(t, first, 1)
+			copies := g.pass(7400 * time.Millisecond)
+			if method == "ACK" {
+				require.Empty(t, copies)
+				return
+			}
+			require.Len(t, copies, 3, "after 0.5, 1.5 and 3.5 s")
+			for _, m := range copies {
+				require.Equal(t, sent{first[0].to, first[0].text}, m)
+			}
+			status := 200
+			if method == "INVITE" {
+				status = 180 // Timer A ends with a provisional
+			}
+			got := g.over(overUDP, east1, respond(sent{first[0].to, first[0].text}, status))
+			require.Len(t, got, 1)
+			require.Equal(t, []any{overTCP, connection}, []any{got[0].listener, got[0].to})
+			require.Empty(t, g.pass(time.Minute))
+		})
+	}
+	// Nobody answers: it ends after 64*T1.
+	g := newMixedRig(t, hostOver(catalog.UDP))
+	g.r.relays.add(g.now, 1, false, overUDP, east1, []byte("BYE"))
+	g.r.relays.add(g.now, 2, true, overUDP, east1, []byte("INVITE"))
+	count := map[string]int{}
+	for _, m := range g.pass(time.Minute) {
+		count[m.text]++
+	}
+	require.Equal(t, map[string]int{"BYE": 10, "INVITE": 6}, count) // Timers E and A
+	require.Empty(t, g.r.relays.byKey)
+	require.Zero(t, g.r.relays.bytes)
+}
+
+// A sips URI, and transport=tls, lead to TLS and nowhere else.
+func TestRFC3261_26_2_TransportOfAURI(t *testing.T) {
+	for uri, want := range map[string]int{
+		"sip:agent@203.0.113.99:5070":                overUDP,
+		"sip:agent@203.0.113.99:5070;transport=UDP":  overUDP,
+		"sip:agent@203.0.113.99:5070;transport=tcp":  overTCP,
+		"sip:agent@203.0.113.99:5070;transport=TLS":  overTLS,
+		"sips:agent@203.0.113.99:5070":               overTLS,
+		"sips:agent@203.0.113.99:5070;transport=tcp": overTLS,
+		"sips:agent@203.0.113.99:5070;transport=udp": -1,
+		"sip:agent@203.0.113.99:5070;transport=sctp": -1,
+	} {
+		t.Run(uri, func(t *testing.T) {
+			g := newMixedRig(t, hostOver(catalog.UDP))
+			inv := g.over(overUDP, caller, invite())[1]
+			back := g.over(overUDP, east1, respond(sent{inv.to, inv.text}, 200, "Contact: <"+uri+">"))
+			got := g.over(overUDP, caller, request("BYE", uri, viaOver("UDP")+"x",
+				"Route: "+header(back[0].text, "Record-Route")[0],
+				"To: <sip:+15550000001@198.51.100.1>;tag=calleetag", "CSeq: 2 BYE"))
+			require.Len(t, got, 1)
+			if want < 0 {
+				require.Contains(t, got[0].text, "SIP/2.0 503 ")
+				return
+			}
+			require.Equal(t, []any{want, "203.0.113.99:5070"}, []any{got[0].listener, got[0].to.String()})
+		})
+	}
+}
