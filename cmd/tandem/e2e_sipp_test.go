@@ -3,7 +3,9 @@
 package main_test
 
 import (
+	endian "encoding/binary"
 	"encoding/csv"
+	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"os"
@@ -71,13 +73,33 @@ func (l *lab) sippConnector(scenario, host string, args ...string) *sipp {
 func connectorSIPp(t testing.TB, wrap []string, scenario string, at netip.AddrPort, args ...string) *sipp {
 	t.Helper()
 	s := startSIPp(t, wrap, scenario, at, args...)
-	ip := at.Addr().As4()
-	entry := fmt.Sprintf(" %02X%02X%02X%02X:%04X ", ip[3], ip[2], ip[1], ip[0], at.Port())
-	require.Eventually(t, func() bool {
-		open, _ := os.ReadFile(fmt.Sprintf("/proc/%d/net/udp", s.cmd.Process.Pid))
-		return strings.Contains(string(open), entry)
-	}, patience, readyEvery, "sipp %s does not listen at %v:\n%s", scenario, at, s.out)
+	require.Eventually(t, func() bool { return s.listens(at) }, patience, readyEvery, "sipp %s does not listen at %v:\n%s", scenario, at, s.out)
 	return s
+}
+
+// listens reports whether a port is open where SIPp runs, which may be a network
+// namespace.
+func (s *sipp) listens(at netip.AddrPort) bool {
+	address := hex.EncodeToString(hostOrder(at.Addr()))
+	datagrams := strings.ToUpper(fmt.Sprintf(" %s:%04x ", address, at.Port()))
+	streams := datagrams + strings.Repeat("0", len(address)) + ":0000 0A " // LISTEN
+	for table, entry := range map[string]string{"udp": datagrams, "udp6": datagrams, "tcp": streams, "tcp6": streams} {
+		open, _ := os.ReadFile(fmt.Sprintf("/proc/%d/net/%s", s.cmd.Process.Pid, table))
+		if strings.Contains(string(open), entry) {
+			return true
+		}
+	}
+	return false
+}
+
+// hostOrder is an address as /proc shows it: words of 32 bits, their bytes in
+// this machine's order.
+func hostOrder(a netip.Addr) []byte {
+	words := a.AsSlice()
+	for w := words; len(w) > 0; w = w[4:] {
+		endian.NativeEndian.PutUint32(w, endian.BigEndian.Uint32(w))
+	}
+	return words
 }
 
 // sippCaller runs the caller's side to its end: calls in all, so many a second.

@@ -33,6 +33,8 @@ func TestSoak_TenThousandCalls(t *testing.T) {
 	}
 }
 
+func TestSoak_TransportsEveryPair(t *testing.T) { everyPair(t, 1000, 50) }
+
 func TestSoak_NetnsClosedPort(t *testing.T) {
 	if inNetns(t) {
 		closedPort(t, 1000, 50, 10000, 500)
