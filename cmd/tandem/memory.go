@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"log/slog"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -67,8 +66,8 @@ func room() (bytes uint64) {
 	return bytes
 }
 
-// tellCollector does so, and logs what is in force then.
-func tellCollector(log *slog.Logger) {
+// tellCollector does so, and returns what is in force then, for the log.
+func tellCollector() []any {
 	has := room()
 	c := collectionFor(os.Getenv, has)
 	if c.percent > 0 {
@@ -77,7 +76,7 @@ func tellCollector(log *slog.Logger) {
 	if c.limit > 0 {
 		debug.SetMemoryLimit(c.limit)
 	}
-	log.Info("memory", "room_mb", has>>20, "gomemlimit_mb", debug.SetMemoryLimit(-1)>>20, "gogc", percentInForce())
+	return []any{"room_mb", has >> 20, "gomemlimit_mb", debug.SetMemoryLimit(-1) >> 20, "gogc", percentInForce()}
 }
 
 // percentInForce is GOGC; -1 is off.

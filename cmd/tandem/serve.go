@@ -42,7 +42,7 @@ func serve(ctx context.Context, path string, stderr io.Writer) error {
 	defer signal.Stop(signals)
 
 	log := slog.New(slog.NewJSONHandler(stderr, nil))
-	tellCollector(log) // before the numbers are read
+	memory := tellCollector() // before the numbers are read
 	cfg, err := loadLogged(path, log)
 	if err != nil {
 		return exitError{exitConfig, err}
@@ -50,6 +50,7 @@ func serve(ctx context.Context, path string, stderr io.Writer) error {
 	for _, w := range cfg.Warnings {
 		log.Warn("config: "+w.Text, "file", w.File, "line", w.Line, "field", w.Field)
 	}
+	log.Info("memory", memory...)
 	n, err := newNode(cfg, log)
 	if err != nil {
 		return err
