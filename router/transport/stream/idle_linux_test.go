@@ -12,10 +12,14 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"tandem/router/transport"
 )
 
 // TestIdleConnections measures what an idle connection costs, all in: with its
@@ -37,8 +41,10 @@ func TestIdleConnections(t *testing.T) {
 		{"TLS", true, 1000, 32 << 10},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			files := uint64(c.count) + 1000
-			moreFiles(t, files)
+			if raceDetector {
+				c.count /= 10
+			}
+			moreFiles(t, uint64(c.count)+1000)
 			a := newAuthority(t, "ca")
 			limits := Limits{PerSource: c.count + 10}
 			cfg := tcp(limits)
@@ -54,21 +60,7 @@ func TestIdleConnections(t *testing.T) {
 			p.echoes("before")
 			heap, resident := memory(t)
 
-			peers := exec.Command(os.Args[0], "-test.run=^TestIdleConnections$")
-			peers.Env = append(os.Environ(), "STREAM_IDLE_ADDR="+r.Addrs()[0].String(), fmt.Sprint("STREAM_IDLE_COUNT=", c.count), fmt.Sprint("STREAM_IDLE_TLS=", c.secure))
-			peers.Stderr = os.Stderr
-			hold, err := peers.StdinPipe()
-			require.NoError(t, err)
-			says, err := peers.StdoutPipe()
-			require.NoError(t, err)
-			require.NoError(t, peers.Start())
-			t.Cleanup(func() {
-				_ = hold.Close()
-				_ = peers.Wait()
-			})
-			line, err := bufio.NewReader(says).ReadString('\n')
-			require.NoError(t, err)
-			require.Equal(t, "ready\n", line)
+			hold := r.peers(c.count, c.secure)
 			require.Equal(t, c.count+1, r.stats().Open)
 			p.echoes("meanwhile")
 			r.mu.Lock()
@@ -84,11 +76,63 @@ func TestIdleConnections(t *testing.T) {
 			}
 
 			p.echoes("after")
-			require.NoError(t, hold.Close())
+			hold()
 			r.ends(ByPeer, uint64(c.count))
 			p.echoes("when they are gone")
 		})
 	}
+}
+
+// peers starts the process of idlePeers, waits until all are connected, and
+// returns what ends it.
+func (r *rig) peers(count int, secure bool) (end func()) {
+	r.t.Helper()
+	peers := exec.Command(os.Args[0], "-test.run=^TestIdleConnections$")
+	peers.Env = append(os.Environ(), "STREAM_IDLE_ADDR="+r.Addrs()[0].String(), fmt.Sprint("STREAM_IDLE_COUNT=", count), fmt.Sprint("STREAM_IDLE_TLS=", secure))
+	peers.Stderr = os.Stderr
+	hold, err := peers.StdinPipe()
+	require.NoError(r.t, err)
+	says, err := peers.StdoutPipe()
+	require.NoError(r.t, err)
+	require.NoError(r.t, peers.Start())
+	end = sync.OnceFunc(func() {
+		_ = hold.Close()
+		_ = peers.Wait()
+	})
+	r.t.Cleanup(end)
+	line, err := bufio.NewReader(says).ReadString('\n')
+	require.NoError(r.t, err)
+	require.Equal(r.t, "ready\n", line)
+	return end
+}
+
+// Where the system has no file left for a connection, those that are there go
+// on, and the others are taken when there is one again.
+func TestNoFileLeft(t *testing.T) {
+	var limit unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
+	restore := sync.OnceFunc(func() { require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)) })
+	t.Cleanup(restore)
+	r := serve(t, tcp(Limits{}), func(r *rig) {
+		r.answer = func(in []transport.Packet, out *transport.Batch) {
+			if len(r.received()) == 4 { // peers wait for an answer before the next one connects
+				require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 0, Max: limit.Max}))
+			}
+			echo(in, out)
+		}
+	})
+	p := r.call()
+	p.echoes("before")
+	go func() {
+		for deadline := time.Now().Add(soon); r.stats().AcceptErrors < 3 && time.Now().Before(deadline); {
+			time.Sleep(time.Millisecond)
+		}
+		restore()
+	}()
+	r.peers(20, false)
+	require.GreaterOrEqual(t, r.stats().AcceptErrors, uint64(3))
+	require.Contains(t, r.logs.lines()[0], "no connection can be accepted")
+	p.echoes("after")
 }
 
 // memory returns the bytes of heap and stacks in use, and those of the process.
