@@ -23,10 +23,7 @@ func (m *mirror) Packets(_ int64, in []transport.Packet, out *transport.Batch) {
 func (m *mirror) Unreachable(int64, transport.Unreachable, *transport.Batch) {}
 
 func (m *mirror) flush(_ int64, out *transport.Batch) {
-	for i := range out.Len() {
-		listener, dest, data := out.At(i)
-		_ = m.s.Send(listener, dest, data)
-	}
+	m.s.Flush(out)
 	out.Reset()
 }
 
@@ -65,6 +62,21 @@ func TestPassingAllocatesNothing(t *testing.T) {
 	p := newPhone(t, conn)
 	text, buf := []byte(request(strings.Repeat("x", 500))), make([]byte, 1000)
 	require.Less(t, testing.AllocsPerRun(2000, func() { bounce(t, p, text, buf) }), 0.5)
+}
+
+// BenchmarkPipeline is BenchmarkBounce with 20 messages at a time.
+func BenchmarkPipeline(b *testing.B) {
+	const at = 20
+	text := []byte(strings.Repeat(request(strings.Repeat("x", 500)), at))
+	buf := make([]byte, len(text))
+	m := mirrored(b, tcp(Limits{}))
+	conn, err := net.Dial("tcp", m.s.Addrs()[0].String())
+	require.NoError(b, err)
+	defer conn.Close()
+	b.ReportAllocs()
+	for n := 0; n < b.N; n += at {
+		bounce(b, conn, text, buf)
+	}
 }
 
 func BenchmarkBounce(b *testing.B) {

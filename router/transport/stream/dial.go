@@ -39,7 +39,7 @@ func (s *Streams) Send(index int, dest netip.AddrPort, data []byte) error {
 			s.ended(l, dest, true, why, nil)
 			s.undelivered(l, []waiting{{data: bytes.Clone(data), dest: dest}})
 			return nil
-		case c.send(s.now(), dest, data, false):
+		case c.send(s.now(), false, outgoing{dest, data}):
 			return nil
 		}
 		s.forget(c) // it is at its end
@@ -128,7 +128,7 @@ func (s *Streams) open(l *listener, dest netip.AddrPort, who *ClientTLS, data []
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &conn{s: s, listener: l, remote: dest, cancel: cancel}
-	c.keep(dest, data, false)
+	c.keep(outgoing{dest, data}, false)
 	now := s.now()
 	c.used.Store(now)
 	c.deadline.Store(now + int64(s.limits.Connect))

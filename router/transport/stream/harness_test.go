@@ -139,10 +139,7 @@ func (r *rig) Unreachable(_ int64, u transport.Unreachable, out *transport.Batch
 }
 
 func (r *rig) flushTo(_ int64, out *transport.Batch) {
-	for i := range out.Len() {
-		listener, dest, data := out.At(i)
-		_ = r.Send(listener, dest, data) // closed, at the end
-	}
+	r.Flush(out)
 	out.Reset()
 }
 

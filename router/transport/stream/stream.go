@@ -19,22 +19,23 @@
 // Handler, with Packet.Listener the Index of the listener, Packet.Source the
 // address of the connection's other end and Packet.Peer what its certificate
 // proves; what the Handler leaves in a transport.Batch is flushed. Indices share
-// one numbering with the datagram listeners, so flush sorts by it, in order:
+// one numbering with the datagram listeners:
 //
 //	flush := func(now int64, out *transport.Batch) {
+//		streams.Flush(out) // what is for its listeners
 //		for i := range out.Len() {
-//			if listener, dest, data := out.At(i); isStream[listener] {
-//				_ = streams.Send(listener, dest, data)
-//			} else {
-//				datagrams.Send(listener, dest, data) // a Batch of the goroutine's own, then Sender.Flush
+//			if listener, dest, data := out.At(i); !isStream[listener] {
+//				datagrams.SendFrom(listener, out.Local(i), dest, append(datagrams.Buf(), data...))
 //			}
 //		}
+//		sender.Flush(now, &datagrams, router)
 //		out.Reset()
 //	}
 //
-// The same flush serves timers, and the Handler of datagrams: flush is called by
-// many goroutines at once, so what it needs to send datagrams comes from a pool.
-// Send takes any goroutine and never waits.
+// The same flush serves timers, and stands in front of the Sender of the
+// Handler of datagrams. It is called by many goroutines at once, so the Sender
+// and the Batch for datagrams come from a pool. Flush and Send may be called from
+// any goroutine and never wait.
 //
 // A response is sent to the Packet.Source of its request and so goes back on the
 // connection. Where that is gone, Send tries to open one to the same address,
@@ -95,6 +96,8 @@ type Streams struct {
 	handler   transport.Handler                     // from Serve on
 	flush     func(now int64, out *transport.Batch) // from Serve on
 	batches   sync.Pool                             // *batch
+	joins     sync.Pool                             // *[]byte
+	flushes   sync.Pool                             // *flushing
 	holding   atomic.Int64                          // bytes of Limits.Memory in use
 	stop      chan struct{}                         // closed by Close
 	wg        sync.WaitGroup                        // all goroutines; added to while one runs, or under mu
@@ -154,6 +157,8 @@ func Listen(cfg Config) (*Streams, error) {
 	}
 	s.log = newFailureLog(cfg.Log, s.now)
 	s.batches.New = func() any { return new(batch) }
+	s.joins.New = func() any { return new([]byte) }
+	s.flushes.New = func() any { return new(flushing) }
 	s.reports.wake = make(chan struct{}, 1)
 	if len(cfg.Listeners) == 0 {
 		return nil, errors.New("stream: no address to listen on")

@@ -88,7 +88,7 @@ func (c *conn) ping(now int64) {
 	c.nextPing.Store(c.s.pingAfter(now))
 	c.pinged.Store(now) // before it is sent: the answer may be quick
 	c.listener.pingsOut.Add(1)
-	c.send(now, c.remote, crlfs[:4], true)
+	c.send(now, true, outgoing{c.remote, crlfs[:4]})
 }
 
 // pingAfter is when a connection that is pinged at now is pinged again: peers

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"bytes"
 	"net/netip"
 	"sync"
 )
@@ -43,9 +44,15 @@ type waiting struct {
 	wire int  // bytes that it has in rest, from its sealing on
 }
 
-// send sends data or queues it, and never waits. It is false, and nothing
-// happened, when c is at its end.
-func (c *conn) send(now int64, dest netip.AddrPort, data []byte, own bool) bool {
+// outgoing is a message that somebody wants to be sent.
+type outgoing struct {
+	dest netip.AddrPort
+	data []byte
+}
+
+// send sends messages or queues them, and never waits. It is false, and nothing
+// happened, when c is at its end. own is true for a ping or a pong.
+func (c *conn) send(now int64, own bool, run ...outgoing) bool {
 	c.mu.Lock()
 	if c.closed || c.ending.Load() != nil {
 		c.mu.Unlock()
@@ -55,20 +62,18 @@ func (c *conn) send(now int64, dest netip.AddrPort, data []byte, own bool) bool 
 		c.used.Store(now)
 	}
 	if !c.open || c.writing {
-		room := c.queued == 0 || c.queued+len(data) <= c.s.limits.Queue
-		if room {
-			c.keep(dest, data, own)
-		}
+		left := c.enqueue(own, run)
 		c.mu.Unlock()
-		if !room && !own {
-			c.listener.queueFull.Add(1)
-			c.s.undelivered(c.listener, []waiting{{data: append([]byte(nil), data...), dest: dest}})
-		}
+		c.s.undelivered(c.listener, left)
 		return true
 	}
-	wire, err := data, error(nil)
+	joined := c.s.join(run)
+	wire, err := run[0].data, error(nil)
+	if joined != nil {
+		wire = *joined
+	}
 	if c.secure != nil {
-		wire, err = c.secure.seal(data)
+		wire, err = c.secure.seal(wire)
 	}
 	n := 0
 	if err == nil {
@@ -76,21 +81,55 @@ func (c *conn) send(now int64, dest netip.AddrPort, data []byte, own bool) bool 
 	}
 	switch {
 	case err != nil:
-		c.mu.Unlock()
-		c.fail(Reset, err)
-		return false
 	case n == len(wire):
-		if !c.proven && c.dialled() && !own {
-			c.doubt(waiting{data: append([]byte(nil), data...), dest: dest})
+		for _, m := range run {
+			c.listener.count(m.data, own)
+			if !own && c.doubtful() {
+				c.doubt(waiting{data: bytes.Clone(m.data), dest: m.dest})
+			}
 		}
-		c.mu.Unlock()
-		c.listener.count(data, own)
-		return true
+	default:
+		for _, m := range run {
+			c.keep(m, own)
+		}
+		c.startSealed(now, wire, n)
 	}
-	c.keep(dest, data, own)
-	c.startSealed(now, wire, n)
 	c.mu.Unlock()
-	return true
+	if joined != nil {
+		c.s.joins.Put(joined)
+	}
+	if err != nil {
+		c.fail(Reset, err)
+	}
+	return err == nil
+}
+
+// join returns the bytes of several messages, one behind the other, in memory of
+// the pool.
+func (s *Streams) join(run []outgoing) *[]byte {
+	if len(run) == 1 {
+		return nil
+	}
+	all := s.joins.Get().(*[]byte)
+	*all = (*all)[:0]
+	for _, m := range run {
+		*all = append(*all, m.data...)
+	}
+	return all
+}
+
+// enqueue copies messages to the queue, and returns those that have no room.
+func (c *conn) enqueue(own bool, run []outgoing) (left []waiting) {
+	for _, m := range run {
+		switch {
+		case c.queued == 0 || c.queued+len(m.data) <= c.s.limits.Queue:
+			c.keep(m, own)
+		case !own:
+			c.listener.queueFull.Add(1)
+			left = append(left, waiting{data: bytes.Clone(m.data), dest: m.dest})
+		}
+	}
+	return left
 }
 
 // answer sends what crypto/tls had to say while it read.
@@ -121,20 +160,30 @@ func (c *conn) sayGoodbye() {
 }
 
 // keep copies a message to the queue.
-func (c *conn) keep(dest netip.AddrPort, data []byte, own bool) {
-	c.queue = append(c.queue, waiting{data: append([]byte(nil), data...), dest: dest, own: own})
-	c.queued += len(data)
+func (c *conn) keep(m outgoing, own bool) {
+	c.queue = append(c.queue, waiting{data: bytes.Clone(m.data), dest: m.dest, own: own})
+	c.queued += len(m.data)
 	if !own {
 		c.listener.queued.Add(1)
 	}
 }
 
-// startSealed starts to work off the one message that is queued, which is wire,
+// startSealed starts to work off the messages that are queued, which are wire,
 // with n bytes of it gone.
 func (c *conn) startSealed(now int64, wire []byte, n int) {
-	c.queue[0].wire, c.sealed, c.done = len(wire), 1, n
+	for i := range c.queue {
+		c.queue[i].wire = len(c.queue[i].data)
+	}
+	if c.secure != nil { // in records that they share: all are gone when these are
+		for i := range c.queue {
+			c.queue[i].wire = 0
+		}
+		c.queue[0].wire = len(wire)
+	}
+	c.sealed, c.done = len(c.queue), n
 	c.rest = append(c.rest, wire[n:]...)
 	c.startWriting(now)
+	c.wrote(0) // some may be gone
 }
 
 func (c *conn) startWriting(now int64) {
@@ -215,7 +264,7 @@ func (c *conn) wrote(n int) {
 		c.done -= m.wire
 		c.queued -= len(m.data)
 		c.listener.count(m.data, m.own)
-		if !c.proven && c.dialled() && !m.own {
+		if !m.own && c.doubtful() {
 			c.doubt(*m)
 		}
 		*m = waiting{}
@@ -223,6 +272,9 @@ func (c *conn) wrote(n int) {
 		c.sealed--
 	}
 }
+
+// doubtful is whether what is sent may not be delivered, see unproven.
+func (c *conn) doubtful() bool { return !c.proven && c.dialled() }
 
 // doubt keeps a message that was sent until something comes back.
 func (c *conn) doubt(m waiting) {
