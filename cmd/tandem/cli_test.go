@@ -98,7 +98,7 @@ func TestCheckOfNoFile(t *testing.T) {
 }
 
 func TestServeRefusesAWrongConfig(t *testing.T) {
-	path := write(t, "colour: red\nlisten: [tcp://127.0.0.1:5060]\n")
+	path := write(t, "colour: red\nlisten: [sctp://127.0.0.1:5060]\n")
 	_, errs, code := command(t, "serve", "--config", path)
 	require.Equal(t, exitConfig, code)
 	require.Contains(t, errs, path+":1: ")
