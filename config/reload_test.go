@@ -1,9 +1,12 @@
 package config
 
 import (
+	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"tandem/config/catalog"
 )
 
 const reloadable = `
@@ -87,5 +90,40 @@ groups: [{name: g, connectors: [{connector: east, priority: 1}], numbers: ["+155
 	} {
 		_, err := UntilRestart(old, load(t, c.new))
 		require.EqualError(t, err, c.want)
+	}
+}
+
+// What DNS says of an address is nothing that a file was checked for.
+func TestReach(t *testing.T) {
+	cfg := load(t, `
+listen: [{address: "udp://192.0.2.10:5060", name: out}, {address: "tcp://192.0.2.10:5060", name: stream}, "udp://127.0.0.1:5070"]
+aliases: ["198.51.100.1:5060"]
+`+reloadable)
+	reach := cfg.Reach()
+	for _, c := range []struct {
+		addr, listener, probe string
+		over                  catalog.Transport
+		want                  string
+	}{
+		{"10.0.0.1:5060", "", "", catalog.UDP, ""},
+		{"10.0.0.1:5060", "", "", catalog.TCP, ""},
+		{"10.0.0.1:5061", "", "", catalog.TLS, "no tls:// listener can send to it"},
+		{"10.0.0.1:5060", "out", "", catalog.UDP, ""},
+		{"10.0.0.1:5060", "out", "", catalog.TCP, `listener "out" cannot send to it over tcp`},
+		{"10.0.0.1:5060", "", "stream", catalog.UDP, `listener "stream" cannot send to it over udp`},
+		{"127.0.0.1:5060", "", "", catalog.UDP, ""},
+		{"127.0.0.1:5060", "", "", catalog.TCP, "no tcp:// listener can send to it"},
+		{"127.0.0.1:5060", "out", "", catalog.UDP, `listener "out" cannot send to it over udp`},
+		{"127.0.0.1:5070", "", "", catalog.UDP, "it is this node itself: calls would loop"},
+		{"192.0.2.10:5060", "", "", catalog.UDP, "it is this node itself: calls would loop"},
+		{"198.51.100.1:5060", "", "", catalog.UDP, "it is this node itself: calls would loop"},
+		{"[2001:db8::1]:5060", "", "", catalog.UDP, "no udp:// listener can send to it"},
+	} {
+		err := reach(&catalog.Connector{Listener: c.listener, Probe: catalog.Probe{Listener: c.probe}}, c.over, netip.MustParseAddrPort(c.addr))
+		if c.want == "" {
+			require.NoError(t, err, c.addr)
+			continue
+		}
+		require.EqualError(t, err, c.want, c.addr)
 	}
 }

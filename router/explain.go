@@ -258,7 +258,7 @@ func (x *explainer) reasonFor(c *candidate) string {
 		place = fmt.Sprintf("the number's own connector, host priority %d", h.priority>>orderBits)
 	}
 	if order := h.priority & (1<<orderBits - 1); order > 0 {
-		place += fmt.Sprintf(", DNS priority %d", order)
+		place += fmt.Sprintf(", place %d in DNS", order+1)
 	}
 	place += fmt.Sprintf(", weight %.4g", h.weight)
 	seen := h.health.Status().Reason.String()

@@ -94,7 +94,7 @@ type connector struct {
 }
 
 // orderBits have room for catalog.Host.Order below a host's own priority.
-const orderBits = 20
+const orderBits = 8
 
 type host struct {
 	uri        string // its label: that of an address of a name has the address too

@@ -3,8 +3,13 @@
 package main_test
 
 import (
+	"bufio"
 	"fmt"
+	"io"
+	"net"
+	"net/textproto"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -69,7 +74,7 @@ func TestE2E_NamesBySRV(t *testing.T) {
 
 	at := func(host int) string { return l.place(fmt.Sprintf("sip:Voice.test (127.0.0.%d:5060)", host)) }
 	out := n.explained()
-	require.Regexp(t, `(?s)1 +first +east +`+quoteMeta(at(11))+`.*DNS priority 10.*2 +first +east +`+quoteMeta(at(12))+`.*DNS priority 20.*3 +second`, out)
+	require.Regexp(t, `(?s)1 +first +east +`+quoteMeta(at(11))+`.*2 +first +east +`+quoteMeta(at(12))+`.*place 2 in DNS.*3 +second`, out)
 	out, code := run(t, "health", "--admin", n.admin)
 	require.Zero(t, code, out)
 	require.Contains(t, out, at(11))
@@ -108,6 +113,92 @@ func TestE2E_NamesBySRV(t *testing.T) {
 
 func quoteMeta(s string) string {
 	return strings.NewReplacer("(", `\(`, ")", `\)`, ".", `\.`).Replace(s)
+}
+
+// Of the transports that the node listens on the one that NAPTR records prefer is
+// taken, and another one when they do.
+func TestE2E_NamesByNAPTR(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	naptr := func(tcp, udp int) []string {
+		return []string{
+			`voice.test. 1 IN NAPTR 5 1 "s" "SIPS+D2T" "" _sips._tcp.voice.test.`,
+			fmt.Sprintf(`voice.test. 1 IN NAPTR %d 1 "s" "SIP+D2T" "" _sip._tcp.voice.test.`, tcp),
+			fmt.Sprintf(`voice.test. 1 IN NAPTR %d 1 "s" "SIP+D2U" "" _sip._udp.voice.test.`, udp),
+			"_sips._tcp.voice.test. 1 IN SRV 1 1 5061 h.voice.test.", "_sip._tcp.voice.test. 1 IN SRV 1 1 5070 h.voice.test.",
+			"_sip._udp.voice.test. 1 IN SRV 1 1 5080 h.voice.test.", l.place("h.voice.test. 1 IN A 127.0.0.11"),
+		}
+	}
+	server := dnstest.Start(t, l.place("127.0.0.53:5353"), naptr(10, 20)...)
+	caller, udp := l.peer("127.0.0.2"), l.peer("127.0.0.11:5080")
+	tcp := l.tcpCallee("127.0.0.11:5070")
+	n := l.serveFile(l.addr("127.0.0.1"), l.admin(8080), strings.Replace(configHead, `"udp://LISTEN"`, `"udp://LISTEN", "tcp://LISTEN"`, 1)+namedConnector)
+	caller.call(n.addr, "+15550000001").start().fails(486)
+	require.Contains(t, <-tcp, "INVITE sip:+15550000001@Voice.test SIP/2.0")
+	because := n.logged("DNS: a server of a name gets no calls")["because"]
+	require.Contains(t, because, "no tls:// listener")
+
+	server.Set(t, naptr(20, 10)...)
+	until(t, "another preference", func() bool { return strings.Contains(n.explained(), ":5080") })
+	d := caller.call(n.addr, "+15550000001").start()
+	udp.pickUp()
+	caller.expect("180 INVITE")
+	d.established()
+	udp.expect("ACK")
+	d.bye(udp)
+}
+
+// tcpCallee is busy for every INVITE that comes over TCP, and returns them.
+func (l *lab) tcpCallee(at string) <-chan string {
+	l.t.Helper()
+	listener, err := net.Listen("tcp4", l.addr(at).String())
+	require.NoError(l.t, err)
+	invites := make(chan string, 10)
+	var all sync.WaitGroup
+	l.t.Cleanup(all.Wait)
+	l.t.Cleanup(func() { _ = listener.Close() })
+	all.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			l.t.Cleanup(func() { _ = conn.Close() })
+			all.Go(func() { busy(conn, invites) })
+		}
+	})
+	return invites
+}
+
+// busy answers what comes over a connection until it ends.
+func busy(conn net.Conn, invites chan<- string) {
+	in := textproto.NewReader(bufio.NewReader(conn))
+	for {
+		start, err := in.ReadLine()
+		if err != nil {
+			return
+		}
+		if start == "" {
+			continue // a keep-alive
+		}
+		raw, length := start+"\r\n", 0
+		for line := start; line != ""; raw += line + "\r\n" {
+			if line, err = in.ReadLine(); err != nil {
+				return
+			}
+			_, _ = fmt.Sscanf(line, "Content-Length: %d", &length)
+		}
+		if _, err := io.CopyN(io.Discard, in.R, int64(length)); err != nil {
+			return
+		}
+		switch m := (message{raw: raw}); m.what() {
+		case "INVITE":
+			invites <- m.start()
+			_, _ = io.WriteString(conn, m.reply(486, reasons[486]))
+		case "OPTIONS":
+			_, _ = io.WriteString(conn, m.reply(200, "OK"))
+		}
+	}
 }
 
 // A node starts without an answer, its connector has no host yet, and calls go to

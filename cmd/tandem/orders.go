@@ -86,7 +86,7 @@ a store.`
 }
 
 func newHostCommand() *cobra.Command {
-	return newOrdering("host", "hosts", "ADDRESS|URI", "Drain, disable or enable a host of a running node",
+	return newOrdering("host", "hosts", "ADDRESS|NAME|URI", "Drain, disable or enable a host of a running node",
 		`  tandem host %s 10.0.1.10:5060 --note "new software"`, outOfService("a host, wherever it stands,")...)
 }
 

@@ -62,7 +62,7 @@ type Host struct {
 	Params    string         // the URI's parameters as written, with their leading ";", or ""
 	Priority  int            // 1 is tried first
 	Weight    int            // share among hosts of equal priority, 1 or more
-	// Order ranks addresses of a name that have its Priority: 0 is tried first.
+	// Order ranks the addresses of a name, below Priority: 0, up to 255, is tried first.
 	// Share is the part of Weight that is an address's; 0 is all of it.
 	Order  int
 	Share  float64

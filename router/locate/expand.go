@@ -64,7 +64,9 @@ type LeftOut struct {
 // an address stays as it is. Where there are no names it returns c.
 //
 // Of the addresses of one connector the priority of hosts comes first, then the
-// priority of SRV records. The weight of a host is that of all its addresses
+// place that DNS gives them among those of their name: the addresses of a name
+// that are wanted first stand beside other hosts of its priority, whatever the
+// numbers of its SRV records are. The weight of a host is that of all its addresses
 // together: of the addresses of equal priority each has a share by the weight of
 // its SRV record (RFC 2782), one of weight 0 next to none unless all are, and the
 // addresses of one record have equal parts of its share. An address that a
@@ -121,46 +123,50 @@ func (w World) usable(cc *catalog.Connector, servers []Server) (usable []Server,
 	return usable, left
 }
 
-// order is the place of a server among those of its target.
-func (s Server) order() int { return s.Choice<<16 | int(s.Priority) }
+// level is what servers of a target are ranked by.
+func (s Server) level() int { return s.Choice<<16 | int(s.Priority) }
 
 // almostNone is what a weight of 0 counts among others: RFC 2782 gives it "a very
 // small chance of being selected".
 const almostNone = 0.01
 
-// split returns the hosts that h stands for.
+// split returns the hosts that h stands for. servers are in order.
 func split(h catalog.Host, servers []Server) []catalog.Host {
 	type record struct {
-		order        int
+		level        int
 		host         string
 		port, weight uint16
 	}
-	recordOf := func(s Server) record { return record{s.order(), s.Host, s.Addr.Port(), s.Weight} }
+	recordOf := func(s Server) record { return record{s.level(), s.Host, s.Addr.Port(), s.Weight} }
 	addrs := make(map[record]int)
-	total := make(map[int]float64) // weight by order
+	total := make(map[int]float64) // weight by level
 	weighted := make(map[int]bool)
 	for _, s := range servers {
-		weighted[s.order()] = weighted[s.order()] || s.Weight > 0
+		weighted[s.level()] = weighted[s.level()] || s.Weight > 0
 	}
 	weight := func(s Server) float64 {
 		switch {
 		case s.Weight > 0:
 			return float64(s.Weight)
-		case weighted[s.order()]:
+		case weighted[s.level()]:
 			return almostNone
 		}
 		return 1
 	}
 	for _, s := range servers {
 		if addrs[recordOf(s)]++; addrs[recordOf(s)] == 1 {
-			total[s.order()] += weight(s)
+			total[s.level()] += weight(s)
 		}
 	}
 	hosts := make([]catalog.Host, 0, len(servers))
-	for _, s := range servers {
+	order := 0
+	for i, s := range servers {
+		if i > 0 && s.level() != servers[i-1].level() {
+			order++
+		}
 		one := h
-		one.Addr, one.Transport, one.Order = s.Addr, s.Transport.spoken(), s.order()
-		one.Share = weight(s) / float64(addrs[recordOf(s)]) / total[s.order()]
+		one.Addr, one.Transport, one.Order = s.Addr, s.Transport.spoken(), order
+		one.Share = weight(s) / float64(addrs[recordOf(s)]) / total[s.level()]
 		same := func(o catalog.Host) bool { return o.Addr == one.Addr && o.Order == one.Order }
 		if i := slices.IndexFunc(hosts, same); i >= 0 { // two names of one machine
 			hosts[i].Share += one.Share
