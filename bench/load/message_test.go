@@ -88,3 +88,23 @@ func BenchmarkInvite(b *testing.B) {
 		buf = s.invite(buf[:0], 1, number)
 	}
 }
+
+func BenchmarkParse(b *testing.B) {
+	addr := netip.MustParseAddrPort("127.0.0.1:5060")
+	g := &Generator{run: "0123abcd"}
+	s := &source{g: g, text: newCallerText(addr, addr)}
+	k := &connector{g: g, text: newConnectorText(addr, 200)}
+	var m, answer message
+	invite := s.invite(nil, 0x1234567, []byte("+15550000001"))
+	if !m.parse(invite) {
+		b.Fatal("no message")
+	}
+	m.records = [][]byte{[]byte("<sip:127.88.0.1:5060;lr;k=0123456789abcdef>")}
+	ok := k.answer(nil, &m, m.callID[:idLength], "200 OK", k.text.final, true)
+	b.ReportAllocs()
+	for b.Loop() {
+		if !m.parse(invite) || !answer.parse(ok) {
+			b.Fatal("no message")
+		}
+	}
+}
