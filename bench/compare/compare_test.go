@@ -80,6 +80,14 @@ func TestVoidBlocks(t *testing.T) {
 	if why := good.why(24000, 23999); why == "" {
 		t.Error("a call that is missing voids the block")
 	}
+	sipgo := block{Proxy: "sipgo", Calls: 16000, Seconds: 8, Rate: 2000, Failed: 480}
+	if why := sipgo.why(24000, 23520); why != "" {
+		t.Errorf("sipgo with 2 %% of its calls failed is %q", why)
+	}
+	sipgo.Retransmissions = 1
+	if why := sipgo.why(24000, 23520); why == "" {
+		t.Error("sipgo may fail as it likes")
+	}
 	s := settings{Foreign: 0.1}
 	for want, noise := range map[string]peer.Noise{"the host kept": {Stolen: 0.2}, "other processes": {Foreign: 0.2}} {
 		b := good
@@ -255,6 +263,20 @@ func TestFlags(t *testing.T) {
 	}
 }
 
+func TestMarks(t *testing.T) {
+	for _, c := range []struct {
+		least, most float64
+		want        string
+	}{
+		{0, 200.7, "[0 50 100 150 200]"}, {0, 9900, "[0 2000 4000 6000 8000]"}, {0, 34000, "[0 10000 20000 30000]"}, {0, 1.1, "[0 0.2 0.4 0.6000000000000001 0.8 1]"},
+		{10, 300, "[10 20 50 100 200]"},
+	} {
+		if got := fmt.Sprint(marks(c.least, c.most)); got != c.want {
+			t.Errorf("from %v to %v: %s, want %s", c.least, c.most, got, c.want)
+		}
+	}
+}
+
 // The report has a row for each proxy and rate, and says who was given up.
 func TestReport(t *testing.T) {
 	s, err := parse([]string{"-proxies", "tandem,kamailio-1,floor", "-rates", "500"})
@@ -271,7 +293,7 @@ func TestReport(t *testing.T) {
 	text := r.markdown()
 	for _, want := range []string{
 		"commit 0123", "| 500 | 50.0 | 100.0 (kamailio-1) | 0.50 | 0.50 to 0.50 | - | - |",
-		"| 500 | tandem | 1 (0) | 50.0 | 50.0 to 50.0 | 20.0 | 30.0 | 40.0 |", "given up at 500 calls/s: too slow",
+		"| 500 | tandem | 1 (0) | 0 | 50.0 | 50.0 to 50.0 | 20.0 | 30.0 | 40.0 |", "given up at 500 calls/s: too slow",
 		"| tandem | at least 9000 | 3.00 | generator | 80 % | 99 % |", "| Kamailio with one child | 3000 (not confirmed) | 1.00 | proxy |", "is a lower bound",
 		"| tandem | 1500 | 10 | 0 | 0.050 | 0.070 | 0.080 | 0.100 | 0.081 |", "| tandem | 5000 | 1,000,000 | 0 | 0 | 0 | 7 |",
 	} {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -34,26 +35,55 @@ func (r results) plots() map[string]string {
 	return all
 }
 
-// canvas is a drawing with values from 0 to most on its left side.
+// canvas is a drawing with values on its left side, from least to most; from
+// more than 0 on it is logarithmic.
 type canvas struct {
 	strings.Builder
-	most float64
+	least, most float64
 }
 
-func newCanvas(title string, most float64) *canvas {
-	c := &canvas{most: 1.1 * max(most, 1e-9)}
+func newCanvas(title string, least, most float64) *canvas {
+	c := &canvas{least: least, most: 1.1 * max(most, 2*least, 1e-9)}
 	say(c, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`+"\n", plotWidth, plotHeight)
 	say(c, `<rect width="%d" height="%d" fill="white"/>`+"\n<text x=\"%d\" y=\"16\">%s</text>\n", plotWidth, plotHeight, plotLeft, title)
-	for i := range 5 {
-		v := c.most * float64(i) / 4
-		say(c, `<line x1="%d" x2="%d" y1="%.1f" y2="%.1f" stroke="#ddd"/><text x="%d" y="%.1f" text-anchor="end">%.4g</text>`+"\n",
+	for _, v := range marks(least, c.most) {
+		say(c, `<line x1="%d" x2="%d" y1="%.1f" y2="%.1f" stroke="#ddd"/><text x="%d" y="%.1f" text-anchor="end">%g</text>`+"\n",
 			plotLeft, plotWidth-plotRight, c.y(v), c.y(v), plotLeft-6, c.y(v)+4, v)
 	}
 	return c
 }
 
+// marks are round values between two.
+func marks(least, most float64) (all []float64) {
+	if least > 0 {
+		for v := least; v <= most; v *= 10 {
+			for _, times := range []float64{1, 2, 5} {
+				if v*times <= most {
+					all = append(all, v*times)
+				}
+			}
+		}
+		return all
+	}
+	step := math.Pow(10, math.Floor(math.Log10(most)))
+	for _, part := range []float64{0.2, 0.5, 1, 2} {
+		if most/(part*step) <= 6 {
+			step *= part
+			break
+		}
+	}
+	for i := 0; float64(i)*step <= most; i++ {
+		all = append(all, float64(i)*step)
+	}
+	return all
+}
+
 func (c *canvas) y(v float64) float64 {
-	return plotHeight - plotBottom - v/c.most*(plotHeight-plotBottom-plotTop)
+	share := v / c.most
+	if c.least > 0 {
+		share = math.Log(max(v, c.least)/c.least) / math.Log(c.most/c.least)
+	}
+	return plotHeight - plotBottom - share*(plotHeight-plotBottom-plotTop)
 }
 
 // x is a share of the width.
@@ -68,6 +98,9 @@ func (c *canvas) dot(x, v float64, colour, title string) {
 }
 
 func (c *canvas) line(points []string, colour string) {
+	if len(points) == 0 {
+		return
+	}
 	say(c, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2"/>`+"\n", strings.Join(points, " "), colour)
 }
 
@@ -94,7 +127,7 @@ func (c curve) plot(s settings) string {
 			most = max(most, b.Total)
 		}
 	}
-	draw := newCanvas("CPU microseconds per call over calls/s: "+aboutLoad(c.Load), most)
+	draw := newCanvas("CPU microseconds per call over calls/s: "+aboutLoad(c.Load), 0, most)
 	top := float64(slices.Max(s.Rates))
 	at := func(rate int) float64 { return draw.x(float64(rate) / top * 0.96) }
 	for _, rate := range s.Rates {
@@ -124,7 +157,7 @@ func plotSaturation(all []saturation) string {
 	for _, one := range all {
 		most = max(most, float64(one.Rate))
 	}
-	draw := newCanvas("highest calls/s on one core, without a failure", most)
+	draw := newCanvas("highest calls/s on one core, without a failure", 0, most)
 	for i, one := range all {
 		width := 1 / float64(len(all))
 		x := draw.x(width * (float64(i) + 0.2))
@@ -151,7 +184,7 @@ func plotLatency(all []latency) string {
 			proxies = append(proxies, l.Proxy)
 		}
 	}
-	draw := newCanvas(fmt.Sprintf("INVITE to its forwarding in microseconds, all at %d calls/s", rate), most)
+	draw := newCanvas(fmt.Sprintf("INVITE to its forwarding in microseconds, all at %d calls/s", rate), 10, most)
 	shown := quantiles[:len(quantiles)-1] // the most is one call
 	at := func(i int) float64 { return draw.x((float64(i) + 0.5) / float64(len(shown))) }
 	for i, q := range shown {

@@ -143,12 +143,16 @@ func (c curve) write(w io.Writer, s settings) {
 		say(w, "| %d | %s | %s | %s | %s | %s | %s |\n", rate, c.median(rate, "tandem", total), name,
 			number(median(ratios), "%.2f"), spread(ratios, "%.2f"), c.median(rate, "floor", total), c.median(rate, "floor-batch", total))
 	}
-	say(w, "\n| calls/s | proxy | blocks (void) | us/call | spread | user | system |%s\n|---|---|---|---|---|---|---|%s\n",
+	say(w, "\n| calls/s | proxy | blocks (void) | failed | us/call | spread | user | system |%s\n|---|---|---|---|---|---|---|---|%s\n",
 		map[bool]string{true: " generator |"}[c.Load == "own"], map[bool]string{true: "---|"}[c.Load == "own"])
 	for _, rate := range s.Rates {
 		for _, name := range s.Proxies {
 			values := c.values(rate, name, total)
-			say(w, "| %d | %s | %d (%d) | %s | %s | %s | %s |", rate, peer.About(name), len(values), c.voids(rate, name),
+			failures := 0.0
+			for _, n := range c.values(rate, name, failed) {
+				failures += n
+			}
+			say(w, "| %d | %s | %d (%d) | %.0f | %s | %s | %s | %s |", rate, peer.About(name), len(values), c.voids(rate, name), failures,
 				number(median(values), "%.1f"), spread(values, "%.1f"), c.median(rate, name, user), c.median(rate, name, system))
 			if c.Load == "own" {
 				say(w, " %s |", c.median(rate, name, generator))
@@ -157,12 +161,16 @@ func (c curve) write(w io.Writer, s settings) {
 		}
 	}
 	say(w, "\nUser and system are the figure before them, split as samples of cpu-clock, taken after the window, fell.\n")
+	if slices.Contains(s.Proxies, "sipgo") {
+		say(w, "\nOf sipgo's calls up to %.0f %% may fail in a block that counts: its messages overtake each other.\n", 100*tolerated)
+	}
 	for _, g := range c.GivenUp {
 		say(w, "\n%s was given up at %d calls/s: %s.\n", peer.About(g.Proxy), g.Rate, g.Why)
 	}
 }
 
-func total(b block) float64 { return b.Total }
+func total(b block) float64  { return b.Total }
+func failed(b block) float64 { return float64(b.Failed) }
 
 // user and system are not known without samples.
 func user(b block) float64   { return known(b.User, b) }
