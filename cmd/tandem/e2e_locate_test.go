@@ -243,6 +243,30 @@ func TestE2E_NamesWithoutAnAnswer(t *testing.T) {
 	require.Zero(t, n.metric(`^tandem_dns_names{state="empty"}`))
 }
 
+// What was known of an address before a restart is known after it, though its name
+// has to be looked up first.
+func TestE2E_NamesKeepTheirHealth(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	dnstest.Start(t, l.place("127.0.0.53:5353"), l.zoneOf(11, 12)...)
+	first, backup := l.peer("127.0.0.11"), l.peer("127.0.0.12")
+	first.mute.Store(true)
+	l.peer("127.0.0.14")
+	caller := l.peer("127.0.0.2")
+	n := l.serve(namedConnector)
+	n.logged(`"host is down".*127[0-9.]*\.11:5060`)
+	require.Zero(t, n.stop())
+	n.start()
+	n.logged(`still down after the restart.*127[0-9.]*\.11:5060`)
+	d := caller.call(n.addr, "+15550000001").start()
+	backup.pickUp()
+	caller.expect("180 INVITE")
+	d.established()
+	backup.expect("ACK")
+	d.bye(backup)
+	first.quiet(0)
+}
+
 // Addresses come and go, and DNS fails in every way, while calls are placed: none
 // fails.
 func TestE2E_NamesUnderLoad(t *testing.T) {
