@@ -20,6 +20,8 @@ func TestListenErrors(t *testing.T) {
 	free := netip.AddrPortFrom(loopback4, 0)
 	_, err = Listen(Config{Listeners: []Listener{{Index: 3, Addr: free}, {Index: 3, Addr: free}}})
 	require.ErrorContains(t, err, "index 3 is another listener's")
+	_, err = Listen(Config{Listeners: []Listener{{Addr: free, TLS: new(ServerTLS)}}})
+	require.ErrorContains(t, err, "no certificate")
 
 	_, taken := far(t, loopback4)
 	first := Listener{Index: 1, Addr: free}

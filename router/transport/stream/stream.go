@@ -183,6 +183,9 @@ func bind(asked Listener) (*listener, error) {
 	if !asked.Addr.IsValid() {
 		return nil, fmt.Errorf("%s: not an address to listen on", l.what())
 	}
+	if asked.TLS != nil && asked.TLS.Certificates == nil {
+		return nil, fmt.Errorf("%s: no certificate", l.what())
+	}
 	l.Addr = unmap(asked.Addr)
 	network := "tcp6" // and nothing of IPv4, also on a wildcard
 	if l.Addr.Addr().Is4() {

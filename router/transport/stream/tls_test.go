@@ -314,6 +314,26 @@ func TestTLSRecordLeftOpen(t *testing.T) {
 	r.ends(SlowMessage, 1)
 }
 
+// Records are followed however they are cut.
+func TestRecordsAreFollowed(t *testing.T) {
+	var text []byte
+	ends := map[int]bool{0: true}
+	for _, size := range []int{1, 5, 0, 256, 16640, 3, 300} {
+		text = append(text, 0x17, 3, 3, byte(size>>8), byte(size))
+		text = append(text, make([]byte, size)...)
+		ends[len(text)] = true
+	}
+	for _, cut := range []int{1, 2, 3, 5, 7, 100, 20000} {
+		var s secure
+		for at := 0; at < len(text); {
+			n := min(cut, len(text)-at)
+			s.follow(text[at : at+n])
+			at += n
+			require.Equal(t, !ends[at], s.within(), "%d of it, cut by %d", at, cut)
+		}
+	}
+}
+
 func TestHalfOpenHandshakes(t *testing.T) {
 	const count = 200
 	a := newAuthority(t, "ca")

@@ -210,6 +210,11 @@ func (c *conn) write() {
 		c.wrote(n)
 		c.stuck.Store(now)
 	}
+	if err != nil { // first, or somebody would write behind what is queued
+		c.mu.Unlock()
+		c.fail(Reset, err)
+		c.mu.Lock()
+	}
 	c.writing = false
 	c.stuck.Store(0)
 	var left []waiting
@@ -219,9 +224,6 @@ func (c *conn) write() {
 		c.queue, c.rest = nil, nil // an idle connection holds nothing
 	}
 	c.mu.Unlock()
-	if err != nil {
-		c.fail(Reset, err)
-	}
 	c.s.undelivered(c.listener, left)
 }
 
