@@ -196,7 +196,9 @@ func (s *session) curve(ctx context.Context, load loader) (curve, error) {
 					}
 					if lost[name] {
 						c.GivenUp = append(c.GivenUp, given{name, rate, fmt.Sprintf("%d blocks are void, the last one by: %s", voids[name], b.Void)})
-						s.retire(name)
+					}
+					if err := s.renew(ctx, name, lost[name]); err != nil {
+						return c, err
 					}
 				}
 				s.progress.done(s.blockTime(c.Load))
@@ -206,12 +208,25 @@ func (s *session) curve(ctx context.Context, load loader) (curve, error) {
 	return c, nil
 }
 
-// retire stops a proxy that was given up and that no other part needs: what it
-// has not done yet would go on beside the others.
-func (s *session) retire(name string) {
-	if p := s.target(name); !slices.Contains(s.contenders(), name) && p.Process != nil {
+// renew starts sipgo anew after each block, unless it was given up: it would go
+// on for half a minute to send again what it lost, beside the others. Proxies
+// that lose nothing run all the time.
+func (s *session) renew(ctx context.Context, name string, lost bool) error {
+	for i, p := range s.proxies {
+		if p.Name != name || p.Process == nil || slices.Contains(s.contenders(), name) {
+			continue
+		}
 		p.Stop()
+		if lost {
+			return nil
+		}
+		fresh, err := peer.StartProxy(ctx, s.peer(), name)
+		if err != nil {
+			return err
+		}
+		s.proxies[i] = fresh
 	}
+	return nil
 }
 
 func (b block) String() string {

@@ -26,6 +26,7 @@ type sippLoad struct {
 	settings
 	connectors []*peer.Process
 	dirs       []string
+	restless   bool // something was lost in the block before
 }
 
 func newSIPpLoad(ctx context.Context, s settings) (*sippLoad, error) {
@@ -72,6 +73,11 @@ func (l *sippLoad) block(ctx context.Context, p target, rate int) (block, error)
 	dir, err := os.MkdirTemp(l.Work, "caller-")
 	if err != nil {
 		return b, err
+	}
+	if l.restless {
+		if err := l.quieten(ctx); err != nil {
+			return b, err
+		}
 	}
 	lostBefore, err := peer.ReceiveErrors()
 	if err != nil {
@@ -128,7 +134,25 @@ func (l *sippLoad) block(ctx context.Context, p target, rate int) (block, error)
 	b.Lost = lostAfter - lostBefore
 	b.take(used)
 	b.Void = l.void(b, calls, int(rows.last("SuccessfulCall(C)")))
+	l.restless = b.Failed+b.Retransmissions > 0
 	return b, nil
+}
+
+// quieten waits, but not for ever, until what was lost in the block before is no
+// longer sent again: that would count against this one.
+func (l *sippLoad) quieten(ctx context.Context) error {
+	before := -1
+	for range 10 {
+		now, err := l.retransmissions()
+		if err != nil || now == before {
+			return err
+		}
+		before = now
+		if err := sleep(ctx, 4*time.Second); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // retransmissions is how many messages came to the connectors or left them
