@@ -178,7 +178,7 @@ func hostTransport(params sip.HeaderParams, secure bool) (t catalog.Transport, e
 	}
 	switch {
 	case secure && said && t == catalog.UDP:
-		return t, errors.New("sips: is never reached over UDP; remove transport=udp, or write sip:")
+		return t, errors.New("sips: is never reached over UDP; remove transport=udp, or write sip: in its place")
 	case secure:
 		return catalog.TLS, nil
 	}
