@@ -47,6 +47,7 @@ import (
 	"tandem/router/locate"
 	"tandem/router/names"
 	"tandem/router/transport"
+	"tandem/router/transport/stream"
 )
 
 // Options are what a Server shows, and where.
@@ -56,9 +57,10 @@ type Options struct {
 
 	Router          *router.Router
 	Transport       func() []transport.WorkerStats
-	Listeners       []netip.AddrPort // their names in metrics, by index
-	Now             func() int64     // the router's clock
-	StatePersistent bool             // a restart has the same secret
+	Streams         func() []stream.Stats // nil: no listener of TCP or TLS
+	Listeners       []netip.AddrPort      // their names in metrics, by index
+	Now             func() int64          // the router's clock
+	StatePersistent bool                  // a restart has the same secret
 	Version         string
 	Detection       func() time.Duration // longest time until a silent host is down
 	Names           func() names.Stats

@@ -22,6 +22,7 @@ import (
 	"tandem/router/locate"
 	"tandem/router/names"
 	"tandem/router/transport"
+	"tandem/router/transport/stream"
 )
 
 // options are those of a node with one host in each of two connectors.
@@ -53,6 +54,11 @@ func options(t testing.TB) Options {
 		Router: r,
 		Transport: func() []transport.WorkerStats {
 			return []transport.WorkerStats{{Received: 7, BytesIn: 700, KernelDrops: 2, Sent: 9}, {Worker: 1, ICMP: 3}}
+		},
+		Streams: func() []stream.Stats {
+			s := stream.Stats{Open: 3, Dialled: 2, Accepted: 5, Connected: 4, Handshakes: 6, Resumed: 2, Received: 10, BytesIn: 1000}
+			s.Ended[stream.BadCertificate] = 1
+			return []stream.Stats{s}
 		},
 		Listeners:       []netip.AddrPort{listen},
 		Now:             func() int64 { return 2 },
@@ -118,6 +124,14 @@ tandem_host_state{connector="west",host="sip:127.0.0.1:5082",region="region-west
 # HELP tandem_state_persistent 1 when a restart has the same secret; 0: it would break the BYE of calls that are up.
 # TYPE tandem_state_persistent gauge
 tandem_state_persistent 1
+# HELP tandem_stream_connections Connections of TCP and TLS that are there, also those that are not ready yet: in (accepted), out (opened by the node).
+# TYPE tandem_stream_connections gauge
+tandem_stream_connections{direction="in",listener="127.0.0.1:5060"} 3
+tandem_stream_connections{direction="out",listener="127.0.0.1:5060"} 2
+# HELP tandem_stream_handshakes_total TLS handshakes that were done, both ways: full, resumed (a session was taken up again).
+# TYPE tandem_stream_handshakes_total counter
+tandem_stream_handshakes_total{kind="full",listener="127.0.0.1:5060"} 4
+tandem_stream_handshakes_total{kind="resumed",listener="127.0.0.1:5060"} 2
 # HELP tandem_udp_datagrams_total Datagrams received and sent.
 # TYPE tandem_udp_datagrams_total counter
 tandem_udp_datagrams_total{direction="in",listener="127.0.0.1:5060",worker="0"} 7
@@ -125,7 +139,7 @@ tandem_udp_datagrams_total{direction="in",listener="127.0.0.1:5060",worker="1"} 
 tandem_udp_datagrams_total{direction="out",listener="127.0.0.1:5060",worker="0"} 9
 tandem_udp_datagrams_total{direction="out",listener="127.0.0.1:5060",worker="1"} 0
 `), "tandem_calls_live", "tandem_calls_total", "tandem_health_detection_seconds", "tandem_host_probe_rtt_seconds", "tandem_host_state",
-		"tandem_state_persistent", "tandem_udp_datagrams_total"))
+		"tandem_state_persistent", "tandem_stream_connections", "tandem_stream_handshakes_total", "tandem_udp_datagrams_total"))
 }
 
 // What the router counts has a name in metrics, all of it.

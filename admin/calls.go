@@ -87,7 +87,7 @@ func (p *callsPage) serveFollower(w http.ResponseWriter, r *http.Request, q call
 	if r.Method == http.MethodHead {
 		return
 	}
-	s := &stream{w: w, control: http.NewResponseController(w), limit: p.writeLimit, lines: json.NewEncoder(w)}
+	s := &feed{w: w, control: http.NewResponseController(w), limit: p.writeLimit, lines: json.NewEncoder(w)}
 	f := p.follow()
 	if p.begin(s, f, q) {
 		p.goOn(r.Context(), s, f, q)
@@ -96,7 +96,7 @@ func (p *callsPage) serveFollower(w http.ResponseWriter, r *http.Request, q call
 
 // begin writes the calls kept, and what ended while they were read. It reports
 // whether the client is still there.
-func (p *callsPage) begin(s *stream, f follower, q callsQuery) bool {
+func (p *callsPage) begin(s *feed, f follower, q callsQuery) bool {
 	kept := p.recent(q.last, q.matcher())
 	ended, missed := f.Next()
 	ended = q.filter(ended)
@@ -106,7 +106,7 @@ func (p *callsPage) begin(s *stream, f follower, q callsQuery) bool {
 }
 
 // goOn writes calls as they end.
-func (p *callsPage) goOn(client context.Context, s *stream, f follower, q callsQuery) {
+func (p *callsPage) goOn(client context.Context, s *feed, f follower, q callsQuery) {
 	tick := time.NewTicker(p.poll)
 	defer tick.Stop()
 	wrote := time.Now()
@@ -168,8 +168,8 @@ func identityOf(c *router.CallRecord) identity {
 	return identity{c.Began.UnixNano(), c.Took, c.Number, c.Method, c.CallID, c.Source, c.Status}
 }
 
-// stream is the response to a follower.
-type stream struct {
+// feed is the response to a follower.
+type feed struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	limit   time.Duration // within which the client has to take what is written
@@ -178,7 +178,7 @@ type stream struct {
 
 // write writes calls, each a line, behind the number of those that were
 // overwritten before them. It reports whether the client is still there.
-func (s *stream) write(calls []router.CallRecord, missed uint64) bool {
+func (s *feed) write(calls []router.CallRecord, missed uint64) bool {
 	if !s.extend() {
 		return false
 	}
@@ -199,7 +199,7 @@ func (s *stream) write(calls []router.CallRecord, missed uint64) bool {
 }
 
 // writeEmpty writes an empty line: the client sees that the node is there.
-func (s *stream) writeEmpty() bool {
+func (s *feed) writeEmpty() bool {
 	if !s.extend() {
 		return false
 	}
@@ -209,6 +209,6 @@ func (s *stream) writeEmpty() bool {
 
 // extend moves the deadline of the connection: that of the server is for whole
 // requests, and this one has no end.
-func (s *stream) extend() bool {
+func (s *feed) extend() bool {
 	return s.control.SetWriteDeadline(time.Now().Add(s.limit)) == nil
 }

@@ -3,6 +3,7 @@ package admin
 import (
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,6 +15,7 @@ import (
 	"tandem/health"
 	"tandem/router"
 	"tandem/router/transport"
+	"tandem/router/transport/stream"
 )
 
 // collector gathers all figures of a node when it is scraped. Calls only add to
@@ -108,6 +110,11 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, w := range o.Transport() {
 		c.worker(s, &w)
+	}
+	if o.Streams != nil {
+		for _, l := range o.Streams() {
+			c.stream(s, &l)
+		}
 	}
 }
 
@@ -237,11 +244,17 @@ func (c *collector) hosts(s scrape) {
 	}
 }
 
-func (c *collector) worker(s scrape, w *transport.WorkerStats) {
-	listener, worker := strconv.Itoa(w.Listener), strconv.Itoa(w.Worker)
-	if w.Listener < len(c.listeners) {
-		listener = c.listeners[w.Listener]
+// listener names a listener by its address. UDP and TCP may share one; no metric
+// is of both.
+func (c *collector) listener(index int) string {
+	if index < len(c.listeners) {
+		return c.listeners[index]
 	}
+	return strconv.Itoa(index)
+}
+
+func (c *collector) worker(s scrape, w *transport.WorkerStats) {
+	listener, worker := c.listener(w.Listener), strconv.Itoa(w.Worker)
 	count := func(m *metric, v uint64, labels ...string) {
 		s.value(m, float64(v), append(labels, listener, worker)...)
 	}
@@ -270,4 +283,36 @@ func (s scrape) sizes(sizes transport.Sizes, datagrams uint64, labels ...string)
 		buckets[float64(int(1)<<i)] = n
 	}
 	s <- prometheus.MustNewConstHistogram(udpBatch.desc, n, float64(datagrams), buckets, labels...)
+}
+
+// label makes a label's value of words.
+func label(words string) string {
+	return strings.NewReplacer(" ", "_", "-", "_").Replace(strings.ToLower(words))
+}
+
+// stream shows what a listener of TCP or TLS has done.
+func (c *collector) stream(s scrape, l *stream.Stats) {
+	listener := c.listener(l.Listener)
+	s.value(streamConns, float64(l.Open), "in", listener)
+	s.value(streamConns, float64(l.Dialled), "out", listener)
+	count := func(m *metric, v uint64, labels ...string) { s.value(m, float64(v), append(labels, listener)...) }
+	count(streamMade, l.Accepted, "in")
+	count(streamMade, l.Connected, "out")
+	for _, why := range stream.Ends() {
+		count(streamEnded, l.Ended[why], label(why.String()))
+	}
+	count(streamAcceptFails, l.AcceptErrors)
+	count(streamHandshakes, l.Handshakes-l.Resumed, "full")
+	count(streamHandshakes, l.Resumed, "resumed")
+	count(streamMessages, l.Received, "in")
+	count(streamMessages, l.Sent, "out")
+	count(streamBytes, l.BytesIn, "in")
+	count(streamBytes, l.BytesOut, "out")
+	count(streamQueued, l.Queued)
+	count(streamFull, l.QueueFull)
+	count(streamUndelivered, l.Undelivered, "reported")
+	count(streamUndelivered, l.Unreported, "unreported")
+	count(streamPings, l.PingsIn, "in")
+	count(streamPings, l.PingsOut, "out")
+	count(streamPings, l.PingsIgnored, "ignored")
 }

@@ -54,7 +54,7 @@ func (p *eventsPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	s := &stream{w: w, control: http.NewResponseController(w), limit: p.writeLimit}
+	s := &feed{w: w, control: http.NewResponseController(w), limit: p.writeLimit}
 	at := p.events.last()
 	// The first block has an ID and no data: a client that loses the connection
 	// before any change can resume too.
@@ -75,7 +75,7 @@ func (p *eventsPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // goOn writes the changes after the first at, and then as they happen, until the
 // client goes or the server stops.
-func (p *eventsPage) goOn(client context.Context, s *stream, at uint64) {
+func (p *eventsPage) goOn(client context.Context, s *feed, at uint64) {
 	quiet := time.NewTimer(p.keepAlive)
 	defer quiet.Stop()
 	for {
@@ -132,7 +132,7 @@ func lostBlock(n uint64, reason string) string {
 
 // writeText writes a part of the stream. It reports whether the client is still
 // there.
-func (s *stream) writeText(text string) bool {
+func (s *feed) writeText(text string) bool {
 	if !s.extend() {
 		return false
 	}

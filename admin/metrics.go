@@ -112,6 +112,18 @@ var (
 	udpICMP       = counter("udp_icmp_total", "ICMP errors received.", "listener", "worker")
 	udpSegments   = counter("udp_segments_total", "Datagrams that left together with others of their size to the same peer (UDP_SEGMENT).", "listener", "worker")
 	udpRefused    = counter("udp_local_refused_total", "Datagrams that could not leave from the address that was asked, and left from another.", "listener", "worker")
+
+	streamConns       = gauge("stream_connections", "Connections of TCP and TLS that are there, also those that are not ready yet: in (accepted), out (opened by the node).", "direction", "listener")
+	streamMade        = counter("stream_connections_total", "Connections that came about: in (accepted, those included that were refused at once), out (opened by the node).", "direction", "listener")
+	streamEnded       = counter("stream_ended_total", "Connections that ended or never came about, by why: closed_by_the_peer, idle, reset, connect_failed, certificate_refused, too_many_connections, …", "reason", "listener")
+	streamAcceptFails = counter("stream_accept_errors_total", "Connections that the system could not give: no files left, mostly.", "listener")
+	streamHandshakes  = counter("stream_handshakes_total", "TLS handshakes that were done, both ways: full, resumed (a session was taken up again).", "kind", "listener")
+	streamMessages    = counter("stream_messages_total", "Messages received and sent over connections.", "direction", "listener")
+	streamBytes       = counter("stream_bytes_total", "Bytes of messages received and sent over connections, without those of TLS.", "direction", "listener")
+	streamQueued      = counter("stream_queued_total", "Messages, among those sent, that waited because the peer did not take them at once.", "listener")
+	streamFull        = counter("stream_queue_full_total", "Messages not sent because too much waited for the peer already: it does not read.", "listener")
+	streamUndelivered = counter("stream_undelivered_total", "Messages that could not be delivered: reported to the call that they are of, unreported (too many at once).", "result", "listener")
+	streamPings       = counter("stream_pings_total", "Keep-alives (RFC 5626): in (answered), out, ignored (by peers that have never answered one).", "kind", "listener")
 )
 
 // counts are the router's counters by their names there.

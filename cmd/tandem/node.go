@@ -301,6 +301,9 @@ func (n *node) adminOptions(persistent bool) admin.Options {
 		Metrics:         n.cfg.Metrics,
 		Log:             n.log,
 	}
+	if n.streams != nil {
+		opts.Streams = n.streams.Stats
+	}
 	if n.cfg.Admin != config.Off {
 		opts.Admin = n.cfg.Admin
 	}
