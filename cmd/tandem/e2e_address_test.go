@@ -18,7 +18,7 @@ import (
 // the kernel drops what comes from any other.
 func (p *peer) connect(to netip.AddrPort) {
 	p.t.Helper()
-	raw, err := p.conn.SyscallConn()
+	raw, err := p.conn.(*net.UDPConn).SyscallConn()
 	require.NoError(p.t, err)
 	require.NoError(p.t, raw.Control(func(fd uintptr) {
 		err = unix.Connect(int(fd), &unix.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())})

@@ -17,12 +17,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// peer is a UDP socket that speaks SIP byte by byte, for tests that look at
-// exact messages. It answers OPTIONS by itself unless it is mute.
+// peer is a UDP socket, or what is like one over connections, that speaks SIP
+// byte by byte, for tests that look at exact messages. It answers OPTIONS by
+// itself unless it is mute.
 type peer struct {
 	t     testing.TB
-	conn  *net.UDPConn
+	conn  socket
 	addr  netip.AddrPort
+	over  string       // "UDP", "TCP" or "TLS"
 	mute  atomic.Bool  // OPTIONS get no answer
 	pings atomic.Int64 // OPTIONS received
 	inbox chan message
@@ -40,8 +42,19 @@ func (l *lab) peer(host string) *peer {
 }
 
 func newPeer(t testing.TB, conn *net.UDPConn) *peer {
+	return newPeerOver(t, "UDP", conn, conn.LocalAddr().(*net.UDPAddr).AddrPort())
+}
+
+// socket carries whole messages.
+type socket interface {
+	ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error)
+	WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error)
+	Close() error
+}
+
+func newPeerOver(t testing.TB, over string, conn socket, addr netip.AddrPort) *peer {
 	p := &peer{
-		t: t, conn: conn, addr: conn.LocalAddr().(*net.UDPAddr).AddrPort(),
+		t: t, conn: conn, addr: addr, over: over,
 		inbox: make(chan message, 4096), seen: map[string]bool{},
 	}
 	done := make(chan struct{})
@@ -327,7 +340,7 @@ func (p *peer) call(proxy netip.AddrPort, number string, extra ...string) *dialo
 	d.to = fmt.Sprintf("<sip:%s@%v>", number, proxy)
 	d.target = fmt.Sprintf("sip:%s@%v", number, proxy)
 	d.invite = d.request("INVITE", d.branch, append([]string{
-		"Contact: <sip:caller@" + p.addr.String() + ">",
+		"Contact: <sip:caller@" + p.reached() + ">",
 		"X-Untouched:  two  spaces;and=\"quotes, commas\"",
 		"Content-Type: application/sdp",
 	}, append(extra, "\r\n"+sdp)...)...)
@@ -338,7 +351,7 @@ func (p *peer) call(proxy netip.AddrPort, number string, extra ...string) *dialo
 func (d *dialog) request(method, branch string, extra ...string) string {
 	lines := []string{
 		method + " " + d.target + " SIP/2.0",
-		fmt.Sprintf("Via: SIP/2.0/UDP %v;branch=%s;rport", d.addr, branch),
+		fmt.Sprintf("Via: SIP/2.0/%s %v;branch=%s;rport", d.over, d.addr, branch),
 	}
 	for _, r := range d.routes {
 		lines = append(lines, "Route: "+r)
@@ -441,7 +454,15 @@ func (p *peer) pickUp() message {
 	return m
 }
 
-func (p *peer) contact() string { return "Contact: <sip:" + p.addr.String() + ">" }
+func (p *peer) contact() string { return "Contact: <sip:" + p.reached() + ">" }
+
+// reached is the end of the peer's URI.
+func (p *peer) reached() string {
+	if p.over == "UDP" {
+		return p.addr.String()
+	}
+	return p.addr.String() + ";transport=" + strings.ToLower(p.over)
+}
 
 // goodCall runs one whole call from caller to callee through the node.
 func (n *node) goodCall(caller, callee *peer, number string) {

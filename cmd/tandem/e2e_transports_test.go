@@ -65,7 +65,7 @@ func newPairs(l *lab, rest string) *pairs {
 		fmt.Fprintf(&groups, "  - {name: to-%s, connectors: [{connector: %s, priority: 1}], numbers: [\"+1555000000%d\"]}\n", c.name, c.name, i)
 	}
 	p.node = l.serveFile(p.listen[0], l.admin(8080), fmt.Sprintf("listen:\n%sadmin: {listen: ADMIN}\nstate_dir: STATE\n"+
-		"trunks: [{name: phones, sources: [127.0.0.0/8, \"::1/128\"]}]\nconnectors:\n%sgroups:\n%s%s", &listen, &connectors, &groups, rest))
+		"connectors:\n%sgroups:\n%s%s", &listen, &connectors, &groups, rest))
 	return p
 }
 

@@ -116,6 +116,7 @@ func (r *reloader) setWatched(on bool) {
 // one line.
 func (r *reloader) take(why string) string {
 	began := time.Now()
+	r.certificates(why)
 	old := r.config()
 	cfg, err := loadLogged(old.File, r.log)
 	if err != nil {
@@ -147,6 +148,18 @@ func (r *reloader) take(why string) string {
 	}
 	r.log.Info("config reloaded", args...)
 	return "taking calls; config reloaded"
+}
+
+// certificates has the files of certificates read again, which may be others
+// under the same names, whatever has become of the config.
+func (r *reloader) certificates(why string) {
+	read, failed := r.node.streams.reload()
+	switch {
+	case len(failed) > 0:
+		r.log.Error("certificates not read again: those before stay in use", "because", why, "mistakes", failed)
+	case read > 0:
+		r.log.Info("certificates read again", "because", why, "files", read)
+	}
 }
 
 // took notes what is in force from now on.

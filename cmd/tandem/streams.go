@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -22,12 +23,15 @@ type streams struct {
 	certificates []*stream.Certificates // read again at each reload
 	roots        []*stream.Roots
 	peers        atomic.Pointer[map[peerAt]knownPeer]
+	mu           sync.Mutex // of whoever changes peers
 }
 
 // knownPeer is a host that has to prove who it is.
 type knownPeer struct {
 	says   catalog.PeerTLS
 	client *stream.ClientTLS
+	roots  *stream.Roots        // nil: the system's
+	ours   *stream.Certificates // nil: we show none
 }
 
 // peerAt is who a TLS listener may have to connect to.
@@ -144,6 +148,8 @@ func (s *streams) know(hosts []router.HostInfo) error {
 	if s == nil {
 		return nil
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var errs []error
 	before, peers := s.peers.Load(), make(map[peerAt]knownPeer)
 	for _, h := range hosts {
@@ -156,47 +162,72 @@ func (s *streams) know(hosts []router.HostInfo) error {
 				peers[at] = (*before)[at]
 				continue
 			}
-			client, err := newClient(h.TLS)
+			p, err := newPeer(h.TLS)
 			if err != nil {
 				errs = append(errs, fmt.Errorf("connector %q: host %s: %w", h.Connector, h.URI, err))
 				continue
 			}
-			peers[at] = knownPeer{h.TLS, client}
+			peers[at] = p
 		}
 	}
 	s.peers.Store(&peers)
 	return errors.Join(errs...)
 }
 
-func newClient(says catalog.PeerTLS) (*stream.ClientTLS, error) {
-	var roots *stream.Roots
-	var ours *stream.Certificates
-	var err error
+func newPeer(says catalog.PeerTLS) (p knownPeer, err error) {
+	p.says = says
 	if says.CA != "" {
-		if roots, err = stream.LoadRoots(says.CA); err != nil {
-			return nil, err
+		if p.roots, err = stream.LoadRoots(says.CA); err != nil {
+			return p, err
 		}
 	}
 	if says.Certificate != "" {
-		if ours, err = stream.LoadCertificates(stream.KeyPair{Certificate: says.Certificate, Key: says.Key}); err != nil {
-			return nil, err
+		if p.ours, err = stream.LoadCertificates(stream.KeyPair{Certificate: says.Certificate, Key: says.Key}); err != nil {
+			return p, err
 		}
 	}
-	return stream.NewClientTLS(says.Name, roots, ours), nil
+	p.client = stream.NewClientTLS(says.Name, p.roots, p.ours)
+	return p, nil
 }
 
-// reload reads all certificates again. Those that cannot be used stay as they
-// were.
-func (s *streams) reload() error {
+// reload reads all certificates again, those of the listeners and those that
+// connectors are known by. Those that cannot be used stay as they were, and
+// failed says why, each file once.
+func (s *streams) reload() (read int, failed []string) {
 	if s == nil {
-		return nil
+		return 0, nil
 	}
-	var errs []error
+	try := func(err error) {
+		switch {
+		case err == nil:
+			read++
+		case !slices.Contains(failed, err.Error()): // hosts share files
+			failed = append(failed, err.Error())
+		}
+	}
 	for _, c := range s.certificates {
-		errs = append(errs, c.Reload())
+		try(c.Reload())
 	}
 	for _, r := range s.roots {
-		errs = append(errs, r.Reload())
+		try(r.Reload())
 	}
-	return errors.Join(errs...)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	peers := make(map[peerAt]knownPeer)
+	if before := s.peers.Load(); before != nil {
+		maps.Copy(peers, *before)
+	}
+	for at, p := range peers {
+		if p.roots != nil {
+			try(p.roots.Reload())
+		}
+		if p.ours != nil {
+			try(p.ours.Reload())
+			p.client = stream.NewClientTLS(p.says.Name, p.roots, p.ours) // sessions of before would show the one of before
+			peers[at] = p
+		}
+	}
+	s.peers.Store(&peers)
+	slices.Sort(failed)
+	return read, failed
 }

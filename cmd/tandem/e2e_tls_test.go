@@ -1,0 +1,233 @@
+//go:build linux
+
+package main_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const nodeName = "node.example.com"
+
+// serveTLS starts a node with a listener of each transport: UDP and TCP at port
+// 5060, TLS at 5061 (see pairs for the rest). The TLS listener asks for clients as
+// is said.
+func (l *lab) serveTLS(a *authority, clients, config string) *node {
+	l.t.Helper()
+	a.sign(nodeName)
+	return l.serveFile(l.addr("127.0.0.1"), l.admin(8080), strings.NewReplacer("DIR", a.dir, "CLIENTS", strings.ReplaceAll(clients, "DIR", a.dir)).Replace(`
+listen:
+  - udp://LISTEN
+  - tcp://LISTEN
+  - {address: "tls://127.0.0.1:5061", tls: {certificate: DIR/node.example.com.pem, key: DIR/node.example.com.key, CLIENTS}}
+admin: {listen: ADMIN}
+state_dir: STATE
+`+config))
+}
+
+// tlsConnectors are a connector over TLS, which has to be first.example.com, and
+// one over UDP behind it.
+const tlsConnectors = `
+connectors:
+  - name: first
+    region: east
+    hosts: ["sip:127.0.0.11:5061;transport=tls"]
+    tls: {name: first.example.com, ca: DIR/ca.pem, certificate: DIR/node.example.com.pem, key: DIR/node.example.com.key}
+  - {name: second, region: west, hosts: ["sip:127.0.0.12:5060"]}
+groups:
+  - name: support
+    connectors: [{connector: first, priority: 1}, {connector: second, priority: 2}]
+    numbers: ["+15550000001"]
+`
+
+// Calls come over TLS and leave over TLS, whatever each side has to show, and the
+// node shows its own certificates.
+func TestE2E_TLSCalls(t *testing.T) {
+	t.Parallel()
+	for name, asked := range map[string]struct {
+		clients string
+		both    bool // the peers ask for a certificate, and have one
+	}{
+		"certificates on both sides": {"clients: required, client_ca: DIR/ca.pem", true},
+		"nothing is asked":           {"clients: any", false},
+		"may be shown and is not":    {"clients: optional, client_ca: DIR/ca.pem", false},
+		"may be shown and is":        {"clients: optional, client_ca: DIR/ca.pem", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l, a := newLab(t), newAuthority(t)
+			callerEnd, firstEnd := a.end("carrier.example.com", nodeName), a.end("first.example.com", nodeName)
+			if !asked.both {
+				callerEnd, firstEnd = callerEnd.open(), firstEnd.open()
+			}
+			caller, _ := l.streamPeer("127.0.0.2:5061", callerEnd)
+			first, _ := l.streamPeer("127.0.0.11:5061", firstEnd)
+			n := l.serveTLS(a, asked.clients, tlsConnectors)
+			for range 20 {
+				n.over("127.0.0.1:5061").goodCall(caller, first, "+15550000001")
+			}
+			require.Zero(t, n.metric(`^tandem_failovers_total`))
+		})
+	}
+}
+
+// over is the node as peers of another listener see it.
+func (n *node) over(listener string) *node {
+	other := *n
+	other.addr = n.lab.addr(listener)
+	return &other
+}
+
+// TLS and the others meet in one call, both ways.
+func TestE2E_TLSAndOthers(t *testing.T) {
+	t.Parallel()
+	l, a := newLab(t), newAuthority(t)
+	secure := l.serveTLS(a, "clients: any", tlsConnectors+`
+    # and the other way
+  - {name: back, connectors: [{connector: second, priority: 1}], numbers: ["+15550000002"]}
+`).over("127.0.0.1:5061")
+	plain := secure.over("127.0.0.1:5060")
+	first, _ := l.streamPeer("127.0.0.11:5061", a.end("first.example.com", nodeName))
+	second := l.peer("127.0.0.12")
+	overTLS, _ := l.streamPeer("127.0.0.2:5061", a.end("carrier.example.com", nodeName))
+	overTCP, _ := l.streamPeer("127.0.0.3:5060", nil)
+	overUDP := l.peer("127.0.0.2")
+	for range 10 {
+		secure.goodCall(overTLS, second, "+15550000002")
+		plain.goodCall(overTCP, first, "+15550000001")
+		plain.goodCall(overUDP, first, "+15550000001")
+	}
+}
+
+// Who has to show a certificate and has none makes no call, and the log says why.
+func TestE2E_TLSClientWithoutCertificate(t *testing.T) {
+	t.Parallel()
+	l, a := newLab(t), newAuthority(t)
+	first, _ := l.streamPeer("127.0.0.11:5061", a.end("first.example.com", nodeName))
+	caller, socket := l.streamPeer("127.0.0.2:5061", a.end("carrier.example.com", nodeName).open())
+	n := l.serveTLS(a, "clients: required, client_ca: DIR/ca.pem", tlsConnectors).over("127.0.0.1:5061")
+
+	// With TLS 1.3 the client has done its part before it is refused.
+	_, _ = socket.WriteToUDPAddrPort([]byte(caller.call(n.addr, "+15550000001").invite), n.addr)
+	line := n.logged("certificate refused")
+	require.Equal(t, "the client shows no certificate, and has to", line["error"])
+	require.Contains(t, line["peer"], l.place("127.0.0.2:"))
+	first.quiet(settle)
+	require.Zero(t, n.metric(`^tandem_requests_received_total.*INVITE`))
+	require.EqualValues(t, 1, n.metric(`^tandem_stream_ended_total.*reason="certificate_refused"`))
+}
+
+// A host that shows a certificate for another name gets no call, however well it
+// answers: the call goes on to the next connector, at once (RFC 5922 7.3).
+func TestE2E_TLSHostOfAnotherName(t *testing.T) {
+	t.Parallel()
+	l, a := newLab(t), newAuthority(t)
+	first, socket := l.streamPeer("127.0.0.11:5061", a.end("other.example.com", nodeName))
+	second, caller := l.peer("127.0.0.12"), l.peer("127.0.0.2")
+	n := l.serveTLS(a, "clients: any", tlsConnectors+"health: {probe: false}\n")
+	began := time.Now()
+	n.goodCall(caller, second, "+15550000001")
+	require.Less(t, time.Since(began), time.Second, "first_response is 2 s")
+	first.quiet(settle)
+	_, failed := socket.handshakes()
+	require.NotEmpty(t, failed)
+	line := n.logged("certificate refused")
+	require.Contains(t, line["error"], `it is for "other.example.com", not for "first.example.com"`)
+	require.EqualValues(t, 1, n.metric(`^tandem_failovers_total`))
+}
+
+// Where nobody listens a call goes on at once.
+func TestE2E_TCPPortRefuses(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	n := l.serveFile(l.addr("127.0.0.1"), l.admin(8080), `
+listen: ["udp://LISTEN", "tcp://LISTEN"]
+admin: {listen: ADMIN}
+state_dir: STATE
+health: {probe: false}
+`+strings.Replace(twoConnectors, "127.0.0.11:5060", "127.0.0.11:5060;transport=tcp", 1))
+	second, caller := l.peer("127.0.0.12"), l.peer("127.0.0.2")
+	began := time.Now()
+	n.goodCall(caller, second, "+15550000001")
+	require.Less(t, time.Since(began), time.Second, "first_response is 2 s")
+	require.EqualValues(t, 1, n.metric(`^tandem_failovers_total`))
+	require.EqualValues(t, 1, n.metric(`^tandem_stream_ended_total.*reason="connect_failed"`))
+}
+
+// Probes go over the transport of their host, and find it down and up again.
+func TestE2E_ProbesOverConnections(t *testing.T) {
+	t.Parallel()
+	l, a := newLab(t), newAuthority(t)
+	hosts := map[string]*endTLS{"127.0.0.11:5061": a.end("first.example.com", nodeName), "127.0.0.13:5060": nil}
+	up := make(map[string]*peer)
+	open := func(host string) { up[host], _ = l.streamPeer(host, hosts[host]) }
+	for host := range hosts {
+		open(host)
+	}
+	config := strings.Replace(tlsConnectors, `"sip:127.0.0.12:5060"`, `"sip:127.0.0.13:5060;transport=tcp"`, 1) +
+		strings.Replace(quick, "doubt_hold: 1s", "doubt_hold: 1s, slow_start: off", 1)
+	n := l.serveTLS(a, "clients: any", config)
+	state := func(host, state string) {
+		t.Helper()
+		require.Eventually(t, func() bool {
+			return n.metric(fmt.Sprintf(`^tandem_host_state\{.*host="sip:%s.*state="%s"`, l.addr(host), state)) == 1
+		}, 2*patience, readyEvery, "%s is not %s:\n%s", host, state, n.logs)
+	}
+	for host := range hosts {
+		state(host, "up")
+		require.Eventually(t, func() bool { return up[host].pings.Load() > 1 }, patience, readyEvery)
+		up[host].close()
+		state(host, "down")
+		open(host)
+		state(host, "up")
+	}
+}
+
+// Bodies that no datagram of an Ethernet holds pass over connections.
+func TestE2E_LargeBodies(t *testing.T) {
+	t.Parallel()
+	l, a := newLab(t), newAuthority(t)
+	n := newPairs(l, "")
+	secure := newLab(t)
+	nTLS := secure.serveTLS(a, "clients: any", tlsConnectors)
+	for _, size := range []int{6 << 10, 60 << 10} {
+		body := strings.Repeat("a=an attribute of a large session description\r\n", size/40+1)[:size]
+		pass := func(n *node, caller, callee *peer, number string) {
+			d := caller.call(n.addr, number)
+			d.invite = strings.Replace(d.invite, fmt.Sprintf("%d\r\n\r\n%s", len(sdp), sdp), fmt.Sprintf("%d\r\n\r\n%s", size, body), 1)
+			d.start()
+			require.Equal(t, body, callee.pickUp().body())
+			caller.expect("180 INVITE")
+			d.established()
+			callee.expect("ACK")
+			d.bye(callee)
+		}
+		for from, c := range crossings {
+			for to, e := range crossings {
+				if c.scheme == "tcp" && e.scheme == "tcp" {
+					t.Run(fmt.Sprintf("%d bytes, %s to %s", size, c.name, e.name), func(t *testing.T) {
+						host := "127.0.0.2:5060"
+						if n.listen[from].Addr().Is6() {
+							host = fmt.Sprintf("[::1]:%d", freePort6(t))
+						}
+						caller, _ := newStreamPeer(t, l.addr(host), nil)
+						callee, _ := newStreamPeer(t, n.callee[to], nil)
+						seen := *n.node
+						seen.addr = n.listen[from]
+						pass(&seen, caller, callee, fmt.Sprintf("+1555000000%d", to))
+					})
+				}
+			}
+		}
+		t.Run(fmt.Sprintf("%d bytes, TLS to TLS", size), func(t *testing.T) {
+			*a = authority{t: t, dir: a.dir, ca: a.ca, cert: a.cert, key: a.key}
+			caller, _ := newStreamPeer(t, secure.addr("127.0.0.2:5061"), a.end("carrier.example.com", nodeName))
+			callee, _ := newStreamPeer(t, secure.addr("127.0.0.11:5061"), a.end("first.example.com", nodeName))
+			pass(nTLS.over("127.0.0.1:5061"), caller, callee, "+15550000001")
+		})
+	}
+}
