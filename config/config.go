@@ -204,7 +204,7 @@ func parse(file string, data []byte, w world) (*Config, error) {
 }
 
 // maxTryingAfter is the most that RFC 3261 17.2.1 lets a server wait with a 100.
-const maxTryingAfter = 200 * time.Millisecond
+const maxTryingAfter = 190 * time.Millisecond // and 10 ms that a timer may be late
 
 var topKeys = keys{
 	known: []string{"listen", "advertise", "aliases", "admin", "metrics", "state_dir", "secrets", "record_route", "drain_timeout",

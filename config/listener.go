@@ -170,7 +170,7 @@ func (d *decoder) advertiseAll(listeners []*listening, public []publicAddr, all 
 			l.Advertise = netip.AddrPortFrom(l.Addr.Addr().WithZone(""), l.Addr.Port()).String()
 		}
 		// Of a name each family resolves to an address of its own.
-		said := l.Advertise + strconv.FormatBool(l.Addr.Addr().Is4()) + l.Transport.String()
+		said := l.Advertise + strconv.FormatBool(l.Addr.Addr().Is4()) + strconv.FormatBool(l.Transport.Reliable())
 		switch {
 		case !shared[said]:
 		case own:

@@ -35,9 +35,9 @@ func UntilRestart(old, new *Config) (*Config, error) {
 			suits := func(name string) bool {
 				return slices.ContainsFunc(next.Listen, func(l Listener) bool {
 					if name != "" {
-						return l.Name == name && l.reaches(h.Addr.Addr())
+						return l.Name == name && l.Transport == h.Transport && l.reaches(h.Addr.Addr())
 					}
-					return l.Addr.Addr().Is4() == h.Addr.Addr().Is4()
+					return l.Transport == h.Transport && l.Addr.Addr().Is4() == h.Addr.Addr().Is4()
 				})
 			}
 			if !suits(c.Listener) || !suits(c.Probe.Listener) {

@@ -155,7 +155,7 @@ func (r *Router) note(s *scratch, c *call, a *attempt, e event, v verdict, resp 
 
 // relay sends a response of attempt a upstream (RFC 3261 16.7 steps 3, 5 and 9).
 func (r *Router) relay(s *scratch, st *stripe, c *call, a *attempt, resp *wire.Message) {
-	msg := r.appendRelayed(s.out.Buf(), s, resp)
+	msg := r.appendRelayed(s.out.Buf(), s, resp, c.listener)
 	s.out.SendFrom(c.listener, c.local, c.replyTo, msg)
 	if c.invite() && !c.refused {
 		c.progressed(a, s.now)
@@ -184,9 +184,13 @@ func (r *Router) relay(s *scratch, st *stripe, c *call, a *attempt, resp *wire.M
 	r.conclude(s, st, c, resp.Status, answered)
 }
 
-// appendRelayed appends resp without our Via.
-func (r *Router) appendRelayed(dst []byte, s *scratch, resp *wire.Message) []byte {
+// appendRelayed appends resp without our Via, as it leaves by listener out.
+func (r *Router) appendRelayed(dst []byte, s *scratch, resp *wire.Message, out int) []byte {
 	s.edits.Reset(resp.Data)
+	if start := len(s.text); resp.ContentLength < 0 {
+		s.text = r.appendLength(s.text, resp, out)
+		s.edits.Insert(resp.Headers[0].Line.Start, s.text[start:])
+	}
 	vias := resp.Values(wire.HeaderVia)
 	if v, ok := vias.Next(); ok {
 		resp.DeleteValue(&s.edits, v)
@@ -208,9 +212,7 @@ func (r *Router) keep(s *scratch, st *stripe, c *call, resp *wire.Message) {
 	if !better(int(c.bestStatus), resp.Status) {
 		return
 	}
-	start := len(s.text)
-	s.text = r.appendRelayed(s.text, s, resp)
-	st.store(&c.best, s.text[start:])
+	st.store(&c.best, r.appendRelayed(s.out.Buf(), s, resp, c.listener)) // it is not sent now
 	c.bestStatus = int16(resp.Status)
 }
 

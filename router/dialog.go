@@ -171,14 +171,14 @@ func (r *Router) forwardDialog(s *scratch, rt *routeSet) {
 		r.refuseForward(s, status, dropDefective)
 		return
 	}
-	dest, host, over, ok := r.destination(s, &hop)
+	dest, host, over, ok := r.destination(s, &hop, rt.listener)
 	if !ok {
 		r.refuseForward(s, 503, dropUnresolved)
 		return
 	}
 	if !dest.IsValid() {
 		var wait bool
-		if dest, wait = r.named(s, rt, host, portOf(&hop, over), over); wait && r.park(s, rt.token.mac, host) {
+		if dest, over, wait = r.named(s, rt, host, portOf(&hop, over), over); wait && r.park(s, rt.token.mac, host) {
 			return
 		}
 		if !dest.IsValid() {
@@ -279,12 +279,19 @@ func (r *Router) nextHop(m *wire.Message, rt *routeSet) (hop wire.URI, strict, o
 }
 
 // destination is where a URI leads, and over what: maddr before host (RFC 3263
-// 4). dest is not valid when that is a name.
-func (r *Router) destination(s *scratch, u *wire.URI) (dest netip.AddrPort, host wire.Span, over catalog.Transport, ok bool) {
+// 4). dest is not valid when that is a name. A URI that says nothing of the
+// transport means that of the listener the dialog leaves by, when that is one of
+// connections: many who use them write plain Contacts.
+func (r *Router) destination(s *scratch, u *wire.URI, listener int) (dest netip.AddrPort, host wire.Span, over catalog.Transport, ok bool) {
 	m := &s.m
 	over, ok = r.transportOf(m, u)
 	if !ok || u.Scheme != wire.SIP && u.Scheme != wire.SIPS {
 		return dest, host, over, false
+	}
+	if l := &r.listeners[listener]; over == catalog.UDP && l.Transport.Reliable() {
+		if _, said := wire.Param(m.Data, u.Params, "transport"); !said {
+			over = l.Transport
+		}
 	}
 	host = u.Host
 	if maddr, ok := wire.Param(m.Data, u.Params, "maddr"); ok && maddr.Len() > 0 {
@@ -359,6 +366,7 @@ func (r *Router) beginForward(s *scratch, out int, dest netip.AddrPort, rt *rout
 		}
 	}
 	s.text = appendHops(s.text, m)
+	s.text = r.appendLength(s.text, m, out)
 	s.edits.Insert(m.Headers[0].Line.Start, s.text[start:])
 	r.completeVia(s, m, s.source, symmetric)
 	editHops(s, m)

@@ -1,6 +1,10 @@
 package router
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"tandem/config/catalog"
+)
 
 // known are the hosts that dialogs may go on with: those of the policy, and
 // those of earlier ones as long as a route token lives. A call that is up does
@@ -15,6 +19,7 @@ type knownID struct{ connector, host uint32 }
 
 type knownHost struct {
 	addr netip.AddrPort
+	over catalog.Transport
 	last int64 // when a policy had it last; never while one has
 }
 
@@ -31,7 +36,7 @@ func knownAfter(before, pl *plan, now int64) known {
 		}
 	}
 	for _, h := range pl.hosts {
-		k.hosts[knownID{h.connector.id, h.id}] = knownHost{h.addr, never}
+		k.hosts[knownID{h.connector.id, h.id}] = knownHost{h.addr, h.transport, never}
 	}
 	for _, h := range k.hosts {
 		k.addrs[h.addr.Addr()] = true
@@ -39,8 +44,8 @@ func knownAfter(before, pl *plan, now int64) known {
 	return k
 }
 
-// at is the address of the host that a token names.
-func (k *known) at(connector, host uint32) (netip.AddrPort, bool) {
+// at is the host that a token names: its address, and what it is reached over.
+func (k *known) at(connector, host uint32) (netip.AddrPort, catalog.Transport, bool) {
 	h, ok := k.hosts[knownID{connector, host}]
-	return h.addr, ok
+	return h.addr, h.over, ok
 }

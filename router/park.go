@@ -141,22 +141,25 @@ func (r *Router) unknown(host []byte) bool {
 	return state == names.Pending
 }
 
-// named is where the name of a next hop leads; not valid when it leads nowhere.
+// named is where the name of a next hop leads, and over what, t unless it is the
+// host which answered; not valid when it leads nowhere.
 // Of several addresses it is that of the host which answered the call, else the
 // one that all requests of the dialog choose. A name that leads nowhere means
 // something to whoever wrote it: the caller's requests then go to the host which
 // answered. wait is true when a better answer may come in time.
-func (r *Router) named(s *scratch, rt *routeSet, host wire.Span, port uint16, t catalog.Transport) (dest netip.AddrPort, wait bool) {
-	answered, known := netip.AddrPort{}, false
+func (r *Router) named(s *scratch, rt *routeSet, host wire.Span, port uint16, t catalog.Transport) (dest netip.AddrPort, by catalog.Transport, wait bool) {
+	answered, by, known := netip.AddrPort{}, t, false
 	if rt.from == fromCaller {
-		answered, known = s.plan.known.at(rt.token.connector, rt.token.host)
+		if answered, by, known = s.plan.known.at(rt.token.connector, rt.token.host); !known {
+			by = t
+		}
 	}
 	if r.names == nil {
-		return answered, false
+		return answered, by, false
 	}
 	addrs, state := r.names.Get(s.m.Bytes(host))
 	if known && slices.Contains(addrs, answered.Addr()) {
-		return netip.AddrPortFrom(answered.Addr(), port), false
+		return netip.AddrPortFrom(answered.Addr(), port), t, false
 	}
 	dest = answered
 	a, ok := names.Choose(addrs, rt.token.mac, func(a netip.Addr) bool {
@@ -165,9 +168,9 @@ func (r *Router) named(s *scratch, rt *routeSet, host wire.Span, port uint16, t 
 	})
 	switch {
 	case ok:
-		dest = netip.AddrPortFrom(a, port)
+		dest, by = netip.AddrPortFrom(a, port), t
 	case !known && len(addrs) > 0:
 		dest = netip.AddrPortFrom(addrs[0], port) // where it may not go
 	}
-	return dest, state == names.Pending && !s.waited
+	return dest, by, state == names.Pending && !s.waited
 }

@@ -3,6 +3,7 @@ package router
 import (
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"tandem/router/transport"
 	"tandem/router/wire"
@@ -14,6 +15,7 @@ import (
 // and leaves over a connection is sent again by its sender, and lost by nobody
 // else.
 type relays struct {
+	count atomic.Int64 // of byKey, to look at without mu
 	mu    sync.Mutex
 	byKey map[uint64]*relay
 	bytes int
@@ -37,6 +39,7 @@ const (
 	relayStages = 7 // 500 ms, doubled, until 64*T1 is over
 	maxRelays   = 20_000
 	relayBytes  = 32 << 20
+	relayBatch  = 256 // that are sent again at once
 )
 
 // wait is how long a relay waits after it was sent so often.
@@ -61,6 +64,7 @@ func (l *relays) add(now int64, key uint64, invite bool, listener int, dest neti
 	}
 	p := &relay{key: key, invite: invite, due: now + t1, end: now + timerB, listener: listener, dest: dest, msg: append([]byte(nil), msg...)}
 	l.byKey[key] = p
+	l.count.Add(1)
 	l.bytes += len(msg)
 	q := l.queue(p)
 	*q = append(*q, p)
@@ -78,6 +82,9 @@ func (l *relays) queue(p *relay) *[]*relay {
 // heard ends the retransmission of a request that a response came for: an INVITE's
 // with any, another's with a final one.
 func (l *relays) heard(key uint64, status int) {
+	if l.count.Load() == 0 {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if p := l.byKey[key]; p != nil && (status >= 200 || p.invite) {
@@ -87,19 +94,24 @@ func (l *relays) heard(key uint64, status int) {
 
 func (l *relays) forget(p *relay) {
 	delete(l.byKey, p.key)
+	l.count.Add(-1)
 	l.bytes -= len(p.msg)
 	p.settled, p.msg = true, nil
 }
 
-// fire sends again what is due, and returns when the next is.
+// fire sends again some of what is due, and returns when to come again.
 func (l *relays) fire(now int64, out *transport.Batch) (next int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	next = never
+	sent := 0
 	for kind := range l.queues {
 		for stage := range l.queues[kind] {
 			q := &l.queues[kind][stage]
 			for len(*q) > 0 && ((*q)[0].settled || (*q)[0].due <= now) {
+				if sent++; sent > relayBatch {
+					return now
+				}
 				p := (*q)[0]
 				(*q)[0] = nil
 				*q = (*q)[1:]

@@ -29,6 +29,7 @@ func (r *Router) appendRequest(dst []byte, s *scratch, c *call, a *attempt, m *w
 		s.text = r.appendRecordRoute(s.text, s, c, a, m)
 	}
 	s.text = appendHops(s.text, m)
+	s.text = r.appendLength(s.text, m, a.host.listeners[c.listener])
 	e.Insert(m.Headers[0].Line.Start, s.text[start:])
 
 	r.completeVia(s, m, c.source, r.symmetric(c.trunk, c.listener))
@@ -86,6 +87,17 @@ func appendHops(dst []byte, m *wire.Message) []byte {
 		dst = append(dst, "Max-Breadth: 60\r\n"...)
 	}
 	return dst
+}
+
+// appendLength appends the Content-Length that a message needs on a stream and a
+// datagram may lack (RFC 3261 18.3, 20.14).
+func (r *Router) appendLength(dst []byte, m *wire.Message, out int) []byte {
+	if m.ContentLength >= 0 || !r.listeners[out].Transport.Reliable() {
+		return dst
+	}
+	dst = append(dst, "Content-Length: "...)
+	dst = strconv.AppendInt(dst, int64(m.Body.Len()), 10)
+	return append(dst, "\r\n"...)
 }
 
 // editHops counts one hop, and takes back a breadth above ours (RFC 5393 5.3.3).

@@ -244,7 +244,7 @@ func (r *Router) relayStateless(s *scratch, b *branch, target netip.AddrPort) {
 		r.relays.heard(b.key, s.m.Status)
 	}
 	s.tally.stateless.Add(1)
-	s.out.SendFrom(out, r.machine.at(b.local), target, r.appendRelayed(s.out.Buf(), s, &s.m))
+	s.out.SendFrom(out, r.machine.at(b.local), target, r.appendRelayed(s.out.Buf(), s, &s.m, out))
 }
 
 // orphan handles a response to an attempt of a call that is not here: this

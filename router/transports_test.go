@@ -150,7 +150,7 @@ func TestRFC3261_18_4_NoConnection(t *testing.T) {
 	p.Catalog.Connectors[0].Hosts[0].Transport = catalog.TCP
 	g := newMixedRig(t, p)
 	inv := g.over(overUDP, caller, invite())[1]
-	g.r.Unreachable(g.now, transport.Unreachable{Dest: inv.to, Code: transport.SendError, Quote: []byte(inv.text), Local: true, Listener: overTCP}, &g.out)
+	g.r.Unreachable(g.now, transport.Unreachable{Dest: inv.to, Code: transport.NoHost, Quote: []byte(inv.text), Local: true, Listener: overTCP}, &g.out)
 	sends(t, g.taken(), "west1 INVITE")
 	require.NotEqual(t, "up", g.r.Hosts()[0].Health.Status().State.String())
 }
@@ -259,5 +259,61 @@ func TestRFC3261_26_2_TransportOfAURI(t *testing.T) {
 			}
 			require.Equal(t, []any{want, "203.0.113.99:5070"}, []any{got[0].listener, got[0].to.String()})
 		})
+	}
+}
+
+// On a stream a message needs the length that a datagram may lack.
+func TestRFC3261_20_14_ContentLengthOnStreams(t *testing.T) {
+	bare := func(text string) string { return strings.Replace(text, "Content-Length: 0\r\n", "", 1) + "v=0\r\n" }
+	g := newMixedRig(t, hostOver(catalog.TCP))
+	inv := g.over(overUDP, caller, bare(invite()))[1]
+	require.Equal(t, []string{"5"}, header(inv.text, "Content-Length"))
+	back := g.over(overTCP, east1, respond(sent{inv.to, inv.text}, 200, "Contact: <sip:agent@203.0.113.1:5060;transport=tcp>"))
+	info := g.over(overUDP, caller, bare(request("INFO", "sip:agent@203.0.113.1:5060;transport=tcp", viaOver("UDP")+"x",
+		"Route: "+strings.Join(reversed(header(back[0].text, "Record-Route")), ", "),
+		"To: <sip:+15550000001@198.51.100.1>;tag=calleetag", "CSeq: 2 INFO")))
+	require.Equal(t, []string{"5"}, header(info[0].text, "Content-Length"))
+
+	g = newMixedRig(t, hostOver(catalog.UDP))
+	inv = g.over(overTCP, connection, invite(viaOver("TCP")))[1]
+	require.Equal(t, []string{"0"}, header(inv.text, "Content-Length"), "as it came")
+	for _, status := range []int{180, 404} {
+		back = g.over(overUDP, east1, bare(respond(sent{inv.to, inv.text}, status)))
+		last := back[len(back)-1]
+		require.Equal(t, overTCP, last.listener)
+		require.Equal(t, []string{"5"}, header(last.text, "Content-Length"))
+		require.True(t, strings.HasSuffix(last.text, "\r\n\r\nv=0\r\n"))
+	}
+	g = newMixedRig(t, hostOver(catalog.UDP))
+	inv = g.over(overUDP, caller, bare(invite()))[1]
+	require.Empty(t, header(inv.text, "Content-Length"), "a datagram stays as it is")
+}
+
+// A Contact that says nothing of the transport means the dialog's own, where
+// that is one of connections.
+func TestPlainContactOverConnections(t *testing.T) {
+	for _, over := range []int{overUDP, overTCP, overTLS} {
+		g := newMixedRig(t, hostOver(catalog.Transport(over)))
+		inv := g.over(overUDP, caller, invite())[1]
+		back := g.over(over, east1, respond(sent{inv.to, inv.text}, 200, "Contact: <sip:agent@203.0.113.1>"))
+		got := g.over(overUDP, caller, request("BYE", "sip:agent@203.0.113.1", viaOver("UDP")+"x",
+			"Route: "+strings.Join(reversed(header(back[0].text, "Record-Route")), ", "),
+			"To: <sip:+15550000001@198.51.100.1>;tag=calleetag", "CSeq: 2 BYE"))
+		require.Len(t, got, 1)
+		port := catalog.Transport(over).Port()
+		require.Equal(t, []any{over, netip.AddrPortFrom(east1.Addr(), port)}, []any{got[0].listener, got[0].to})
+	}
+}
+
+// What limits of ours kept from leaving says nothing about the host.
+func TestNoConnectionForUs(t *testing.T) {
+	p := twoRegions()
+	p.Catalog.Connectors[0].Hosts[0].Transport = catalog.TCP
+	for code, state := range map[transport.Cause]string{transport.SendError: "up", transport.NoHost: "doubtful"} {
+		g := newMixedRig(t, p)
+		inv := g.over(overUDP, caller, invite())[1]
+		g.r.Unreachable(g.now, transport.Unreachable{Dest: inv.to, Code: code, Quote: []byte(inv.text), Local: true, Listener: overTCP}, &g.out)
+		sends(t, g.taken(), "west1 INVITE")
+		require.Equal(t, state, g.r.Hosts()[0].Health.Status().State.String())
 	}
 }

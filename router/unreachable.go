@@ -23,7 +23,8 @@ func (r *Router) Unreachable(now int64, u transport.Unreachable, out *transport.
 		r.reconnect(now, u, out)
 		return
 	}
-	local := u.Local && !stream // a connection fails for what is at its other end
+	// A connection fails for what is at its other end, if not for limits of ours.
+	local := u.Local && (!stream || u.Code == transport.SendError)
 	method, quoted, ok := quotedBranch(u.Quote)
 	if !ok {
 		r.hint(u) // too short to prove anything

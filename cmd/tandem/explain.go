@@ -271,7 +271,7 @@ func offline(cfg *config.Config) (*router.Router, error) {
 		Now:     offlineNow,
 	}
 	for _, l := range cfg.Listen {
-		opts.Listeners = append(opts.Listeners, router.Listener{Name: l.Name, Addr: l.Addr, Advertise: l.Advertise})
+		opts.Listeners = append(opts.Listeners, router.Listener{Name: l.Name, Addr: l.Addr, Transport: l.Transport, Advertise: l.Advertise})
 	}
 	return router.New(opts, policyOf(cfg))
 }

@@ -165,6 +165,9 @@ func (s *streams) know(hosts []router.HostInfo) error {
 			p, err := newPeer(h.TLS)
 			if err != nil {
 				errs = append(errs, fmt.Errorf("connector %q: host %s: %w", h.Connector, h.URI, err))
+				if before != nil && (*before)[at].client != nil {
+					peers[at] = (*before)[at]
+				}
 				continue
 			}
 			peers[at] = p

@@ -145,9 +145,10 @@ func noRoute(errno unix.Errno) bool {
 }
 
 // unable says that the kernel or the device cannot segment: no UDP_SEGMENT, no
-// checksums in hardware, or a link too narrow.
+// checksums in hardware, or a link too narrow. (Port 0 and a source address that
+// is gone are EINVAL too.)
 func unable(errno unix.Errno) bool {
-	return errno == unix.EIO || errno == unix.EINVAL || errno == unix.EMSGSIZE || errno == unix.EOPNOTSUPP
+	return errno == unix.EIO || errno == unix.EINVAL || errno == unix.EMSGSIZE
 }
 
 // blame returns how many times a send must fail with errno, and nothing in the

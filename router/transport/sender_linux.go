@@ -174,25 +174,28 @@ func (s *Sender) run(now int64, sock *socket, b *Batch, start int, h Handler) {
 }
 
 // apart sends the datagrams of a run one by one: the kernel did not take them
-// together. Where it is not able to, or the device, they are whole from now on.
+// together. Where it takes each by itself it is not able to segment, or the
+// device is not: they are whole from now on.
 func (s *Sender) apart(now int64, sock *socket, b *Batch, start, at int, errno unix.Errno, h Handler) {
-	if errno == unix.EAGAIN || errno == unix.ENOBUFS {
-		sock.sendDropped.Add(uint64(s.runs.all[at].length))
-		return
-	}
-	if unable(errno) {
-		sock.whole.Store(true)
-	}
 	run := s.runs.all[at]
+	refused := 0
 	s.heads[at].Iov = &s.iovs[0]
 	s.heads[at].SetIovlen(1)
 	for i, left := run.first, run.length; left > 0; i, left = s.runs.next[i], left-1 {
 		m := &b.msgs[start+int(i)]
 		s.address(at, sock, m.dest, m.local)
 		s.put(0, b.data(start+int(i)))
+		local := s.pinned(at)
 		if _, errno := s.transmit(now, sock, at, at+1, h); errno != 0 {
 			s.refuse(now, sock, m.dest, b.data(start+int(i)), errno, h)
+			refused++
+		} else if local != s.pinned(at) {
+			refused++ // it was its address that was wrong
 		}
+	}
+	if unable(errno) && refused == 0 && !sock.whole.Swap(true) {
+		s.udp.log.Warn("datagrams of one size leave one by one from now on: the kernel or the device does not segment them; segmentation: false says so from the start",
+			"errno", errno.Error())
 	}
 }
 

@@ -47,7 +47,8 @@ type Unreachable struct {
 	Quote []byte // the datagram as quoted, perhaps cut short; valid until the call returns
 	Local bool   // the send itself failed: Quote is the whole datagram
 	// Listener is the one that it was to leave from, when that is a stream's: no
-	// connection could be made, or it ended before the message had left.
+	// connection could be made, or it ended before the message had left (NoHost),
+	// or limits of ours kept us from making one (SendError).
 	Listener int
 }
 

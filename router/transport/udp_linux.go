@@ -3,6 +3,7 @@ package transport
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
@@ -15,6 +16,7 @@ type UDP struct {
 	addrs   []netip.AddrPort
 	socks   [][]*socket // by listener, worker
 	beyond  func(listener int, dest netip.AddrPort, data []byte)
+	log     *slog.Logger
 	closed  atomic.Bool
 	done    chan struct{}           // closed by Close
 	handler atomic.Pointer[Handler] // set by Serve
@@ -27,7 +29,7 @@ func Listen(cfg Config) (*UDP, error) {
 	if len(cfg.Listen) == 0 && cfg.Beyond == nil {
 		return nil, errors.New("udp: no address to listen on")
 	}
-	u := &UDP{beyond: cfg.Beyond, done: make(chan struct{})}
+	u := &UDP{beyond: cfg.Beyond, log: cfg.log(), done: make(chan struct{})}
 	for _, asked := range cfg.Listen {
 		if !asked.IsValid() {
 			u.release()

@@ -37,7 +37,7 @@ func (s *Streams) Send(index int, dest netip.AddrPort, data []byte) error {
 			return net.ErrClosed
 		case c == nil:
 			s.ended(l, dest, true, why, nil)
-			s.undelivered(l, []waiting{{data: bytes.Clone(data), dest: dest}})
+			s.undelivered(l, []waiting{{data: bytes.Clone(data), dest: dest, ours: true}})
 			return nil
 		case c.send(s.now(), false, outgoing{dest, data}):
 			return nil

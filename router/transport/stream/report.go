@@ -25,6 +25,7 @@ type undelivered struct {
 	listener int
 	dest     netip.AddrPort
 	data     []byte
+	code     transport.Cause
 }
 
 // undelivered has messages reported. They are given away.
@@ -38,7 +39,7 @@ func (s *Streams) undelivered(l *listener, messages []waiting) {
 		case r.bytes+len(m.data) > maxReports:
 			l.unreported.Add(1)
 		default:
-			r.list = append(r.list, undelivered{l.Index, m.dest, m.data})
+			r.list = append(r.list, undelivered{l.Index, m.dest, m.data, m.cause()})
 			r.bytes += len(m.data)
 			l.undelivered.Add(1)
 		}
@@ -51,6 +52,14 @@ func (s *Streams) undelivered(l *listener, messages []waiting) {
 		default:
 		}
 	}
+}
+
+// cause is what kept a message from leaving.
+func (w *waiting) cause() transport.Cause {
+	if w.ours {
+		return transport.SendError
+	}
+	return transport.NoHost
 }
 
 // report reports until Close.
@@ -70,7 +79,7 @@ func (s *Streams) report() {
 		r.mu.Unlock()
 		now := s.now()
 		for _, u := range list {
-			s.handler.Unreachable(now, transport.Unreachable{Dest: u.dest, Code: transport.SendError, Quote: u.data, Local: true, Listener: u.listener}, &out)
+			s.handler.Unreachable(now, transport.Unreachable{Dest: u.dest, Code: u.code, Quote: u.data, Local: true, Listener: u.listener}, &out)
 			s.flush(now, &out)
 			out.Reset()
 		}

@@ -41,6 +41,7 @@ type waiting struct {
 	data []byte // ours; nil: of TLS itself
 	dest netip.AddrPort
 	own  bool // a ping or a pong: not reported
+	ours bool // it was for us that it could not be sent
 	wire int  // bytes that it has in rest, from its sealing on
 }
 
