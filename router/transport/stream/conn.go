@@ -22,6 +22,7 @@ type conn struct {
 	aliases  []netip.AddrPort   // guarded by Streams.mu
 	arrived  bool               // dialled, and there; guarded by Streams.mu
 	cancel   context.CancelFunc // of the dial; nil when accepted
+	who      *ClientTLS         // dialled over TLS: who has to be there
 	peer     *transport.Peer    // from begin on
 
 	tcp    atomic.Pointer[net.TCPConn]

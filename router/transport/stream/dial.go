@@ -62,7 +62,7 @@ func (s *Streams) find(l *listener, dest netip.AddrPort, response bool) (c *conn
 	switch {
 	case theirs != nil && (response || ours == nil && l.TLS == nil):
 		return theirs, nil, NotEnded
-	case ours != nil:
+	case ours != nil && (response || l.TLS == nil):
 		return ours, nil, NotEnded
 	case l.TLS == nil:
 		return nil, nil, NotEnded
@@ -71,6 +71,8 @@ func (s *Streams) find(l *listener, dest netip.AddrPort, response bool) (c *conn
 		who = s.config.Dial(l.Index, dest)
 	}
 	switch {
+	case ours != nil && (who == nil || who == ours.who):
+		return ours, nil, NotEnded
 	case theirs != nil && (who == nil || who.isPeer(theirs.peer)):
 		return theirs, nil, NotEnded
 	case who == nil:
@@ -113,7 +115,8 @@ func (s *Streams) Alias(index int, source, addr netip.AddrPort) bool {
 const maxAliases = 4
 
 // open starts to dial dest, with data to send when it is there. If somebody else
-// just did, it returns that connection, and data is still to be sent.
+// just did, it returns that connection, and data is still to be sent. One that is
+// there for somebody else is not found any more, and left to end as idle.
 func (s *Streams) open(l *listener, dest netip.AddrPort, who *ClientTLS, data []byte) (*conn, End) {
 	n := name{l, dest, dialled}
 	s.mu.Lock()
@@ -121,13 +124,13 @@ func (s *Streams) open(l *listener, dest netip.AddrPort, who *ClientTLS, data []
 	switch other := s.names[n]; {
 	case s.closed || !s.served:
 		return nil, Closed
-	case other != nil:
+	case other != nil && other.who == who:
 		return other, NotEnded
 	case s.dialled >= s.limits.Dialled || s.dialling >= s.limits.Dialling:
 		return nil, TooManyDialled
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &conn{s: s, listener: l, remote: dest, cancel: cancel}
+	c := &conn{s: s, listener: l, remote: dest, who: who, cancel: cancel}
 	c.keep(outgoing{dest, data}, false)
 	now := s.now()
 	c.used.Store(now)
@@ -138,7 +141,7 @@ func (s *Streams) open(l *listener, dest netip.AddrPort, who *ClientTLS, data []
 	s.names[n] = c
 	s.wg.Add(1)
 	l.dialled.Add(1)
-	go c.dial(ctx, who)
+	go c.dial(ctx)
 	return nil, NotEnded
 }
 
@@ -153,7 +156,7 @@ func (s *Streams) arrive(c *conn) {
 
 // dial connects c. It leaves from the listener's address, and from a port of
 // the moment: the listener's own belongs to those who connect to it.
-func (c *conn) dial(ctx context.Context, who *ClientTLS) {
+func (c *conn) dial(ctx context.Context) {
 	dialer := net.Dialer{KeepAlive: -1, Control: tuning(true)}
 	if !c.listener.wildcard() {
 		dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(c.listener.bound.Addr(), 0))
@@ -165,16 +168,16 @@ func (c *conn) dial(ctx context.Context, who *ClientTLS) {
 		c.end()
 		return
 	}
-	if who != nil {
+	if c.who != nil {
 		c.deadline.Store(c.s.now() + int64(c.s.limits.Handshake))
 	}
 	if !c.connected(tcp.(*net.TCPConn)) {
 		c.end()
 		return
 	}
-	if who == nil {
+	if c.who == nil {
 		c.begin(nil)
 		return
 	}
-	c.shake(func(under net.Conn) *tls.Conn { return tls.Client(under, who.config) }, who.peer)
+	c.shake(func(under net.Conn) *tls.Conn { return tls.Client(under, c.who.config) }, c.who.peer)
 }

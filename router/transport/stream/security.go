@@ -27,8 +27,9 @@ type ServerTLS struct {
 }
 
 // ClientTLS is who has to be at the other end of a connection that we open. It
-// keeps sessions to take up again, so one peer has one, for as long as its
-// settings stand. It is for any number of goroutines.
+// keeps sessions to take up again, and a connection is one ClientTLS's: so one
+// peer has one, for as long as its settings stand. It is for any number of
+// goroutines.
 type ClientTLS struct {
 	name   string
 	roots  *Roots

@@ -78,8 +78,10 @@ type Listener struct {
 type Config struct {
 	Listeners []Listener
 	// Dial says who is at dest, when a TLS listener has to open a connection
-	// there. Without it, or where it returns nil, that listener opens none: there
-	// would be nobody to verify. It is called by Send and must not wait.
+	// there, or has one: where Dial returns another ClientTLS than before, requests
+	// go on a new connection. Without it, or where it returns nil, that listener
+	// opens none: there would be nobody to verify. It is called by Send for each
+	// request over TLS and must not wait.
 	Dial   func(listener int, dest netip.AddrPort) *ClientTLS
 	Limits Limits
 	Log    *slog.Logger // nil: nothing is logged

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -133,6 +134,41 @@ func TestTLSDial(t *testing.T) {
 	require.Equal(t, []string{"far.example.com"}, p.near.received()[2].peer.Names)
 	p.far.ends(ByPeer, 1) // it was told
 	require.Empty(t, p.near.reported())
+}
+
+// Where other settings say who has to be there, what was verified by the old ones
+// is not enough: requests go on another connection.
+func TestTLSDialAfterChange(t *testing.T) {
+	a := newAuthority(t, "ca")
+	var who atomic.Pointer[ClientTLS]
+	cfg := secured(a, Limits{})
+	cfg.Dial = func(int, netip.AddrPort) *ClientTLS { return who.Load() }
+	r := serve(t, cfg)
+	server := tcp(Limits{})
+	server.Listeners[0].TLS = &ServerTLS{Certificates: a.issue(dns("far.example.com", "two.example.com"))}
+	farEnd := serve(t, server)
+	dest := farEnd.Addrs()[0]
+	for i, c := range []struct {
+		who         *ClientTLS
+		connections uint64
+	}{
+		{NewClientTLS("far.example.com", a.roots(), nil), 1},
+		{NewClientTLS("two.example.com", a.roots(), nil), 2},
+		{nil, 2}, // what is there may be used to its end
+	} {
+		who.Store(c.who)
+		for range 3 {
+			require.NoError(t, r.Send(7, dest, []byte(request(fmt.Sprint(i)))))
+			r.arrive(1)
+		}
+		require.Equal(t, c.connections, farEnd.stats().Handshakes)
+	}
+	who.Store(NewClientTLS("third.example.com", a.roots(), nil))
+	require.NoError(t, r.Send(7, dest, []byte(request("secret"))))
+	r.ends(BadCertificate, 1)
+	r.eventually(func() bool { return len(r.reported()) == 1 })
+	r.pass(10*time.Minute + 1)
+	r.ends(Idle, 2)
 }
 
 // Whom nobody vouches for is not connected to over TLS.
