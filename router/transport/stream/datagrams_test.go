@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -74,15 +75,20 @@ func (g fromDatagrams) Packets(now int64, in []transport.Packet, out *transport.
 }
 
 func TestBesideDatagrams(t *testing.T) {
-	free := netip.MustParseAddrPort("127.0.0.1:0")
-	udp, err := transport.Listen(transport.Config{Listen: []netip.AddrPort{free}})
-	require.NoError(t, err)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer ln.Close()
-	g := &gateway{datagrams: udp, callee: netip.MustParseAddrPort(ln.Addr().String())}
-	g.streams, err = stream.Listen(stream.Config{Listeners: []stream.Listener{{Index: 1, Addr: udp.Addrs()[0]}}}) // the same port
-	require.NoError(t, err)
+	g := &gateway{callee: netip.MustParseAddrPort(ln.Addr().String())}
+	for g.streams == nil { // the same port for both, which may be taken for one
+		g.datagrams, err = transport.Listen(transport.Config{Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}})
+		require.NoError(t, err)
+		g.streams, err = stream.Listen(stream.Config{Listeners: []stream.Listener{{Index: 1, Addr: g.datagrams.Addrs()[0]}}})
+		if err != nil {
+			require.ErrorIs(t, err, syscall.EADDRINUSE)
+			require.NoError(t, g.datagrams.Close())
+		}
+	}
+	udp := g.datagrams
 	g.senders.New = func() any { return &sending{Sender: udp.Sender(0)} }
 	var served sync.WaitGroup
 	served.Go(func() { _ = udp.Serve(fromDatagrams{g}) })
