@@ -4,6 +4,7 @@ package main_test
 
 import (
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -101,6 +102,44 @@ func TestE2E_TLSAndOthers(t *testing.T) {
 		plain.goodCall(overTCP, first, "+15550000001")
 		plain.goodCall(overUDP, first, "+15550000001")
 	}
+}
+
+// A callee's BYE reaches a caller over TLS on the connection that the call came by,
+// which is what its Contact says; and over TCP where the caller listens.
+func TestE2E_CalleeHangsUpOverConnections(t *testing.T) {
+	t.Parallel()
+	l, a := newLab(t), newAuthority(t)
+	secure := l.serveTLS(a, "clients: any", tlsConnectors).over("127.0.0.1:5061")
+	first, _ := l.streamPeer("127.0.0.11:5061", a.end("first.example.com", nodeName))
+	overTLS, socket := l.streamPeer("127.0.0.2:5061", a.end("carrier.example.com", nodeName))
+	overTCP, _ := l.streamPeer("127.0.0.3:5060", nil)
+	conn, err := socket.connect(secure.addr)
+	require.NoError(t, err)
+	own := conn.LocalAddr().(*net.TCPAddr).AddrPort()
+
+	hangsUp := func(d *dialog) {
+		t.Helper()
+		d.start()
+		invite := first.pickUp()
+		d.expect("180 INVITE")
+		d.established()
+		first.expect("ACK")
+		_, contact, _ := strings.Cut(invite.header("Contact"), "<")
+		target, _, _ := strings.Cut(contact, ">")
+		lines := []string{"BYE " + target + " SIP/2.0", fmt.Sprintf("Via: SIP/2.0/TLS %v;branch=%sback", first.addr, d.branch)}
+		for _, r := range invite.list("Record-Route") {
+			lines = append(lines, "Route: "+r)
+		}
+		lines = append(lines, "Max-Forwards: 70", "From: "+d.final.header("To"), "To: "+d.final.header("From"),
+			"Call-ID: "+d.id, "CSeq: 1 BYE")
+		first.send(invite.from, render(lines, nil, ""))
+		d.answer(d.expect("BYE"), 200, "OK")
+		first.expect("200 BYE")
+	}
+	d := overTLS.call(secure.addr, "+15550000001")
+	d.invite = strings.Replace(d.invite, "caller@"+overTLS.addr.String(), "caller@"+own.String(), 1)
+	hangsUp(d)
+	hangsUp(overTCP.call(secure.over("127.0.0.1:5060").addr, "+15550000001"))
 }
 
 // Who has to show a certificate and has none makes no call, and the log says why.
