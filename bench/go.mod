@@ -7,7 +7,6 @@ require (
 	github.com/emiago/sipgo v1.7.2
 	github.com/puzpuzpuz/xsync/v3 v3.5.1
 	github.com/puzpuzpuz/xsync/v4 v4.5.0
-	golang.org/x/net v0.62.0
 	golang.org/x/sync v0.24.0
 	golang.org/x/sys v0.49.0
 	tandem v0.0.0
