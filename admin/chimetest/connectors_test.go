@@ -138,19 +138,22 @@ func TestOrigination(t *testing.T) {
 	require.Equal(t, &types.Origination{Disabled: no, Routes: []types.OriginationRoute{route("10.0.1.11", 5060, 1, 1)}}, get())
 
 	for says, o := range map[string]types.Origination{
-		"has neither Routes nor Disabled":                           {},
-		"Origination.Routes[0].Host":                                {Routes: []types.OriginationRoute{{Port: aws.Int32(5060)}}},
-		"Origination.Routes[0].Port":                                {Routes: []types.OriginationRoute{route("10.0.1.10", 65536, 1, 1)}},
-		"Origination.Routes[0].Priority":                            {Routes: []types.OriginationRoute{route("10.0.1.10", 5060, 101, 1)}},
-		"Origination.Routes[1].Weight":                              {Routes: []types.OriginationRoute{route("10.0.1.10", 5060, 1, 1), route("10.0.1.11", 5060, 1, -1)}},
-		"Origination.Routes[0].Protocol":                            {Routes: []types.OriginationRoute{{Host: str("10.0.1.10"), Protocol: types.OriginationRouteProtocolTcp}}},
-		"a connector has at most 20":                                {Routes: make([]types.OriginationRoute, 21)},
-		`"10.0.1.10;transport=tcp" is not a`:                        {Routes: []types.OriginationRoute{route("10.0.1.10;transport=tcp", 5060, 1, 1)}},
-		"Origination.Routes[0].Host: \"pbx.example.com\" is a name": {Routes: []types.OriginationRoute{route("pbx.example.com", 5060, 1, 1)}},
+		"has neither Routes nor Disabled":    {},
+		"Origination.Routes[0].Host":         {Routes: []types.OriginationRoute{{Port: aws.Int32(5060)}}},
+		"Origination.Routes[0].Port":         {Routes: []types.OriginationRoute{route("10.0.1.10", 65536, 1, 1)}},
+		"Origination.Routes[0].Priority":     {Routes: []types.OriginationRoute{route("10.0.1.10", 5060, 101, 1)}},
+		"Origination.Routes[1].Weight":       {Routes: []types.OriginationRoute{route("10.0.1.10", 5060, 1, 1), route("10.0.1.11", 5060, 1, -1)}},
+		"Origination.Routes[0].Protocol":     {Routes: []types.OriginationRoute{{Host: str("10.0.1.10"), Protocol: types.OriginationRouteProtocolTcp}}},
+		"a connector has at most 20":         {Routes: make([]types.OriginationRoute, 21)},
+		`"10.0.1.10;transport=tcp" is not a`: {Routes: []types.OriginationRoute{route("10.0.1.10;transport=tcp", 5060, 1, 1)}},
 	} {
 		refused(t, put(o), 400, "BadRequestException", says)
 	}
 	require.Len(t, get().Routes, 1)
+
+	byName := []types.OriginationRoute{route("pbx.example.com", 5060, 1, 1)} // the node resolves it
+	require.NoError(t, put(types.Origination{Routes: byName}))
+	require.Equal(t, byName, get().Routes)
 
 	_, err := n.DeleteVoiceConnectorOrigination(ctx, &chimesdkvoice.DeleteVoiceConnectorOriginationInput{VoiceConnectorId: id})
 	require.NoError(t, err)
