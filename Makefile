@@ -58,7 +58,7 @@ sim: ## simulated calls on a simulated network, for DURATION
 	SIM_DURATION=$(if $(SEEDS),,$(DURATION)) SIM_SEEDS=$(SEEDS) SIM_START=$(START) $(GO) test -count 1 -run '^TestSim$$' -v -timeout 0 ./router
 
 system: tools
-	$(GO) test -race -timeout 10m $(SYSTEM)
+	$(GO) test -race -timeout 20m $(SYSTEM)
 
 soak: tools ## long runs: 10,000 SIPp calls at 500/s, dead connectors behind a veth beside a busy group
 	$(GO) test -tags soak -count 1 -run '^TestSoak_' -v -timeout 20m $(SYSTEM)

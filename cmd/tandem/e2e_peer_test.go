@@ -3,6 +3,7 @@
 package main_test
 
 import (
+	"cmp"
 	"fmt"
 	"hash/crc32"
 	"net"
@@ -24,7 +25,7 @@ type peer struct {
 	t     testing.TB
 	conn  socket
 	addr  netip.AddrPort
-	over  string       // "UDP", "TCP" or "TLS"
+	over  string       // "TCP" or "TLS"; "" or "UDP" is UDP
 	mute  atomic.Bool  // OPTIONS get no answer
 	pings atomic.Int64 // OPTIONS received
 	inbox chan message
@@ -351,7 +352,7 @@ func (p *peer) call(proxy netip.AddrPort, number string, extra ...string) *dialo
 func (d *dialog) request(method, branch string, extra ...string) string {
 	lines := []string{
 		method + " " + d.target + " SIP/2.0",
-		fmt.Sprintf("Via: SIP/2.0/%s %v;branch=%s;rport", d.over, d.addr, branch),
+		fmt.Sprintf("Via: SIP/2.0/%s %v;branch=%s;rport", cmp.Or(d.over, "UDP"), d.addr, branch),
 	}
 	for _, r := range d.routes {
 		lines = append(lines, "Route: "+r)
@@ -458,7 +459,7 @@ func (p *peer) contact() string { return "Contact: <sip:" + p.reached() + ">" }
 
 // reached is the end of the peer's URI.
 func (p *peer) reached() string {
-	if p.over == "UDP" {
+	if cmp.Or(p.over, "UDP") == "UDP" {
 		return p.addr.String()
 	}
 	return p.addr.String() + ";transport=" + strings.ToLower(p.over)
