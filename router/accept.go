@@ -1,9 +1,11 @@
 package router
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 
+	"tandem/config/catalog"
 	"tandem/router/wire"
 )
 
@@ -21,6 +23,8 @@ type facts struct {
 	badURI     bool // the request-URI is none
 	tooLarge   bool // it can leave for no host of its route
 	scheme     wire.Scheme
+	secure     bool // it came over TLS
+	noTLS      bool // its request-URI is a sips URI, and no host of its route is over TLS
 }
 
 // admission is what becomes of a request outside of dialogs.
@@ -53,6 +57,7 @@ const (
 	rejectFull
 	rejectNoRoute
 	rejectTooLarge
+	rejectNoTLS
 	rejectRate
 	rejections
 )
@@ -61,12 +66,12 @@ const (
 var (
 	rejectionNames = [rejections]string{
 		"", "untrusted", "defective", "request_uri", "scheme", "max_forwards", "loop", "max_breadth", "proxy_require",
-		"no_dialog", "foreign_route", "register", "draining", "full", "no_route", "too_large", "max_cps",
+		"no_dialog", "foreign_route", "register", "draining", "full", "no_route", "too_large", "no_tls", "max_cps",
 	}
 	rejectionTexts = [rejections]string{ // of what comes from trunks
 		rejectDefect:       "the request is not correct SIP",
 		rejectURI:          "its request-URI is no URI",
-		rejectScheme:       "the request-URI is neither sip: nor tel:",
+		rejectScheme:       "the request-URI is neither sip: nor tel:, or sips: and did not come over TLS",
 		rejectMaxForwards:  "its Max-Forwards is spent: it may be in a loop",
 		rejectLoop:         "it has been here before: it is in a loop",
 		rejectMaxBreadth:   "its Max-Breadth is spent",
@@ -77,6 +82,7 @@ var (
 		rejectFull:         "this node has as many calls in memory as it may",
 		rejectNoRoute:      "no group and no connector has this number",
 		rejectTooLarge:     "with what a proxy adds to it no datagram holds it",
+		rejectNoTLS:        "its request-URI is a sips: URI, and its number leads to no host over TLS",
 		rejectRate:         "the trunk is over its max_cps",
 	}
 )
@@ -98,7 +104,7 @@ func accept(m *wire.Message, f facts) admission {
 	switch {
 	case f.badURI:
 		return admission{status: 400, why: rejectURI}
-	case f.scheme != wire.SIP && f.scheme != wire.TEL:
+	case f.scheme != wire.SIP && f.scheme != wire.TEL && !(f.scheme == wire.SIPS && f.secure):
 		return admission{status: 416, why: rejectScheme}
 	case m.Method == wire.OPTIONS && (f.forOurself || m.MaxForwards == 0 || !f.trusted):
 		if f.draining {
@@ -127,6 +133,8 @@ func accept(m *wire.Message, f facts) admission {
 		return admission{status: 404, why: rejectNoRoute}
 	case f.tooLarge:
 		return admission{status: 513, why: rejectTooLarge} // RFC 3261 21.5.7
+	case f.noTLS:
+		return admission{status: 480, why: rejectNoTLS} // RFC 5630 5.4
 	}
 	return admission{}
 }
@@ -137,6 +145,7 @@ func (r *Router) accept(s *scratch, f facts) admission {
 	f.connector = s.plan.sources[s.source.Addr()]
 	f.drop = s.silent
 	f.draining = r.draining.Load()
+	f.secure = r.listeners[s.listener].Transport == catalog.TLS
 	return accept(&s.m, f)
 }
 
@@ -182,6 +191,10 @@ func (r *Router) reject(s *scratch, key uint64, a admission) {
 		r.reply(s, key, reply{status: 200, extra: optionsHeaders})
 	case a.why == rejectRate:
 		r.reply(s, key, reply{status: 503, extra: retryAfterHeader})
+	case a.why == rejectNoTLS:
+		start := len(s.text)
+		s.text = fmt.Appendf(s.text, "Warning: 380 %s \"SIPS Not Allowed\"\r\n", r.listeners[s.listener].sentBy)
+		r.reply(s, key, reply{status: 480, extra: s.text[start:]})
 	case a.status == 405:
 		r.reply(s, key, reply{status: 405, extra: allowHeader})
 	default:

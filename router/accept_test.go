@@ -39,6 +39,8 @@ func TestAccept(t *testing.T) {
 		{"a defective ACK is never answered", request("ACK", dialled, "CSeq: x"), good, admission{status: 400, drop: true, defect: true, why: rejectDefect}},
 		{"16.3 step 2: a scheme that we do not know", invite(), with(func(f *facts) { f.scheme = wire.OtherScheme }), admission{status: 416, why: rejectScheme}},
 		{"16.3 step 2: sips needs TLS all the way", invite(), with(func(f *facts) { f.scheme = wire.SIPS }), admission{status: 416, why: rejectScheme}},
+		{"26.2.2: sips that came over TLS", invite(), with(func(f *facts) { f.scheme, f.secure = wire.SIPS, true }), admission{}},
+		{"RFC 5630 5.4: sips, and no host over TLS", invite(), with(func(f *facts) { f.scheme, f.secure, f.noTLS = wire.SIPS, true, true }), admission{status: 480, why: rejectNoTLS}},
 		{"16.3 step 3: Max-Forwards spent", invite("Max-Forwards: 0"), good, admission{status: 483, why: rejectMaxForwards}},
 		{"16.3 step 3: Max-Forwards 1 is enough", invite("Max-Forwards: 1"), good, admission{}},
 		{"16.3 step 3: no Max-Forwards", invite("Max-Forwards:"), good, admission{}},

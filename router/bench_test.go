@@ -219,7 +219,7 @@ func measureCandidates(tb testing.TB) {
 	var cs []candidate
 	l.measure(tb, func() {
 		l.key++
-		cs = candidates(cs[:0], rt, l.key, l.now, true)
+		cs = candidates(cs[:0], rt, l.key, l.now, true, false)
 		if choose(cs, nil, 6, false) == nil {
 			tb.Fatal("no candidate")
 		}

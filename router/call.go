@@ -46,6 +46,7 @@ type call struct {
 	timedOut  bool // Timer C fired
 	spared    bool // it ended although hosts were left, which are down or ejected (when_all_down)
 	ringing   bool // a 101-199 was relayed, of an attempt that is not given up
+	secure    bool // its request-URI is a sips URI: it goes to hosts over TLS only
 
 	numberLen uint8
 	number    [maxNumber]byte // the number that was looked up

@@ -2,6 +2,7 @@ package router
 
 import (
 	"math"
+	"slices"
 
 	"tandem/config/catalog"
 	"tandem/health"
@@ -61,16 +62,27 @@ func tierOf(v health.View, h *host, seed uint64) tier {
 	return tierUp
 }
 
+// candidates are those of c at this moment.
+func (c *call) candidates(dst []candidate, now int64) []candidate {
+	return candidates(dst, c.route, c.key, now, c.invite(), c.secure)
+}
+
+// secure reports whether there is a host over TLS.
+func (rt *route) secure() bool {
+	return slices.ContainsFunc(rt.entries, func(e entry) bool { return e.host.transport == catalog.TLS })
+}
+
 // candidates appends to dst the hosts of rt that a call may be tried on, in try
 // order. seed draws among equals: a retransmission has the same seed and gets
-// the same order. A new call, unlike other requests, needs room for one more.
-func candidates(dst []candidate, rt *route, seed uint64, now int64, newCall bool) []candidate {
+// the same order. A new call, unlike other requests, needs room for one more. A
+// secure one goes over TLS only (RFC 3261 26.2.2).
+func candidates(dst []candidate, rt *route, seed uint64, now int64, newCall, secure bool) []candidate {
 	for i := range rt.entries {
 		e := &rt.entries[i]
 		if e.host.state != catalog.Enabled || e.host.connector.state != catalog.Enabled {
 			continue
 		}
-		if newCall && !e.host.room(now) {
+		if secure && e.host.transport != catalog.TLS || newCall && !e.host.room(now) {
 			continue
 		}
 		v := e.host.health.View(now)

@@ -45,7 +45,7 @@ func groupRig(t testing.TB, connectors []catalog.Connector, priorities ...int) *
 
 // order is the try order of the first route for a seed, as host addresses.
 func (g *rig) order(seed uint64) (order []string) {
-	for _, c := range candidates(nil, g.r.plan.Load().routes[0], seed, g.now, true) {
+	for _, c := range candidates(nil, g.r.plan.Load().routes[0], seed, g.now, true, false) {
 		order = append(order, c.entry.host.addr.Addr().String())
 	}
 	return order
@@ -186,7 +186,7 @@ func requireShare(t *testing.T, want float64, got, of int) {
 
 // search is the whole try order of a call whose attempts all end alike.
 func search(g *rig, most int, silent bool) (order []string) {
-	cs := candidates(nil, g.r.plan.Load().routes[0], 1, g.now, true)
+	cs := candidates(nil, g.r.plan.Load().routes[0], 1, g.now, true, false)
 	var tried []*host
 	for {
 		pick := choose(cs, tried, most, silent && len(tried) > 0)
@@ -260,7 +260,7 @@ func TestChooseAnotherRegionAfterSilence(t *testing.T) {
 func TestChooseAfterSilenceSparesTheOthers(t *testing.T) {
 	g := groupRig(t, []catalog.Connector{connectorOf("b", "r2", ranked(1, 3)...), connectorOf("a", "r1", ranked(2, 2)...)})
 	g.observe(1, 3, silentCall)
-	cs := candidates(nil, g.r.plan.Load().routes[0], 1, g.now, true)
+	cs := candidates(nil, g.r.plan.Load().routes[0], 1, g.now, true, false)
 	tried := []*host{cs[0].entry.host, cs[1].entry.host, cs[2].entry.host}
 	require.Equal(t, "203.0.2.2", choose(cs, tried, 6, true).entry.host.addr.Addr().String(), "b had two")
 }
@@ -270,7 +270,7 @@ func TestChooseAfterSilenceAmongTheSpared(t *testing.T) {
 	g := groupRig(t, []catalog.Connector{
 		connectorOf("a", "r1", ranked(1, 3)...), connectorOf("b", "r2", ranked(2, 3)...), connectorOf("c", "r1", ranked(3, 1)...),
 	})
-	cs := candidates(nil, g.r.plan.Load().routes[0], 1, g.now, true)
+	cs := candidates(nil, g.r.plan.Load().routes[0], 1, g.now, true, false)
 	tried := []*host{cs[0].entry.host, cs[1].entry.host, cs[3].entry.host, cs[4].entry.host, cs[6].entry.host}
 	require.Equal(t, "203.0.2.3", choose(cs, tried, 8, true).entry.host.addr.Addr().String())
 	require.Equal(t, "203.0.1.3", choose(cs, tried, 8, false).entry.host.addr.Addr().String())
@@ -296,7 +296,7 @@ func TestChooseAgainstItsRules(t *testing.T) {
 		}
 		g := groupRig(t, cs)
 		most := 1 + random.IntN(8)
-		list := candidates(nil, g.r.plan.Load().routes[0], 1, g.now, true)
+		list := candidates(nil, g.r.plan.Load().routes[0], 1, g.now, true, false)
 		order := search(g, most, random.IntN(2) == 0)
 		require.Len(t, order, min(most, len(list)))
 		require.Len(t, slices.Compact(slices.Sorted(slices.Values(order))), len(order), "each once")

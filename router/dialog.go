@@ -89,6 +89,9 @@ func (r *Router) routeSet(s *scratch) (rt routeSet, status int) {
 	return rt, 0
 }
 
+// secure reports whether the request may go over TLS only (RFC 3261 26.2.2).
+func (rt *routeSet) secure() bool { return rt.target.Scheme == wire.SIPS }
+
 // stripMaddr takes a maddr out of the target that names us, with the port that
 // belonged to it: they told the sender how to reach us and no more.
 func (r *Router) stripMaddr(m *wire.Message, rt *routeSet) {
@@ -171,7 +174,7 @@ func (r *Router) forwardDialog(s *scratch, rt *routeSet) {
 		r.refuseForward(s, status, dropDefective)
 		return
 	}
-	dest, host, over, ok := r.destination(s, &hop, rt.listener)
+	dest, host, over, ok := r.destination(s, &hop, rt.listener, rt.secure())
 	if !ok {
 		r.refuseForward(s, 503, dropUnresolved)
 		return
@@ -281,8 +284,9 @@ func (r *Router) nextHop(m *wire.Message, rt *routeSet) (hop wire.URI, strict, o
 // destination is where a URI leads, and over what: maddr before host (RFC 3263
 // 4). dest is not valid when that is a name. A URI that says nothing of the
 // transport means that of the listener the dialog leaves by, when that is one of
-// connections: many who use them write plain Contacts.
-func (r *Router) destination(s *scratch, u *wire.URI, listener int) (dest netip.AddrPort, host wire.Span, over catalog.Transport, ok bool) {
+// connections: many who use them write plain Contacts. What is secure goes over
+// TLS, whatever a Route says (16.6 step 7).
+func (r *Router) destination(s *scratch, u *wire.URI, listener int, secure bool) (dest netip.AddrPort, host wire.Span, over catalog.Transport, ok bool) {
 	m := &s.m
 	over, ok = r.transportOf(m, u)
 	if !ok || u.Scheme != wire.SIP && u.Scheme != wire.SIPS {
@@ -293,6 +297,9 @@ func (r *Router) destination(s *scratch, u *wire.URI, listener int) (dest netip.
 			over = l.Transport
 		}
 	}
+	if secure && over != catalog.TLS {
+		over, ok = catalog.TLS, r.mixed
+	}
 	host = u.Host
 	if maddr, ok := wire.Param(m.Data, u.Params, "maddr"); ok && maddr.Len() > 0 {
 		host = maddr
@@ -300,7 +307,7 @@ func (r *Router) destination(s *scratch, u *wire.URI, listener int) (dest netip.
 	if addr, ok := parseAddr(m.Bytes(host)); ok {
 		dest = netip.AddrPortFrom(addr, portOf(u, over))
 	}
-	return dest, host, over, true
+	return dest, host, over, ok
 }
 
 // portOf is the port of a URI, or the default one.
@@ -360,9 +367,9 @@ func (r *Router) beginForward(s *scratch, out int, dest netip.AddrPort, rt *rout
 	s.text = r.appendViaOf(s.text, out, &b)
 	s.text = append(s.text, "\r\n"...)
 	if rt != nil && m.Method == wire.INVITE { // RFC 3261 16.6 step 4: for who has lost the route set
-		s.text = r.appendOwnRoute(s.text, out, &rt.token)
+		s.text = r.appendOwnRoute(s.text, out, &rt.token, rt.secure())
 		if out != s.listener {
-			s.text = r.appendOwnRoute(s.text, s.listener, &rt.token)
+			s.text = r.appendOwnRoute(s.text, s.listener, &rt.token, rt.secure())
 		}
 	}
 	s.text = appendHops(s.text, m)
@@ -451,7 +458,8 @@ func (r *Router) cancelUnknown(s *scratch, key uint64, set *routeSet) {
 	}
 	c := call{key: key}
 	r.describe(s, &c, s.loopHash(&r.keys[0], m))
-	s.cands = candidates(s.cands[:0], rt, key, s.now, false)
+	c.secure = set.secure()
+	s.cands = candidates(s.cands[:0], rt, key, s.now, false, c.secure)
 	if len(s.cands) == 0 {
 		r.reply(s, key, reply{status: 481})
 		return

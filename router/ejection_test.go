@@ -154,7 +154,7 @@ func TestSlowStart(t *testing.T) {
 		g.now = back + int64(after)
 		first := 0
 		for seed := range uint64(4000) {
-			if candidates(nil, g.r.plan.Load().routes[0], seed*0x9e3779b97f4a7c15, g.now, true)[0].entry.host.addr == east1 {
+			if candidates(nil, g.r.plan.Load().routes[0], seed*0x9e3779b97f4a7c15, g.now, true, false)[0].entry.host.addr == east1 {
 				first++
 			}
 		}

@@ -156,7 +156,7 @@ func (x *explainer) unlocated() (steps []Step) {
 
 // candidates are those of a new call, and those that when_all_down takes away.
 func (x *explainer) candidates(now int64) (cs, spared []candidate) {
-	cs = candidates(nil, x.route, 0, now, true)
+	cs = candidates(nil, x.route, 0, now, true, false)
 	if x.route.failover[x.trunk.class].WhenAllDown != catalog.RejectDown {
 		return cs, nil
 	}

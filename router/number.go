@@ -37,7 +37,10 @@ func appendRequestURI(dst []byte, m *wire.Message, u *wire.URI, ours bool, h *ho
 	if keep {
 		dst = append(dst, m.Data[u.Whole.Start:u.User.Start]...)
 	} else {
-		dst = append(dst, "sip:"...)
+		if dst = append(dst, "sip"...); u.Scheme == wire.SIPS {
+			dst = append(dst, 's')
+		}
+		dst = append(dst, ':')
 	}
 	start := len(dst)
 	switch {

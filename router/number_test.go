@@ -44,6 +44,7 @@ func TestRequestURI(t *testing.T) {
 		{name: "escapes as received", in: "sip:%2B15550000001@198.51.100.1", want: "sip:%2B15550000001@203.0.113.1:5060"},
 		{name: "separators as received", in: "sip:+1-555-000-0001@198.51.100.1", want: "sip:+1-555-000-0001@203.0.113.1:5060"},
 		{name: "headers are left out", in: "sip:+15550000001@198.51.100.1?Subject=x", want: "sip:+15550000001@203.0.113.1:5060"},
+		{name: "sips stays sips", in: "sips:+15550000001@198.51.100.1", params: ";transport=tls", want: "sips:+15550000001@203.0.113.1:5060;transport=tls"},
 		{name: "tel", in: "tel:+15550000001", want: "sip:+15550000001@203.0.113.1:5060;user=phone"},
 		{name: "tel with parameters", in: "tel:0001;phone-context=+1555", want: "sip:0001;phone-context=+1555@203.0.113.1:5060;user=phone"},
 		{name: "tel with the host's parameters", in: "tel:+15550000001", params: ";transport=udp", want: "sip:+15550000001@203.0.113.1:5060;transport=udp;user=phone"},

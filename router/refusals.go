@@ -13,7 +13,7 @@ type refusals [8192]atomic.Uint64
 // refusalStatus is what each of these reasons is answered with.
 var refusalStatus = [rejections]int{
 	rejectURI: 400, rejectScheme: 416, rejectMaxForwards: 483, rejectLoop: 482, rejectMaxBreadth: 440, rejectProxyRequire: 420,
-	rejectNoDialog: 481, rejectForeignRoute: 403, rejectDraining: 503, rejectFull: 503, rejectNoRoute: 404, rejectTooLarge: 513, rejectRate: 503,
+	rejectNoDialog: 481, rejectForeignRoute: 403, rejectDraining: 503, rejectFull: 503, rejectNoRoute: 404, rejectTooLarge: 513, rejectNoTLS: 480, rejectRate: 503,
 }
 
 func (t *refusals) word(key uint64) *atomic.Uint64 { return &t[key/stripes%uint64(len(t))] }

@@ -64,16 +64,21 @@ func (r *Router) appendRecordRoute(dst []byte, s *scratch, c *call, a *attempt, 
 	t := token{day: r.day(s.now) + tokenLifeDays, connector: a.host.connector.id, host: a.host.id}
 	t.mac = t.sum(s, &r.keys[0], m.Bytes(m.CallID), m.Bytes(m.From.Tag))
 	out := a.host.listeners[c.listener]
-	dst = r.appendOwnRoute(dst, out, &t)
+	dst = r.appendOwnRoute(dst, out, &t, c.secure)
 	if out != c.listener {
-		dst = r.appendOwnRoute(dst, c.listener, &t)
+		dst = r.appendOwnRoute(dst, c.listener, &t, c.secure)
 	}
 	return dst
 }
 
-func (r *Router) appendOwnRoute(dst []byte, listener int, t *token) []byte {
-	dst = append(dst, "Record-Route: <sip:"...)
-	dst = t.appendTo(dst)
+// appendOwnRoute appends a Record-Route of ours: a sips URI in a request to one
+// (RFC 3261 16.6 step 4).
+func (r *Router) appendOwnRoute(dst []byte, listener int, t *token, secure bool) []byte {
+	dst = append(dst, "Record-Route: <sip"...)
+	if secure {
+		dst = append(dst, 's')
+	}
+	dst = t.appendTo(append(dst, ':'))
 	return append(dst, r.listeners[listener].route...)
 }
 

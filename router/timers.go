@@ -169,7 +169,7 @@ func (r *Router) another(s *scratch, c *call) bool {
 		return false
 	}
 	s.tried = c.tried(s.tried[:0])
-	s.cands = candidates(s.cands[:0], c.route, c.key, s.now, c.invite())
+	s.cands = c.candidates(s.cands[:0], s.now)
 	if len(s.tried) >= c.failover().MaxAttempts {
 		return false
 	}

@@ -262,6 +262,65 @@ func TestRFC3261_26_2_TransportOfAURI(t *testing.T) {
 	}
 }
 
+// What is for a sips URI stays on TLS from one end to the other, and its
+// Record-Route keeps the dialog there.
+func TestRFC3261_26_2_SipsCall(t *testing.T) {
+	p := twoRegions() // east1 by UDP, the second host over TLS
+	p.Catalog.Connectors[1].Hosts[0].Transport = catalog.TLS
+	second := p.Catalog.Connectors[1].Hosts[0].Addr
+	g := newMixedRig(t, p)
+	secured := strings.Replace(invite(viaOver("TLS")), "INVITE sip:", "INVITE sips:", 1)
+	all := g.over(overTLS, connection, secured)
+	require.Len(t, all, 2)
+	inv := all[1]
+	require.Equal(t, []any{overTLS, second}, []any{inv.listener, inv.to}, "hosts that are not over TLS are passed by")
+	require.True(t, strings.HasPrefix(inv.text, "INVITE sips:+15550000001@"+second.String()+" "), inv.text)
+	routes := header(inv.text, "Record-Route")
+	require.Len(t, routes, 1)
+	require.True(t, strings.HasPrefix(routes[0], "<sips:td"), routes[0])
+
+	back := g.over(overTLS, second, respond(sent{inv.to, inv.text}, 200, "Contact: <sips:agent@203.0.113.99:5070>"))
+	require.Equal(t, []any{overTLS, connection}, []any{back[0].listener, back[0].to})
+	update := func(method, uri string, fields ...string) []leaving {
+		return g.over(overTLS, connection, request(method, uri, append([]string{viaOver("TLS") + "x",
+			"To: <sips:+15550000001@198.51.100.1>;tag=calleetag", "CSeq: 2 " + method}, fields...)...))
+	}
+	got := update("INVITE", "sips:agent@203.0.113.99:5070", "Route: "+routes[0])
+	require.Equal(t, []any{overTLS, "203.0.113.99:5070"}, []any{got[0].listener, got[0].to.String()})
+	require.True(t, strings.HasPrefix(header(got[0].text, "Record-Route")[0], "<sips:td"))
+	got = update("BYE", "sips:agent@203.0.113.99:5070", "Route: "+routes[0]+", <sip:203.0.113.98;lr>")
+	require.Equal(t, []any{overTLS, "203.0.113.98:5061"}, []any{got[0].listener, got[0].to.String()}, "whatever Route says")
+
+	// A refusal leaves no other candidate: the one over UDP is none.
+	g = newMixedRig(t, p)
+	inv = g.over(overTLS, connection, secured)[1]
+	refused := g.over(overTLS, second, respond(sent{inv.to, inv.text}, 503))
+	require.Len(t, refused, 2)
+	require.Contains(t, refused[0].text, "ACK sips:")
+	require.Contains(t, refused[1].text, "SIP/2.0 503 ")
+	// Nor is it one for a CANCEL of a call that is not here.
+	g = newMixedRig(t, p)
+	cancels := g.over(overTLS, connection, strings.NewReplacer("INVITE sip:", "CANCEL sips:", "1 INVITE", "1 CANCEL").Replace(invite(viaOver("TLS"))))
+	require.Len(t, cancels, 1)
+	require.Equal(t, []any{overTLS, second}, []any{cancels[0].listener, cancels[0].to})
+}
+
+func TestRFC5630_SipsWithoutTLS(t *testing.T) {
+	secured := func(via string) string {
+		return strings.Replace(invite(viaOver(via)), "INVITE sip:", "INVITE sips:", 1)
+	}
+	g := newMixedRig(t, hostOver(catalog.TCP))
+	for range 2 { // a retransmission is told the same
+		got := g.over(overTLS, connection, secured("TLS"))
+		require.Len(t, got, 1)
+		require.True(t, strings.HasPrefix(got[0].text, "SIP/2.0 480 "), got[0].text)
+		require.Equal(t, []string{`380 198.51.100.1:5061 "SIPS Not Allowed"`}, header(got[0].text, "Warning"))
+	}
+	got := g.over(overTCP, connection, secured("TCP"))
+	require.Len(t, got, 1)
+	require.True(t, strings.HasPrefix(got[0].text, "SIP/2.0 416 "), "whoever sent it in the clear has broken what it says")
+}
+
 // On a stream a message needs the length that a datagram may lack.
 func TestRFC3261_20_14_ContentLengthOnStreams(t *testing.T) {
 	bare := func(text string) string { return strings.Replace(text, "Content-Length: 0\r\n", "", 1) + "v=0\r\n" }

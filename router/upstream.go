@@ -51,6 +51,7 @@ func (r *Router) admit(s *scratch, st *stripe, key uint64, set *routeSet) {
 		scheme:     set.target.Scheme,
 		badURI:     set.badURI,
 		tooLarge:   rt != nil && r.tooLarge(s, key, rt),
+		noTLS:      rt != nil && set.secure() && !rt.secure(),
 	})
 	loop := s.loopHash(&r.keys[0], &s.m)
 	again := key ^ uint64(loop)<<32 // the same request, and not only its transaction
@@ -72,7 +73,7 @@ func (r *Router) admit(s *scratch, st *stripe, key uint64, set *routeSet) {
 		}
 		return
 	}
-	r.begin(s, st, key, loop, rt)
+	r.begin(s, st, key, loop, rt, set.secure())
 }
 
 // lookup finds the route of the number in the request-URI, after the trunk's
@@ -108,11 +109,11 @@ func (r *Router) lookup(s *scratch, target *wire.URI) *route {
 }
 
 // begin makes the call, answers 100 and tries the first candidate: step 4.
-func (r *Router) begin(s *scratch, st *stripe, key uint64, loop uint32, rt *route) {
+func (r *Router) begin(s *scratch, st *stripe, key uint64, loop uint32, rt *route, secure bool) {
 	m := &s.m
 	c := st.add(key)
 	r.describe(s, c, loop)
-	c.route = rt
+	c.route, c.secure = rt, secure
 	c.started = s.now
 	st.store(&c.raw, m.Data[:m.Body.End])
 	c.callID = m.CallID
@@ -260,7 +261,7 @@ func (r *Router) next(s *scratch, st *stripe, c *call, m *wire.Message) (tried b
 		c.route.passBy(s.now)
 	}
 	for races := 2 * len(c.route.entries); ; races-- {
-		s.cands = candidates(s.cands[:0], c.route, c.key, s.now, c.invite())
+		s.cands = c.candidates(s.cands[:0], s.now)
 		all := s.cands
 		if c.failover().WhenAllDown == catalog.RejectDown {
 			s.cands = hopeful(all)
