@@ -17,14 +17,9 @@ func TargetOf(h *catalog.Host) (t Target, ok bool) {
 		return t, false
 	}
 	t = Target{Name: h.Name, Port: h.Port, Secure: len(h.URI) > 5 && strings.EqualFold(h.URI[:5], "sips:")}
-	for _, p := range strings.Split(strings.ToLower(h.Params), ";") {
-		switch p {
-		case "transport=udp":
-			t.Transport = UDP
-		case "transport=tcp":
-			t.Transport = TCP
-		case "transport=tls":
-			t.Transport = TLS
+	for _, p := range strings.Split(h.Params, ";") {
+		if name, value, _ := strings.Cut(p, "="); strings.EqualFold(name, "transport") {
+			t.Transport, t.Explicit = catalog.ParseTransport([]byte(value))
 		}
 	}
 	return t, true
@@ -107,17 +102,15 @@ func Expand(c *catalog.Catalog, w World) (*catalog.Catalog, []LeftOut) {
 
 // usable are the servers that calls of a connector can go to, over one transport.
 func (w World) usable(cc *catalog.Connector, servers []Server) (usable []Server, left []LeftOut) {
-	over := Any
 	for _, s := range servers {
-		why := w.Reach(cc, s.Transport.spoken(), s.Addr)
-		if why == nil && over != Any && s.Transport != over {
-			why = fmt.Errorf("%s is preferred to %s", over, s.Transport)
+		why := w.Reach(cc, s.Transport, s.Addr)
+		if why == nil && len(usable) > 0 && s.Transport != usable[0].Transport {
+			why = fmt.Errorf("%s is preferred to %s", usable[0].Transport, s.Transport)
 		}
 		if why != nil {
 			left = append(left, LeftOut{Connector: cc.Name, Server: s, Why: why})
 			continue
 		}
-		over = s.Transport
 		usable = append(usable, s)
 	}
 	return usable, left
@@ -165,7 +158,7 @@ func split(h catalog.Host, servers []Server) []catalog.Host {
 			order++
 		}
 		one := h
-		one.Addr, one.Transport, one.Order = s.Addr, s.Transport.spoken(), order
+		one.Addr, one.Transport, one.Order = s.Addr, s.Transport, order
 		one.Share = weight(s) / float64(addrs[recordOf(s)]) / total[s.level()]
 		same := func(o catalog.Host) bool { return o.Addr == one.Addr && o.Order == one.Order }
 		if i := slices.IndexFunc(hosts, same); i >= 0 { // two names of one machine

@@ -14,7 +14,7 @@ import (
 
 func server(addr string, priority, weight uint16) Server {
 	a := netip.MustParseAddrPort(addr)
-	return Server{Addr: a, Transport: UDP, Host: "h" + a.Addr().String(), SRV: true, Priority: priority, Weight: weight}
+	return Server{Addr: a, Transport: catalog.UDP, Host: "h" + a.Addr().String(), SRV: true, Priority: priority, Weight: weight}
 }
 
 func named(name string, priority, weight int) catalog.Host {
@@ -27,9 +27,9 @@ func numeric(addr string, priority, weight int) catalog.Host {
 
 func TestExpand(t *testing.T) {
 	plain := func(addr string) Server {
-		return Server{Addr: netip.MustParseAddrPort(addr), Transport: UDP, Host: "n"}
+		return Server{Addr: netip.MustParseAddrPort(addr), Transport: catalog.UDP, Host: "n"}
 	}
-	over := func(transport Transport, choice int, s Server) Server {
+	over := func(transport catalog.Transport, choice int, s Server) Server {
 		s.Transport, s.Choice = transport, choice
 		return s
 	}
@@ -81,12 +81,12 @@ func TestExpand(t *testing.T) {
 			[]string{"invalid AddrPort 1/0 1", "192.0.2.1:5060 1/0 1"}, nil},
 		{"other transports are left out",
 			[]catalog.Host{named("n", 1, 1)},
-			map[string][]Server{"n": {over(TLS, 0, server("192.0.2.1:5061", 1, 1)), over(UDP, 1, server("192.0.2.1:5060", 1, 1)), over(UDP, 2, server("192.0.2.2:5060", 0, 1))}},
+			map[string][]Server{"n": {over(catalog.TLS, 0, server("192.0.2.1:5061", 1, 1)), over(catalog.UDP, 1, server("192.0.2.1:5060", 1, 1)), over(catalog.UDP, 2, server("192.0.2.2:5060", 0, 1))}},
 			[]string{"192.0.2.1:5060 1/0 1", "192.0.2.2:5060 1/1 1"},
 			[]string{"sip:n 192.0.2.1:5061: no tls"}},
 		{"of what is spoken, what DNS prefers",
 			[]catalog.Host{named("n", 1, 1)},
-			map[string][]Server{"n": {over(TCP, 0, server("192.0.2.1:5060", 1, 1)), over(UDP, 1, server("192.0.2.2:5060", 1, 1))}},
+			map[string][]Server{"n": {over(catalog.TCP, 0, server("192.0.2.1:5060", 1, 1)), over(catalog.UDP, 1, server("192.0.2.2:5060", 1, 1))}},
 			[]string{"192.0.2.1:5060 1/0 1"}, []string{"sip:n 192.0.2.2:5060: tcp is preferred to udp"}},
 		{"what cannot be reached is left out, and the rest shares all of the weight",
 			[]catalog.Host{named("n", 1, 10)},

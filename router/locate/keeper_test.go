@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"tandem/config/catalog"
 	"tandem/router/dns"
 	"tandem/router/dns/dnstest"
 )
@@ -197,7 +198,7 @@ func TestPartOfAnAnswerFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := keep(t, Options{})
 		defer k.end()
-		udp := Target{Name: "example", Transport: UDP}
+		udp := Target{Name: "example", Transport: catalog.UDP, Explicit: true}
 		a, b := dns.Service{Host: "a.example.", Port: 5060, Priority: 1}, dns.Service{Host: "b.example.", Port: 5060, Priority: 2}
 		k.book.answers = map[string]dns.Answer{
 			"SRV _sip._udp.example": {Services: []dns.Service{a, b}, TTL: 10 * time.Second},

@@ -44,34 +44,17 @@ const (
 	sideBySide = 8
 )
 
-// Transport is what a server is spoken to over.
-type Transport uint8
-
-// Transports. Any is that a URI names none.
-const (
-	Any Transport = iota
-	UDP
-	TCP
-	TLS
-)
-
-func (t Transport) String() string { return [...]string{"any", "udp", "tcp", "tls"}[t&3] }
-
-// spoken is the transport as the catalog has it: UDP if none is said.
-func (t Transport) spoken() catalog.Transport {
-	return [...]catalog.Transport{catalog.UDP, catalog.UDP, catalog.TCP, catalog.TLS}[t&3]
-}
-
-// service is the name of SRV records (RFC 3263 4.1).
-func (t Transport) service() string {
-	return [...]string{"", "_sip._udp.", "_sip._tcp.", "_sips._tcp."}[t&3]
+// serviceOf is the name of a transport's SRV records (RFC 3263 4.1).
+func serviceOf(t catalog.Transport) string {
+	return [catalog.Transports]string{"_sip._udp.", "_sip._tcp.", "_sips._tcp."}[t]
 }
 
 // Target is what a URI says of where requests go. Its name is not an address.
 type Target struct {
 	Name      string // in lower case; absolute with a trailing dot
 	Port      uint16 // 0 for none
-	Transport Transport
+	Transport catalog.Transport
+	Explicit  bool // the URI names Transport, which is UDP otherwise
 	Secure    bool // sips:
 }
 
@@ -80,7 +63,7 @@ func (t Target) String() string {
 	if t.Port != 0 {
 		text += fmt.Sprintf(":%d", t.Port)
 	}
-	if t.Transport != Any {
+	if t.Explicit {
 		text += ";transport=" + t.Transport.String()
 	}
 	if t.Secure {
@@ -92,7 +75,7 @@ func (t Target) String() string {
 // Server is one address of a target.
 type Server struct {
 	Addr      netip.AddrPort
-	Transport Transport
+	Transport catalog.Transport
 	// Choice is the place of the transport among those that the target has: 0 is
 	// the one it prefers (NAPTR), else the one that is asked for first.
 	Choice int
@@ -163,7 +146,7 @@ type lookup struct {
 // service is an SRV name to ask for.
 type service struct {
 	name      string
-	transport Transport
+	transport catalog.Transport
 	choice    int
 }
 
@@ -173,12 +156,12 @@ func (l *lookup) run() {
 		l.plain()
 		return
 	}
-	if t.Transport == Any && l.services(l.rules()) {
+	if !t.Explicit && l.services(l.rules()) {
 		return
 	}
 	var services []service
 	for i, transport := range t.transports() {
-		services = append(services, service{transport.service() + l.name, transport, i})
+		services = append(services, service{serviceOf(transport) + l.name, transport, i})
 	}
 	if len(l.problems) == 0 && !l.services(services) && len(l.problems) == 0 {
 		l.plain() // RFC 3263 4.2: "If no SRV records were found"
@@ -187,20 +170,20 @@ func (l *lookup) run() {
 
 // transports are those whose SRV records are asked for where nothing says which
 // (RFC 3263 4.1).
-func (t Target) transports() []Transport {
+func (t Target) transports() []catalog.Transport {
 	switch {
-	case t.Secure || t.Transport == TLS:
-		return []Transport{TLS}
-	case t.Transport != Any:
-		return []Transport{t.Transport}
+	case t.Secure || t.Transport == catalog.TLS:
+		return []catalog.Transport{catalog.TLS}
+	case t.Explicit:
+		return []catalog.Transport{t.Transport}
 	}
-	return []Transport{UDP, TCP}
+	return []catalog.Transport{catalog.UDP, catalog.TCP}
 }
 
 // byDefault is the transport where DNS says nothing (RFC 3263 4.1).
-func (t Target) byDefault() Transport { return t.transports()[0] }
+func (t Target) byDefault() catalog.Transport { return t.transports()[0] }
 
-func (t Target) portOr() uint16 { return cmp.Or(t.Port, t.byDefault().spoken().Port()) }
+func (t Target) portOr() uint16 { return cmp.Or(t.Port, t.byDefault().Port()) }
 
 // rules asks for NAPTR records and returns the services that they lead to, the
 // most wanted first. A failure is taken for none: SRV records are where almost
@@ -215,9 +198,9 @@ func (l *lookup) rules() (services []service) {
 		return cmp.Or(cmp.Compare(x.Order, y.Order), cmp.Compare(x.Preference, y.Preference))
 	})
 	for _, r := range rules {
-		transport := ruleTransport(r.Service)
+		transport, known := ruleTransport(r.Service)
 		// RFC 3263 4.1: an SRV record follows. A sips: URI needs a secure service.
-		if transport == Any || !strings.EqualFold(r.Flags, "s") || r.Regexp != "" || r.Replacement == "." || l.target.Secure && transport != TLS {
+		if !known || !strings.EqualFold(r.Flags, "s") || r.Regexp != "" || r.Replacement == "." || l.target.Secure && transport != catalog.TLS {
 			continue
 		}
 		if len(services) < mostServices {
@@ -230,18 +213,18 @@ func (l *lookup) rules() (services []service) {
 	return services
 }
 
-// ruleTransport is the transport of a NAPTR service field; Any for one that is not
-// of SIP, or of a transport that there is not here.
-func ruleTransport(field string) Transport {
+// ruleTransport is the transport of a NAPTR service field; false for one that is
+// not of SIP, or of a transport that there is not here.
+func ruleTransport(field string) (t catalog.Transport, ok bool) {
 	switch strings.ToUpper(field) {
 	case "SIP+D2U":
-		return UDP
+		return catalog.UDP, true
 	case "SIP+D2T":
-		return TCP
+		return catalog.TCP, true
 	case "SIPS+D2T":
-		return TLS
+		return catalog.TLS, true
 	}
-	return Any
+	return t, false
 }
 
 // services asks for SRV records and then for the addresses of their hosts. found

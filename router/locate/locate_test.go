@@ -9,6 +9,7 @@ import (
 	mdns "github.com/miekg/dns"
 	"github.com/stretchr/testify/require"
 
+	"tandem/config/catalog"
 	"tandem/router/dns"
 	"tandem/router/dns/dnstest"
 )
@@ -54,9 +55,9 @@ func TestRFC3263(t *testing.T) {
 		{"4.2: a port: addresses alone", naptr(`1 1 "s" "SIP+D2T" "" _sip._tcp.example.`), Target{Name: "example", Port: 5099},
 			[]string{"0/0/0 198.51.100.80:5099 udp of example"}, []string{"A example", "AAAA example"}},
 		{"4.1: a port and sips:", zone, Target{Name: "example", Port: 5099, Secure: true}, []string{"0/0/0 198.51.100.80:5099 tls of example"}, []string{"A example", "AAAA example"}},
-		{"4.2: a transport: its SRV records, no NAPTR", naptr(`1 1 "s" "SIP+D2T" "" _sip._tcp.example.`), Target{Name: "example", Transport: UDP}, udp, []string{"SRV _sip._udp.example"}},
-		{"4.2: a port and a transport", zone, Target{Name: "example", Port: 5080, Transport: TCP}, []string{"0/0/0 198.51.100.80:5080 tcp of example"}, []string{"A example", "AAAA example"}},
-		{"4.2: a transport without SRV records", zone, Target{Name: "c.example", Transport: TCP}, []string{"0/0/0 192.0.2.3:5060 tcp of c.example"}, []string{"SRV _sip._tcp.c.example", "A c.example", "AAAA c.example"}},
+		{"4.2: a transport: its SRV records, no NAPTR", naptr(`1 1 "s" "SIP+D2T" "" _sip._tcp.example.`), Target{Name: "example", Transport: catalog.UDP, Explicit: true}, udp, []string{"SRV _sip._udp.example"}},
+		{"4.2: a port and a transport", zone, Target{Name: "example", Port: 5080, Transport: catalog.TCP, Explicit: true}, []string{"0/0/0 198.51.100.80:5080 tcp of example"}, []string{"A example", "AAAA example"}},
+		{"4.2: a transport without SRV records", zone, Target{Name: "c.example", Transport: catalog.TCP, Explicit: true}, []string{"0/0/0 192.0.2.3:5060 tcp of c.example"}, []string{"SRV _sip._tcp.c.example", "A c.example", "AAAA c.example"}},
 		{"4.1: NAPTR by order, then preference", naptr(`2 1 "s" "SIP+D2U" "" _sip._udp.example.`, `1 9 "s" "SIPS+D2T" "" _sips._tcp.example.`, `1 2 "S" "sip+d2t" "" _sip._tcp.example.`),
 			Target{Name: "example"}, append([]string{"0/1/1 192.0.2.2:5080 tcp of b.example", "1/1/1 192.0.2.2:5081 tls of b.example"}, at(2, udp)...),
 			[]string{"NAPTR example", "SRV _sip._udp.example", "SRV _sip._tcp.example", "SRV _sips._tcp.example"}},
@@ -106,7 +107,7 @@ func at(choice int, list []string) (other []string) {
 func TestExtraAddressesAreNotAskedForAgain(t *testing.T) {
 	s, source := start(t, "_sip._udp.example. 300 IN SRV 1 1 5060 a.example.", "a.example. 60 IN A 192.0.2.1", "a.example. 300 IN AAAA 2001:db8::1")
 	s.AddExtra()
-	r := Locate(t.Context(), source, Target{Name: "example", Transport: UDP}, both)
+	r := Locate(t.Context(), source, Target{Name: "example", Transport: catalog.UDP, Explicit: true}, both)
 	require.Len(t, r.Servers, 2)
 	require.Equal(t, time.Minute, r.TTL, "their TTL counts")
 	require.Equal(t, 1, s.Asked(""))
@@ -124,7 +125,7 @@ func TestFamiliesThatAreOfNoUseAreNotAskedFor(t *testing.T) {
 	require.Equal(t, []string{"0/0/0 192.0.2.1:5060 udp of a.example"}, found(Locate(t.Context(), source, Target{Name: "a.example", Port: 5060}, Families{IPv4: true})))
 	require.Zero(t, s.Asked("AAAA a.example"))
 	s.AddExtra()
-	r := Locate(t.Context(), source, Target{Name: "example", Transport: UDP}, Families{IPv6: true})
+	r := Locate(t.Context(), source, Target{Name: "example", Transport: catalog.UDP, Explicit: true}, Families{IPv6: true})
 	require.Equal(t, []string{"0/10/60 [2001:db8::1]:5060 udp of a.example"}, found(r))
 }
 
@@ -150,7 +151,7 @@ func TestFailureIsNoAnswer(t *testing.T) {
 	require.NoError(t, r.Problem, "a resolver that knows no NAPTR")
 	require.Len(t, r.Servers, 5)
 	fails(mdns.TypeA, "c.example.")
-	r = Locate(t.Context(), source, Target{Name: "example", Transport: UDP}, both)
+	r = Locate(t.Context(), source, Target{Name: "example", Transport: catalog.UDP, Explicit: true}, both)
 	require.ErrorContains(t, r.Problem, "A c.example")
 	require.Len(t, r.Servers, 3, "those that are known are told")
 }
@@ -161,7 +162,7 @@ func TestBadAnswersAreBounded(t *testing.T) {
 		"junk.example. 60 IN AAAA ::", "junk.example. 60 IN AAAA fe80::1", "junk.example. 60 IN AAAA ff02::1", "junk.example. 60 IN A 192.0.2.1"}
 	s, source := start(t, append(junk, "_sip._udp.loop.example. 60 IN SRV 1 1 5060 loop.example.", "loop.example. 60 IN CNAME loop2.example.", "loop2.example. 60 IN CNAME loop.example.")...)
 	require.Equal(t, []string{"0/0/0 192.0.2.1:5060 udp of junk.example"}, found(Locate(t.Context(), source, Target{Name: "junk.example", Port: 5060}, both)))
-	r := Locate(t.Context(), source, Target{Name: "loop.example", Transport: UDP}, both)
+	r := Locate(t.Context(), source, Target{Name: "loop.example", Transport: catalog.UDP, Explicit: true}, both)
 	require.ErrorContains(t, r.Problem, "loop")
 	require.Empty(t, r.Servers)
 
