@@ -60,8 +60,8 @@ sim: ## simulated calls on a simulated network, for DURATION
 system: tools
 	$(GO) test -race -timeout 20m $(SYSTEM)
 
-soak: tools ## long runs: 10,000 SIPp calls at 500/s, dead connectors behind a veth beside a busy group
-	$(GO) test -tags soak -count 1 -run '^TestSoak_' -v -timeout 20m $(SYSTEM)
+soak: tools ## long runs: 10,000 SIPp calls at 500/s, dead connectors behind a veth beside a busy group, DNS that fails
+	$(GO) test -tags soak -count 1 -run '^TestSoak_' -v -timeout 40m $(SYSTEM)
 
 # HEALTH_TABLE=FILE.md has the table written there, the curve of an evacuation
 # beside it, else they are in the output.

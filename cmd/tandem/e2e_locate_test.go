@@ -267,66 +267,6 @@ func TestE2E_NamesKeepTheirHealth(t *testing.T) {
 	first.quiet(0)
 }
 
-// Addresses come and go, and DNS fails in every way, while calls are placed: none
-// fails.
-func TestE2E_NamesUnderLoad(t *testing.T) {
-	t.Parallel()
-	const number, rate = "+15550000001", 100
-	l := newLab(t)
-	server := dnstest.Start(t, l.place("127.0.0.53:5353"), l.zoneOf(11, 12)...)
-	hosts := map[int]*sipp{}
-	for _, h := range []int{11, 12, 13, 14} {
-		hosts[h] = l.sippConnector("connector", fmt.Sprintf("127.0.0.%d", h), "-d", "20")
-	}
-	n := l.serve(namedConnector)
-	single := l.peer("127.0.0.4")
-	load := l.endless("caller", "127.0.0.2", n, number, rate, "-d", "300")
-	placed := 0
-	goes := func(host int) {
-		t.Helper()
-		placed++
-		require.Contains(t, n.whole(single, number), l.place(fmt.Sprintf("127.0.0.%d:5060", host)))
-	}
-	goes(11)
-
-	// By TTL: one is added in front, then the others are removed.
-	server.Set(t, l.zoneOf(13, 11, 12)...)
-	until(t, "another address", func() bool { return n.metric(`^tandem_dns_changes_total`) == 2 })
-	goesSoon(t, n, l, 13)
-	goes(13)
-	server.Set(t, l.zoneOf(12)...)
-	until(t, "removed addresses", func() bool { return n.metric(`^tandem_dns_changes_total`) == 3 })
-	goesSoon(t, n, l, 12)
-	goes(12)
-
-	// DNS fails, in one way after the other.
-	for _, mood := range []dnstest.Mood{dnstest.Failing, dnstest.Silent, dnstest.Empty, dnstest.Refusing} {
-		failed := n.metric(`^tandem_dns_lookups_total{result="failed"}`)
-		server.Feel(mood)
-		until(t, "a lookup that fails", func() bool { return n.metric(`^tandem_dns_lookups_total{result="failed"}`) > failed })
-		goes(12)
-		require.Equal(t, 1.0, n.metric(`^tandem_dns_names{state="kept"}`))
-		server.Feel(dnstest.Good)
-		until(t, "a lookup that does not", func() bool { return n.metric(`^tandem_dns_names{state="known"}`) == 1 })
-	}
-	n.logged("DNS: a name cannot be looked up: its last good answer stays")
-	n.logged("DNS: a name can be looked up again")
-	server.Set(t, l.zoneOf(11)...)
-	until(t, "another answer", func() bool { return n.metric(`^tandem_dns_changes_total`) == 4 })
-	goesSoon(t, n, l, 11)
-	goes(11)
-
-	calls := load.wind()
-	received := 0
-	for h, s := range hosts {
-		got := s.stop().count("INVITE_Recv")
-		require.Equal(t, h != 14, got > 0, "127.0.0.%d got %d INVITEs", h, got)
-		received += got
-	}
-	t.Logf("%d calls, none of which failed", calls)
-	require.Equal(t, calls+placed, received, "each call reached one host, once")
-}
-
 // goesSoon waits until calls would go to a host first.
 func goesSoon(t *testing.T, n *node, l *lab, host int) {
 	t.Helper()

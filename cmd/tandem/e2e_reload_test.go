@@ -95,9 +95,14 @@ func (n *node) recent(number string, since time.Time) []callRecord {
 // until waits for what has to come true.
 func until(t testing.TB, what string, come func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(4 * patience); !come(); time.Sleep(2 * readyEvery) {
+	within(t, 4*patience, what, come)
+}
+
+func within(t testing.TB, limit time.Duration, what string, come func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(limit); !come(); time.Sleep(2 * readyEvery) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", 4*patience, what)
+			t.Fatalf("not within %v: %s", limit, what)
 		}
 	}
 }

@@ -22,6 +22,7 @@ const (
 	Refusing
 	Silent
 	Empty   // no such name, to every question
+	Bare    // every name is there and has nothing: NOERROR without data
 	Garbled // a reply that is no DNS message
 	Cut     // every answer by UDP is cut short
 )
@@ -143,6 +144,7 @@ func (s *Server) ServeDNS(w dns.ResponseWriter, r *dns.Msg) {
 		reply.Rcode = dns.RcodeRefused
 	case s.mood == Empty:
 		reply.Rcode = dns.RcodeNameError
+	case s.mood == Bare:
 	case s.mood == Cut && udp:
 		reply.Truncated = true
 	case s.handle != nil && s.handle(q, reply):
