@@ -5,7 +5,7 @@ DURATION ?= 1m
 SYSTEM   := ./cmd/tandem
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help demo test tools peer lint unit gates sim system soak health-soak fuzz bench bench-go bench-kamailio bench-store bench-ringing bench-failover build image
+.PHONY: help demo test tools peer lint unit gates sim system soak transport-soak health-soak fuzz bench bench-go bench-kamailio bench-store bench-ringing bench-failover build image
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -62,6 +62,11 @@ system: tools
 
 soak: tools ## long runs: 10,000 SIPp calls at 500/s, dead connectors behind a veth beside a busy group, DNS that fails
 	$(GO) test -tags soak -count 1 -run '^TestSoak_' -v -timeout 40m $(SYSTEM)
+
+# PAIRS is a regular expression: PAIRS='to TLS6' goes on with what leads there,
+# PAIRS='^UDP4 to TCP6$$' runs one pair. ARGS are go test's: ARGS='-run EveryPair'.
+transport-soak: peer ## long runs over UDP, TCP and TLS: 1,000 calls over each pair of transports and families
+	PAIRS='$(PAIRS)' $(GO) test -tags soak -count 1 -run '^TestSoakTransports_' -v -timeout 60m $(SYSTEM) $(ARGS)
 
 # HEALTH_TABLE=FILE.md has the table written there, the curve of an evacuation
 # beside it, else they are in the output.

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -28,6 +29,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/emiago/sipgo/sip"
 	"github.com/stretchr/testify/require"
 )
 
@@ -41,6 +43,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	sip.SetDefaultLogger(slog.New(slog.DiscardHandler)) // phones' connections say there what is no error
 	code := m.Run()
 	if dir := buildDir; dir != "" {
 		_ = os.RemoveAll(dir)

@@ -33,8 +33,6 @@ func TestSoak_TenThousandCalls(t *testing.T) {
 	}
 }
 
-func TestSoak_TransportsEveryPair(t *testing.T) { everyPair(t, 1000, 50) }
-
 func TestSoak_NamesUnderLoad(t *testing.T) { namesUnderLoad(t, time.Minute) }
 
 func TestSoak_NetnsClosedPort(t *testing.T) {
