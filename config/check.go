@@ -80,6 +80,16 @@ func (d *decoder) follows(path string) bool {
 	return false
 }
 
+// failedUnder reports whether a top key, or anything in it, has an error.
+func (d *decoder) failedUnder(key string) bool {
+	for path := range d.failed {
+		if rest, ok := strings.CutPrefix(path, key); ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+			return true
+		}
+	}
+	return false
+}
+
 var quotaKeys = keys{known: []string{"groups", "connectors_per_group"}, later: []string{"connectors", "numbers"}}
 
 func (d *decoder) quotas(n node, otherwise Quotas) Quotas {

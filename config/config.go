@@ -97,10 +97,13 @@ var clients = []string{"any", "optional", "required"}
 
 func (c Clients) String() string { return clients[min(int(c), len(clients)-1)] }
 
-// Trunk is who may call in, and how their numbers are brought into shape.
+// Trunk is who may call in, and how their numbers are brought into shape. One
+// with names in TLS is who shows a certificate for one of them, and comes from
+// Sources if there are any; one without them is who comes from Sources.
 type Trunk struct {
 	Name      string
-	Sources   []netip.Prefix // masked; the longest match of all trunks wins
+	Sources   []netip.Prefix // masked; the longest match of all trunks without TLS wins
+	TLS       []string       // in lower case; each is of one trunk
 	Strip     string         // prefix removed from called numbers that have it
 	Prepend   string         // put before called numbers that have no "+"
 	Symmetric bool           // answer to where requests came from, not to where Via points
@@ -264,6 +267,7 @@ func (d *decoder) config(data []byte) *Config {
 	d.checkHealth(cfg)
 	cfg.Health = cfg.Health.Fit()
 	d.checkListeners(cfg)
+	d.checkIdentities(cfg)
 	d.checkQuotas(cfg)
 	d.checkLoops(cfg)
 	d.checkServe(cfg)

@@ -163,12 +163,15 @@ func (d *differ) trunks(was, is []Trunk) {
 		}
 		o := trunkOwner(b)
 		if a == nil {
-			d.say(o, "", "added (sources %s)", listed(b.Sources, netip.Prefix.String))
-			a = &Trunk{Name: b.Name, Sources: b.Sources} // what else it says follows
+			d.say(o, "", "added (%s)", b.who())
+			a = &Trunk{Name: b.Name, Sources: b.Sources, TLS: b.TLS} // what else it says follows
 		}
 		gone, come := apart(a.Sources, b.Sources, netip.Prefix.Compare)
 		d.entries(o, "sources", "source", listed(gone, netip.Prefix.String), len(gone), "removed")
 		d.entries(o, "sources", "source", listed(come, netip.Prefix.String), len(come), "added")
+		goneNames, comeNames := apart(a.TLS, b.TLS, strings.Compare)
+		d.entries(o, "tls", "name", listed(goneNames, asWritten), len(goneNames), "removed")
+		d.entries(o, "tls", "name", listed(comeNames, asWritten), len(comeNames), "added")
 		d.value(o, "strip", quoted(a.Strip), quoted(b.Strip))
 		d.value(o, "prepend", quoted(a.Prepend), quoted(b.Prepend))
 		d.value(o, "symmetric", strconv.FormatBool(a.Symmetric), strconv.FormatBool(b.Symmetric))
@@ -182,6 +185,19 @@ func (d *differ) trunks(was, is []Trunk) {
 }
 
 func trunkOwner(t *Trunk) owner { return owner{"trunks", "trunk", t.Name} }
+
+func asWritten(s string) string { return s }
+
+// who says whose calls are a trunk's.
+func (t *Trunk) who() string {
+	switch {
+	case len(t.TLS) == 0:
+		return "sources " + listed(t.Sources, netip.Prefix.String)
+	case len(t.Sources) == 0:
+		return "tls " + listed(t.TLS, asWritten)
+	}
+	return "tls " + listed(t.TLS, asWritten) + ", sources " + listed(t.Sources, netip.Prefix.String)
+}
 
 // refusal is what a trunk's untrusted says.
 func (t *Trunk) refusal() string {

@@ -225,7 +225,7 @@ func joined[T any](list []T, text func(T) string) string {
 	return strings.Join(parts, ", ")
 }
 
-func words(list []string) string { return joined(list, func(s string) string { return s }) }
+func words(list []string) string { return joined(list, asWritten) }
 
 func orNone(s string) string {
 	if s == "" {

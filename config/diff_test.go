@@ -15,9 +15,11 @@ import (
 )
 
 const diffOld = `
+listen: [udp://127.0.0.1:5060, {address: tls://127.0.0.1, tls: {certificate: c.pem, clients: optional}}]
 trunks:
   - {name: carrier-a, sources: [198.51.100.0/24, 198.51.100.7], strip: "00"}
   - {name: carrier-b, sources: [192.0.2.99]}
+  - {name: carrier-d, tls: [d.example], sources: [203.0.113.7]}
 connectors:
   - {name: east, region: us-east-1, hosts: [{uri: "sip:10.0.0.1", weight: 5}, "sip:10.0.0.2", "sip:10.0.0.3"]}
   - {name: west, hosts: ["sip:10.0.0.4"], numbers: ["+15550009999"], failover: {codes: [503]}}
@@ -34,12 +36,15 @@ secrets: [hunter2hunter2hunter2]
 `
 
 const diffNew = `
-listen: [{address: udp://127.0.0.1:5060, name: public}, udp://127.0.0.1:5070]
+listen: [{address: udp://127.0.0.1:5060, name: public}, udp://127.0.0.1:5070, {address: tls://127.0.0.1, tls: {certificate: c.pem, clients: optional}}]
 untrusted: drop
 workers: 2
 recent_calls: off
 trunks:
   - {name: carrier-c, sources: [203.0.113.0/24]}
+  - {name: carrier-d, tls: [d2.example, D.example]}
+  - {name: carrier-e, tls: [e.example]}
+  - {name: carrier-f, tls: [f.example], sources: [203.0.113.0/24]}
   - {name: carrier-a, sources: [198.51.100.7, 198.51.100.128/25], max_cps: 500, failover: {setup_budget: 5s}}
 connectors:
   - {name: south, region: sa-east-1, hosts: ["sip:10.0.0.9", "sip:10.0.0.10"], numbers: ["+1556*"]}
@@ -67,13 +72,18 @@ func TestDiff(t *testing.T) {
 		require.Equal(t, c.Restart, strings.HasPrefix(c.Text, "restart_needed: "), c.Text)
 	}
 	require.Equal(t, []string{
-		`restart_needed: listen udp://127.0.0.1:5060 -> udp://127.0.0.1:5060 (name public), udp://127.0.0.1:5070`,
+		`restart_needed: listen udp://127.0.0.1:5060, tls://127.0.0.1:5061 (certificate c.pem, key c.pem, clients optional) -> ` +
+			`udp://127.0.0.1:5060 (name public), udp://127.0.0.1:5070, tls://127.0.0.1:5061 (certificate c.pem, key c.pem, clients optional)`,
 		`restart_needed: secrets are others (1 -> 2)`,
 		`untrusted reject -> drop`,
 		`restart_needed: workers 0 -> 2`,
 		`restart_needed: recent_calls 10000 -> 0`,
 		`trunk carrier-b removed`,
 		`trunk carrier-c added (sources 203.0.113.0/24)`,
+		`trunk carrier-d: source 203.0.113.7/32 removed`,
+		`trunk carrier-d: name d2.example added`,
+		`trunk carrier-e added (tls e.example)`,
+		`trunk carrier-f added (tls f.example, sources 203.0.113.0/24)`,
 		`trunk carrier-a: source 198.51.100.0/24 removed`,
 		`trunk carrier-a: source 198.51.100.128/25 added`,
 		`trunk carrier-a: strip "00" -> none`,
@@ -174,7 +184,7 @@ func full() *Config {
 		DNS:          DNS{Servers: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")}, Timeout: time.Second, MinTTL: time.Second, MaxTTL: time.Minute},
 		DrainTimeout: time.Second, Workers: 1, RecentCalls: 10,
 		Trunks: []Trunk{{
-			Name: "t", Sources: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Strip: "0", Prepend: "1", MaxCPS: 5, Burst: 6, Refused: true,
+			Name: "t", Sources: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, TLS: []string{"a.example"}, Strip: "0", Prepend: "1", MaxCPS: 5, Burst: 6, Refused: true,
 			Failover: fpart,
 		}},
 		Catalog: catalog.Catalog{

@@ -240,10 +240,8 @@ func (l *Listener) reaches(host netip.Addr) bool {
 // checkListeners checks that the listeners which connectors choose can serve them,
 // and that there is one for each host where none is chosen.
 func (d *decoder) checkListeners(cfg *Config) {
-	for path := range d.failed {
-		if strings.HasPrefix(path, "listen") {
-			return // the one that is meant may be among those that could not be read
-		}
+	if d.failedUnder("listen") {
+		return // the one that is meant may be among those that could not be read
 	}
 	names := make([]string, 0, len(cfg.Listen))
 	for _, l := range cfg.Listen {

@@ -9,8 +9,8 @@ import (
 )
 
 var trunkKeys = keys{
-	known: []string{"name", "sources", "strip", "prepend", "symmetric", "max_cps", "burst", "untrusted", "failover"},
-	later: []string{"max_calls", "tls", "identities", "codecs", "auth"},
+	known: []string{"name", "sources", "tls", "strip", "prepend", "symmetric", "max_cps", "burst", "untrusted", "failover"},
+	later: []string{"max_calls", "identities", "codecs", "auth"},
 	elsewhere: map[string]string{
 		"health":       "does not belong here: whether a host is up does not depend on who calls; write it at the top of the file, in a group or in a connector",
 		"setup_budget": "belongs into this trunk's failover block; write failover: {setup_budget: ...}",
@@ -23,7 +23,7 @@ const maxCPS = 1_000_000 // of one trunk
 func (d *decoder) trunks(n node) []Trunk {
 	var trunks []Trunk
 	names := make(map[string]node)
-	owners := make(map[netip.Prefix]node)
+	owners, proved := make(map[netip.Prefix]node), make(map[string]node)
 	for _, item := range d.list(n) {
 		f := d.fields(item, trunkKeys)
 		t := Trunk{
@@ -39,7 +39,12 @@ func (d *decoder) trunks(n node) []Trunk {
 		t.Burst = d.integer(f["burst"], t.MaxCPS, 1, maxCPS)
 		if item.kind() == mapping {
 			d.checkTrunkName(item, f["name"], t.Name, names)
-			t.Sources = d.sources(item, f["sources"], owners, t.Refused)
+			if t.TLS = d.identities(f["tls"], proved); f["tls"].kind() == missing {
+				t.Sources = d.sources(item, f["sources"], owners, t.Refused)
+			} else if f["sources"].kind() != missing {
+				// They only say where its certificate counts: others may have the same.
+				t.Sources = d.sources(item, f["sources"], make(map[netip.Prefix]node), true)
+			}
 		}
 		d.checkLimits(f, &t)
 		trunks = append(trunks, t)
@@ -81,12 +86,13 @@ func (d *decoder) checkTrunkName(trunk, n node, name string, names map[string]no
 	}
 }
 
-// sources reads the source prefixes of a trunk; owners holds those of all.
-func (d *decoder) sources(trunk, n node, owners map[netip.Prefix]node, refused bool) []netip.Prefix {
+// sources reads the source prefixes of a trunk; owners holds those of all. All
+// addresses there are get a warning, unless that is safe.
+func (d *decoder) sources(trunk, n node, owners map[netip.Prefix]node, safe bool) []netip.Prefix {
 	path := child(trunk.path, "sources")
 	items := d.list(n)
 	if len(items) == 0 && !d.failed[path] {
-		d.failAt(trunk.line(), path, "a trunk needs at least one source; write the addresses that its calls come from, as in [198.51.100.0/24]")
+		d.failAt(trunk.line(), path, "a trunk needs at least one source; write the addresses that its calls come from, as in [198.51.100.0/24], or tls with the names of its certificate")
 	}
 	var sources []netip.Prefix
 	for _, item := range items {
@@ -108,7 +114,7 @@ func (d *decoder) sources(trunk, n node, owners map[netip.Prefix]node, refused b
 			continue
 		}
 		owners[p] = item
-		if p.Bits() == 0 && !refused {
+		if p.Bits() == 0 && !safe {
 			d.warnAt(item.line(), item.path, "%s is everyone: whoever reaches this node can place calls; list the carrier's addresses instead", p)
 		}
 		sources = append(sources, p)

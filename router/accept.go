@@ -232,8 +232,14 @@ func (r *Router) untrusted(s *scratch, silent bool) {
 	}
 	addr := s.source.Addr().WithZone("")
 	bits := addr.BitLen()
+	var names []string
+	if s.peer != nil {
+		names = s.peer.Names
+	}
 	r.offer(record{
 		kind:    recordUntrusted,
+		names:   names,
+		known:   s.plan.misplaced(names),
 		source:  s.source,
 		prefix:  netip.PrefixFrom(addr, bits),
 		method:  s.m.Method,

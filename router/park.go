@@ -23,6 +23,7 @@ type parked struct {
 	listener int
 	source   netip.AddrPort
 	local    netip.Addr
+	peer     *transport.Peer
 	dialog   uint64 // mac of its token
 	host     []byte // in data: the name that it waits for; empty behind another
 	until    int64
@@ -66,7 +67,7 @@ func (r *Router) parkLocked(s *scratch, dialog uint64, host wire.Span) bool {
 		return false
 	}
 	data := append([]byte(nil), m.Data...)
-	p.waiting = append(p.waiting, parked{data, s.listener, s.source, s.local, dialog, data[host.Start:host.End], s.now + parkTime})
+	p.waiting = append(p.waiting, parked{data, s.listener, s.source, s.local, s.peer, dialog, data[host.Start:host.End], s.now + parkTime})
 	p.bytes += len(data)
 	p.count.Add(1)
 	p.look.Store(true) // the name may have come meanwhile
@@ -94,7 +95,7 @@ func (r *Router) unpark(s *scratch, flush func(now int64, out *transport.Batch))
 		s.waited = true
 		for i := range ready {
 			w := &ready[i]
-			s.listener, s.source, s.local = w.listener, w.source, w.local
+			s.listener, s.source, s.local, s.peer = w.listener, w.source, w.local, w.peer
 			r.handle(s, w.data)
 		}
 		s.waited = false

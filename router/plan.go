@@ -48,7 +48,8 @@ type plan struct {
 	hosts   []*host
 	byAddr  map[netip.AddrPort]*host
 	sources map[netip.Addr]bool // addresses of hosts: they may send OPTIONS
-	trunks  *bart.Table[*trunk]
+	trunks  *bart.Table[*trunk] // by source, those that need no certificate
+	proof   map[string]*trunk   // by the names of certificates
 	byTrunk map[string]*trunk
 	known   known
 
@@ -127,6 +128,7 @@ func (r *Router) compile(p Policy) (*plan, error) {
 		byAddr:   make(map[netip.AddrPort]*host),
 		sources:  make(map[netip.Addr]bool),
 		byTrunk:  make(map[string]*trunk),
+		proof:    make(map[string]*trunk),
 		failover: make(map[catalog.Failover]*catalog.Failover),
 	}
 	pl.compileTrunks(r)

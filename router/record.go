@@ -20,6 +20,8 @@ type record struct {
 	method  wire.Method
 	source  netip.AddrPort
 	prefix  netip.Prefix
+	names   []string // what its certificate proves
+	known   string   // the trunk of one of them, whose sources do not have it
 	silent  bool
 	skipped uint64
 }
@@ -94,10 +96,33 @@ func (r *Router) writeUntrusted(rec *record) {
 	if rec.silent {
 		what = "dropped"
 	}
-	r.log.Warn("request from a source that is no trunk's: "+what,
-		"source", rec.source.String(),
-		"method", rec.method.String(),
-		"not_shown", rec.skipped,
-		"to_admit", "trunks: [{name: NAME, sources: ["+rec.prefix.String()+"]}]",
-	)
+	args := []any{"source", rec.source.String(), "method", rec.method.String(), "not_shown", rec.skipped}
+	stanza := "{name: NAME, sources: [" + rec.prefix.String() + "]}"
+	if len(rec.names) > 0 {
+		args = append(args, "certificate", shown(rec.names))
+		stanza = "{name: NAME, tls: [" + cut(rec.names[0]) + "]}"
+	}
+	if rec.known != "" {
+		stanza = "{name: " + rec.known + ", sources: [" + rec.prefix.String() + ", ...]}"
+	}
+	r.log.Warn("request from a source that is no trunk's: "+what, append(args, "to_admit", "trunks: ["+stanza+"]")...)
+}
+
+// shown are the first names of a certificate, as far as a line has room.
+func shown(names []string) []string {
+	const most = 8
+	var all []string
+	for _, name := range names[:min(len(names), most)] {
+		all = append(all, cut(name))
+	}
+	if len(names) > most {
+		all = append(all, "...")
+	}
+	return all
+}
+
+// cut is as much of a name as a line has room for: a DNS name has no more.
+func cut(name string) string {
+	const most = 253 // RFC 1035 2.3.4
+	return name[:min(len(name), most)]
 }

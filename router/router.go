@@ -143,9 +143,10 @@ type scratch struct {
 	listener int
 	source   netip.AddrPort
 	local    netip.Addr // that it was sent to, of a wildcard listener's
-	trunk    *trunk     // whose source it is; nil when it is no trunk's
-	waited   bool       // it was parked once: it is not parked again
-	silent   bool       // what is no trunk's gets no answer
+	peer     *transport.Peer
+	trunk    *trunk // whose source it is; nil when it is no trunk's
+	waited   bool   // it was parked once: it is not parked again
+	silent   bool   // what is no trunk's gets no answer
 
 	m      wire.Message // the message that came
 	orig   wire.Message // the request of a call, when something is rendered from it
@@ -266,7 +267,7 @@ func (r *Router) Drain() { r.draining.Store(true) }
 func (r *Router) Packets(now int64, in []transport.Packet, out *transport.Batch) {
 	s := r.acquire(now, out)
 	for i := range in {
-		s.listener, s.source, s.local = in[i].Listener, in[i].Source, in[i].Local
+		s.listener, s.source, s.local, s.peer = in[i].Listener, in[i].Source, in[i].Local, in[i].Peer
 		r.handle(s, in[i].Data)
 	}
 	r.release(s)
@@ -297,7 +298,7 @@ func (r *Router) newTally() *tally {
 }
 
 func (r *Router) release(s *scratch) {
-	s.out, s.plan, s.trunk = nil, nil, nil
+	s.out, s.plan, s.trunk, s.peer = nil, nil, nil, nil
 	r.idle.mu.Lock()
 	r.idle.list = append(r.idle.list, s)
 	r.idle.mu.Unlock()
@@ -347,10 +348,13 @@ func (r *Router) handle(s *scratch, data []byte) {
 	r.request(s, &rt)
 }
 
-// identify finds the trunk that the message came from.
+// identify finds the trunk that the message came from: what a certificate proves
+// comes before the address.
 func (s *scratch) identify() {
 	s.silent = s.plan.policy.Untrusted == Drop
-	s.trunk, _ = s.plan.trunks.Lookup(s.source.Addr().WithZone(""))
+	if s.trunk = s.plan.proven(s.peer, s.source.Addr()); s.trunk == nil {
+		s.trunk, _ = s.plan.trunks.Lookup(s.source.Addr().WithZone(""))
+	}
 	if s.trunk != nil && s.trunk.Refused {
 		s.trunk, s.silent = nil, s.trunk.Untrusted == Drop
 	}

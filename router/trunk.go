@@ -7,17 +7,26 @@ import (
 	"github.com/gaissmai/bart"
 
 	"tandem/config/catalog"
+	"tandem/router/transport"
 )
 
-// Trunk is who may call in: a named set of source prefixes.
+// Trunk is who may call in: a named set of source prefixes, or of names that a
+// certificate proves.
 type Trunk struct {
-	Name      string
-	Sources   []netip.Prefix
-	Strip     string // prefix removed from the called number
-	Prepend   string // put before a called number without "+"
-	Symmetric bool   // replies go to the source port even without rport
-	MaxCPS    int    // requests a second that may begin a call; 0 is no limit
-	Burst     int    // how many of them may come at once
+	Name string
+	// Sources are where its calls come from. Of a trunk with Identities they say
+	// no more than that: its certificate has to be shown too.
+	Sources []netip.Prefix
+	// Identities are names of certificates, in lower case: who has proved to be
+	// one of them (RFC 5922), from any of Sources, or from anywhere when there
+	// are none, is this trunk, whatever trunk has that address. No other trunk has
+	// any of them.
+	Identities []string
+	Strip      string // prefix removed from the called number
+	Prepend    string // put before a called number without "+"
+	Symmetric  bool   // replies go to the source port even without rport
+	MaxCPS     int    // requests a second that may begin a call; 0 is no limit
+	Burst      int    // how many of them may come at once
 	// Refused sources get what Untrusted says, as if they were in no trunk.
 	Refused   bool
 	Untrusted Untrusted
@@ -36,7 +45,9 @@ const (
 // trunk is a Trunk compiled.
 type trunk struct {
 	Trunk
-	class  int // which of the failover settings of an entry are its calls'
+	place  int        // in the policy
+	within *bart.Lite // Sources, of one with Identities; nil: everywhere
+	class  int        // which of the failover settings of an entry are its calls'
 	every  int64
 	slack  int64
 	bucket *bucket // kept across a change of policy
@@ -55,8 +66,8 @@ func (pl *plan) compileTrunks(r *Router) {
 			netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"),
 		}}}
 	}
-	for _, pt := range trunks {
-		t := &trunk{Trunk: pt, stats: r.ledger.trunk(pt.Name)}
+	for place, pt := range trunks {
+		t := &trunk{Trunk: pt, place: place, stats: r.ledger.trunk(pt.Name)}
 		class, ok := classes[pt.Failover]
 		if !ok {
 			class = len(pl.classes)
@@ -69,11 +80,58 @@ func (pl *plan) compileTrunks(r *Router) {
 			t.every = second / int64(pt.MaxCPS)
 			t.slack = t.every * int64(max(pt.Burst, 1)-1)
 		}
+		pl.byTrunk[pt.Name] = t
+		if len(pt.Identities) > 0 {
+			pl.compileProof(t)
+			continue
+		}
 		for _, prefix := range pt.Sources {
 			pl.trunks.Insert(prefix.Masked(), t)
 		}
-		pl.byTrunk[pt.Name] = t
 	}
+}
+
+// compileProof has t known by its identities.
+func (pl *plan) compileProof(t *trunk) {
+	for _, name := range t.Identities {
+		pl.proof[name] = t
+	}
+	if len(t.Sources) == 0 {
+		return
+	}
+	t.within = new(bart.Lite)
+	for _, prefix := range t.Sources {
+		t.within.Insert(prefix.Masked())
+	}
+}
+
+// proven is the trunk that who is at source has proved to be; nil when it is
+// none. Who has names of several is the one that stands first in the policy.
+func (pl *plan) proven(peer *transport.Peer, source netip.Addr) (t *trunk) {
+	if peer == nil || len(pl.proof) == 0 {
+		return nil
+	}
+	for _, name := range peer.Names {
+		if of := pl.proof[name]; of != nil && (t == nil || of.place < t.place) && of.from(source) {
+			t = of
+		}
+	}
+	return t
+}
+
+// misplaced is the trunk that one of names is of; "" when there is none.
+func (pl *plan) misplaced(names []string) string {
+	for _, name := range names {
+		if t := pl.proof[name]; t != nil && !t.Refused {
+			return t.Name
+		}
+	}
+	return ""
+}
+
+// from reports whether calls of a trunk with Identities may come from source.
+func (t *trunk) from(source netip.Addr) bool {
+	return t.within == nil || t.within.Contains(source.WithZone(""))
 }
 
 // admits takes one from the trunk's allowance of new calls. When there is none

@@ -18,7 +18,7 @@ func policyOf(cfg *config.Config) router.Policy {
 	}
 	for _, t := range cfg.Trunks {
 		p.Trunks = append(p.Trunks, router.Trunk{
-			Name: t.Name, Sources: t.Sources, Strip: t.Strip, Prepend: t.Prepend, Symmetric: t.Symmetric,
+			Name: t.Name, Sources: t.Sources, Identities: t.TLS, Strip: t.Strip, Prepend: t.Prepend, Symmetric: t.Symmetric,
 			MaxCPS: t.MaxCPS, Burst: t.Burst, Refused: t.Refused, Untrusted: untrustedOf(t.Untrusted), Failover: t.Failover,
 		})
 	}
