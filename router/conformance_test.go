@@ -17,7 +17,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// testdata/conformance.yaml lists what the RFCs ask of a proxy over UDP, and
+// testdata/conformance.yaml lists what the RFCs ask of a proxy, and
 // the tests that hold it. CONFORMANCE.md is made from it.
 
 var updateConformance = flag.Bool("update", false, "write CONFORMANCE.md anew")
@@ -70,7 +70,7 @@ func readConformance(t *testing.T) (list []clause) {
 // carry messages for it.
 func testNames(t *testing.T) map[string]bool {
 	names := map[string]bool{}
-	for dir, prefix := range map[string]string{".": "", "wire": "wire.", "transport": "transport."} {
+	for dir, prefix := range map[string]string{".": "", "wire": "wire.", "transport": "transport.", "transport/stream": "stream."} {
 		files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
 		require.NoError(t, err)
 		for _, file := range files {
@@ -148,7 +148,7 @@ func conformancePage(list []clause) string {
 	for _, n := range counts {
 		all += n
 	}
-	fmt.Fprint(&b, "# What the RFCs ask of a proxy over UDP, and the tests that hold it\n\n",
+	fmt.Fprint(&b, "# What the RFCs ask of a proxy, and the tests that hold it\n\n",
 		"Made by `go test ./router -run TestConformance -update` from testdata/conformance.yaml; the requirements are told in our own words.\n",
 		"*pass*: the tests named are there, and they run with every test run, so that a failing one fails the build. *departs*: it is done\n",
 		"otherwise on purpose; the tests show how. *not met*: known to be wrong. Test names are without their `Test` in front.\n\n",
