@@ -82,6 +82,22 @@ type machine struct {
 // given are on the other.
 func newMachine(t testing.TB, hosts ...string) *machine {
 	t.Helper()
+	m := newNamespace(t, "10.9.0.")
+	command(t, "ip", "link", "add", "near", "type", "veth", "peer", "name", "far", "netns", fmt.Sprint(m.pid))
+	command(t, "ip", "addr", "add", m.place("127.0.0.1/24"), "dev", "near")
+	command(t, "ip", "addr", "add", m.place("127.0.0.2/24"), "dev", "near")
+	command(t, "ip", "link", "set", "near", "up")
+	m.run("ip", "link", "set", "far", "up")
+	for _, host := range hosts {
+		m.run("ip", "addr", "add", m.place(host)+"/24", "dev", "far")
+	}
+	return m
+}
+
+// newNamespace makes a namespace with nothing in it. Addresses 127.0.0.N are
+// within net there.
+func newNamespace(t testing.TB, net string) *machine {
+	t.Helper()
 	hold := exec.Command("sleep", "600")
 	hold.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Cloneflags: syscall.CLONE_NEWNET}
 	require.NoError(t, hold.Start())
@@ -89,16 +105,8 @@ func newMachine(t testing.TB, hosts ...string) *machine {
 		_ = hold.Process.Kill()
 		_ = hold.Wait()
 	})
-	m := &machine{lab: &lab{t: t, net: "10.9.0."}, pid: hold.Process.Pid}
-	command(t, "ip", "link", "add", "near", "type", "veth", "peer", "name", "far", "netns", fmt.Sprint(m.pid))
-	command(t, "ip", "addr", "add", m.place("127.0.0.1/24"), "dev", "near")
-	command(t, "ip", "addr", "add", m.place("127.0.0.2/24"), "dev", "near")
-	command(t, "ip", "link", "set", "near", "up")
+	m := &machine{lab: &lab{t: t, net: net}, pid: hold.Process.Pid}
 	m.run("ip", "link", "set", "lo", "up")
-	m.run("ip", "link", "set", "far", "up")
-	for _, host := range hosts {
-		m.run("ip", "addr", "add", m.place(host)+"/24", "dev", "far")
-	}
 	return m
 }
 
@@ -139,7 +147,11 @@ func (m *machine) listen(at netip.AddrPort) *net.UDPConn {
 			made <- result{nil, err}
 			return
 		}
-		conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(at))
+		family := "udp4"
+		if at.Addr().Is6() {
+			family = "udp6"
+		}
+		conn, err := net.ListenUDP(family, net.UDPAddrFromAddrPort(at))
 		if back := unix.Setns(int(here.Fd()), unix.CLONE_NEWNET); back == nil {
 			runtime.UnlockOSThread()
 		} // else the thread ends with this goroutine
