@@ -8,11 +8,13 @@ import (
 	"tandem/bench/mmsg"
 )
 
-// source is one port that calls come from. ACKs leave before BYEs: those of a
-// size leave together.
+// source is one port or connection that calls come from. ACKs leave before BYEs:
+// those of a size leave together.
 type source struct {
 	g       *Generator
 	sock    *socket
+	to      hop                        // the proxy
+	conns   map[netip.AddrPort]*stream // to each proxy, over TCP and TLS; under the generator's lock
 	text    callerText
 	invites outbox
 	acks    outbox
@@ -21,10 +23,12 @@ type source struct {
 
 func newSource(g *Generator, sock *socket) *source {
 	out := outbox{g: g, sock: sock}
-	return &source{g: g, sock: sock, text: newCallerText(sock.addr, g.cfg.Proxy), invites: out, acks: out, byes: out}
+	s := &source{g: g, sock: sock, conns: make(map[netip.AddrPort]*stream), invites: out, acks: out, byes: out}
+	if sock != nil {
+		s.text = newCallerText(UDP, sock.addr, g.cfg.Proxy)
+	}
+	return s
 }
-
-func (s *source) socket() *socket { return s.sock }
 
 func (s *source) flush() {
 	s.invites.flush()
@@ -33,7 +37,7 @@ func (s *source) flush() {
 }
 
 // receive takes a response.
-func (s *source) receive(data []byte, at int64, _ *address) {
+func (s *source) receive(data []byte, at int64, _ *hop) {
 	m := &s.g.msg
 	if !m.parse(data) {
 		s.g.newest().Counts[Garbled]++
@@ -130,7 +134,7 @@ func (s *source) final(c *call, w *Report, m *message, tag []byte, at int64) {
 		}
 	}
 	if m.status >= 300 {
-		s.acks.put(s.ackRefusal(s.acks.next(), m), &s.g.proxy, nil)
+		s.acks.put(s.ackRefusal(s.acks.next(), m), s.proxy(), nil)
 		if c.state == inviting {
 			w.Statuses[m.status]++
 			s.g.fail(c, Refused)
@@ -138,22 +142,43 @@ func (s *source) final(c *call, w *Report, m *message, tag []byte, at int64) {
 		}
 		return
 	}
-	if m.contact == nil {
+	to, ok := s.nextHop(m)
+	if !ok {
 		w.Counts[WrongRoute]++
 		return
 	}
 	record(w.Answer, at-c.sent)
 	record(w.ScheduledAnswer, at-c.scheduled)
 	c.state, c.tag, c.bye = answered, maphash.Bytes(seed, tag), now()
-	to := s.g.nextHop(m)
 	s.acks.put(s.within(s.acks.next(), "ACK", "1 ACK", 'a', m), &to, nil)
 	bye := s.within(s.byes.next(), "BYE", "2 BYE", 'b', m)
 	s.byes.put(bye, &to, &c.bye)
 	s.g.keep(c, bye, to, 1)
 }
 
-// nextHop is where requests within a dialog go: the first of the route set, or
-// the Contact. Names in them are beyond us: they go to the proxy.
+// proxy is where INVITEs go.
+func (s *source) proxy() *hop {
+	if s.to.conn == nil {
+		s.to.addr = s.g.proxy
+	}
+	return &s.to
+}
+
+// nextHop is where requests within a dialog go. There is none without a Contact,
+// and over a connection only the proxy.
+func (s *source) nextHop(m *message) (to hop, ok bool) {
+	if m.contact == nil {
+		return to, false
+	}
+	addr := s.g.nextHop(m)
+	if s.to.conn != nil {
+		return s.to, addr == s.g.proxy
+	}
+	return hop{addr: addr}, true
+}
+
+// nextHop is the first of the route set, or the Contact. Names in them are
+// beyond us: they go to the proxy.
 func (g *Generator) nextHop(m *message) address {
 	target := m.contact
 	if n := len(m.records); n > 0 {

@@ -1,11 +1,15 @@
 package load
 
-import "fmt"
+import (
+	"fmt"
+	"net/netip"
+)
 
 // connector answers calls at one address.
 type connector struct {
 	g      *Generator
-	sock   *socket
+	sock   *socket // nil over connections
+	addr   netip.AddrPort
 	index  int
 	text   connectorText
 	status string // the final answer's
@@ -24,22 +28,20 @@ type connector struct {
 type later struct {
 	due int64
 	msg []byte
-	to  address
+	to  hop
 }
 
-func newConnector(g *Generator, sock *socket, index int) *connector {
+func newConnector(g *Generator, sock *socket, addr netip.AddrPort, index int) *connector {
 	status := fmt.Sprintf("%d Answer", g.cfg.Status)
 	if g.cfg.Status == 200 {
 		status = "200 OK"
 	}
 	out := outbox{g: g, sock: sock}
 	return &connector{
-		g: g, sock: sock, index: index, text: newConnectorText(sock.addr, g.cfg.Status), status: status,
-		uri: fmt.Sprintf("sip:%s;transport=udp", sock.addr), ringing: out, finals: out, plain: out,
+		g: g, sock: sock, addr: addr, index: index, text: newConnectorText(g.cfg.Transport, addr, g.cfg.Status), status: status,
+		uri: fmt.Sprintf("sip:%s;transport=%s", addr, g.cfg.Transport), ringing: out, finals: out, plain: out,
 	}
 }
-
-func (k *connector) socket() *socket { return k.sock }
 
 func (k *connector) flush() {
 	k.ringing.flush()
@@ -48,7 +50,7 @@ func (k *connector) flush() {
 }
 
 // receive takes a request.
-func (k *connector) receive(data []byte, at int64, from *address) {
+func (k *connector) receive(data []byte, at int64, from *hop) {
 	m := &k.g.msg
 	if !m.parse(data) {
 		k.g.newest().Counts[Garbled]++
@@ -57,7 +59,7 @@ func (k *connector) receive(data []byte, at int64, from *address) {
 	k.request(m, at, from)
 }
 
-func (k *connector) request(m *message, at int64, from *address) {
+func (k *connector) request(m *message, at int64, from *hop) {
 	g := k.g
 	id, ours := g.readID(m.callID)
 	switch {
@@ -94,7 +96,7 @@ func (k *connector) request(m *message, at int64, from *address) {
 	}
 }
 
-func (k *connector) invite(c *call, w *Report, m *message, at int64, from *address) {
+func (k *connector) invite(c *call, w *Report, m *message, at int64, from *hop) {
 	g := k.g
 	switch {
 	case string(m.cseq) != "1 INVITE":
@@ -161,7 +163,7 @@ func (k *connector) ack(c *call, w *Report) {
 	k.g.complete(c)
 }
 
-func (k *connector) bye(c *call, w *Report, m *message, from *address) {
+func (k *connector) bye(c *call, w *Report, m *message, from *hop) {
 	if c.seen&seenBye != 0 {
 		w.Counts[Retransmitted]++
 	}
@@ -169,7 +171,7 @@ func (k *connector) bye(c *call, w *Report, m *message, from *address) {
 	k.reply(m, m.callID[:idLength], "200 OK", from)
 }
 
-func (k *connector) reply(m *message, identity []byte, status string, to *address) {
+func (k *connector) reply(m *message, identity []byte, status string, to *hop) {
 	k.plain.put(k.answer(k.plain.next(), m, identity, status, k.text.plain, false), to, nil)
 }
 

@@ -1,5 +1,5 @@
 // Package load places calls through a SIP proxy and answers them: caller and
-// connector in one process, over UDP and IPv4.
+// connector in one process, over UDP, TCP or TLS, and IPv4.
 //
 //	g, err := load.New(load.Config{Proxy: proxy, From: caller, Connectors: []netip.AddrPort{connector}, Number: number})
 //	defer g.Close()
@@ -14,12 +14,17 @@
 // in it; they end at the moment that the kernel received the datagram, so what
 // keeps this process waiting is in neither.
 //
+// Over TCP and TLS callers have a connection each, which stays, to every proxy
+// that calls were sent to; connectors take the connections that proxies open.
+// There, times end when this process has read the message.
+//
 // It is no SIP stack. It reads what a good proxy sends, counts everything else,
-// and sends nothing again unless it is told to. It knows no CANCEL, no re-INVITE,
-// no TCP and no names in routes.
+// and sends nothing again unless it is told to. It knows no CANCEL, no re-INVITE
+// and no names in routes.
 package load
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -34,11 +39,15 @@ import (
 type Config struct {
 	Proxy      netip.AddrPort        // where INVITEs go
 	From       netip.AddrPort        // of the first caller; with port 0 the kernel chooses
-	Sources    int                   // callers take turns, a port each from From's on; 0 is 1
+	Sources    int                   // callers take turns, a port each from From's on, or a connection each; 0 is 1
 	Connectors []netip.AddrPort      // answer here; with none somebody else does
 	Number     func(call int) []byte // the number that a call goes to, as its INVITE is made; calls count from 0
 	Timeout    time.Duration         // a call has failed when an answer takes so long, to INVITE or BYE; 0 is 32 s
 	Retransmit bool                  // INVITE and BYE by timers A and E of RFC 3261 17.1; answers are not sent again
+
+	Transport string      // UDP, TCP or TLS; "" is UDP
+	Client    *tls.Config // over TLS: callers'
+	Server    *tls.Config // and connectors'
 
 	NoRinging bool          // connectors send no 180
 	Ringing   time.Duration // from 180 to the final answer
@@ -55,11 +64,19 @@ const (
 	t2      = 4 * time.Second
 )
 
+// What calls go over.
+const (
+	UDP = "udp"
+	TCP = "tcp"
+	TLS = "tls"
+)
+
 // Generator places calls and answers them.
 type Generator struct {
 	cfg        Config
 	proxy      address
-	run        string // in every Call-ID, branch and tag
+	listeners  listeners // of connectors, over TCP and TLS
+	run        string    // in every Call-ID, branch and tag
 	sources    []*source
 	connectors []*connector
 	loop       *loop
@@ -84,6 +101,14 @@ type Generator struct {
 func New(cfg Config) (*Generator, error) {
 	if cfg.Number == nil || !cfg.Proxy.Addr().Is4() || !cfg.From.Addr().Is4() {
 		return nil, errors.New("load: Number, and Proxy and From of IPv4, are needed")
+	}
+	switch {
+	case cfg.Transport == "":
+		cfg.Transport = UDP
+	case cfg.Transport != UDP && (cfg.Transport != TCP && cfg.Transport != TLS || cfg.Retransmit):
+		return nil, fmt.Errorf("load: transport %q: there is udp, tcp and tls, and nothing is sent again over the last two", cfg.Transport)
+	case cfg.Transport == TLS && (cfg.Client == nil || cfg.Server == nil):
+		return nil, errors.New("load: Client and Server are needed over TLS")
 	}
 	if cfg.Sources == 0 {
 		cfg.Sources = 1
@@ -111,10 +136,14 @@ func New(cfg Config) (*Generator, error) {
 		g.loop.run()
 		close(g.ended)
 	}()
+	g.listeners.serve(g)
 	return g, nil
 }
 
 func (g *Generator) open() error {
+	if g.cfg.Transport != UDP {
+		return g.openStreams()
+	}
 	for i := range g.cfg.Sources {
 		addr := g.cfg.From
 		if addr.Port() != 0 {
@@ -131,26 +160,32 @@ func (g *Generator) open() error {
 		if err != nil {
 			return fmt.Errorf("connector: %w", err)
 		}
-		g.connectors = append(g.connectors, newConnector(g, sock, i))
+		g.connectors = append(g.connectors, newConnector(g, sock, sock.addr, i))
 	}
 	return nil
 }
 
 // Connector is the address of a connector, with the port that it got.
-func (g *Generator) Connector(i int) netip.AddrPort { return g.connectors[i].sock.addr }
+func (g *Generator) Connector(i int) netip.AddrPort { return g.connectors[i].addr }
 
-// Aim sends calls to another proxy from now on. There must be no Run.
-func (g *Generator) Aim(proxy netip.AddrPort) {
+// Aim sends calls to another proxy from now on. There must be no Run. It is an
+// error when there is no connection to that proxy.
+func (g *Generator) Aim(proxy netip.AddrPort) error {
+	if g.cfg.Transport != UDP {
+		return g.connect(proxy)
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.proxy = mmsg.Address(proxy)
 	for _, s := range g.sources {
-		s.text = newCallerText(s.sock.addr, proxy)
+		s.text = newCallerText(UDP, s.sock.addr, proxy)
 	}
+	return nil
 }
 
 // Close ends it. Run has to have returned.
 func (g *Generator) Close() {
+	g.listeners.close()
 	g.mu.Lock()
 	g.loop.closing = true
 	g.mu.Unlock()
@@ -161,6 +196,10 @@ func (g *Generator) Close() {
 }
 
 func (g *Generator) closeSockets() {
+	if g.cfg.Transport != UDP {
+		g.listeners.close()
+		return
+	}
 	for _, s := range g.sources {
 		s.sock.close()
 	}
@@ -171,6 +210,9 @@ func (g *Generator) closeSockets() {
 
 // drops is how many datagrams the kernel had no room for in our own sockets.
 func (g *Generator) drops() int {
+	if g.cfg.Transport != UDP {
+		return 0
+	}
 	sum := 0
 	for _, s := range g.sources {
 		sum += s.sock.drops()

@@ -328,8 +328,8 @@ func TestSegments(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer to.close()
-	other := mmsg.Address(from.addr)
-	addr := mmsg.Address(to.addr)
+	other := hop{addr: mmsg.Address(from.addr)}
+	addr := hop{addr: mmsg.Address(to.addr)}
 	out := outbox{g: &Generator{}, sock: from}
 	var want []string
 	for i := range 200 {

@@ -9,14 +9,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// look is how often calls that wait are looked at.
-const look = 10 * time.Millisecond
+const (
+	look = 10 * time.Millisecond // how often calls that wait are looked at
+	idle = int64(time.Second)    // and the clock, when there are none
+)
 
-// endpoint is a socket and what is done with datagrams that come to it.
+// endpoint is what is done with messages that come.
 type endpoint interface {
-	socket() *socket
-	receive(data []byte, at int64, from *address) // with the lock held
-	flush()                                       // without
+	receive(data []byte, at int64, from *hop) // with the lock held
+	flush()                                   // without
+}
+
+// arrival is a socket or a connection, and whose it is.
+type arrival struct {
+	sock *socket
+	conn *stream
+	endpoint
 }
 
 // job is a Run.
@@ -36,15 +44,18 @@ func (j *job) due(call int) int64 { return j.begin + int64(float64(call)/j.rate*
 // begins calls that are due, takes what has come, sends, and sleeps until
 // something comes or is due.
 type loop struct {
-	g         *Generator
-	endpoints []endpoint
-	poll      int // an epoll descriptor
-	bell      int // an eventfd that wakes it
-	events    [batch]unix.EpollEvent
-	in        *inbox
-	sending   []endpoint // have something to send, perhaps
-	job       *job       // under the generator's lock
-	closing   bool       // too
+	g        *Generator
+	arrivals []arrival // by descriptor
+	poll     int       // an epoll descriptor
+	bell     int       // an eventfd that wakes it
+	events   [batch]unix.EpollEvent
+	in       *inbox
+	sending  []endpoint // have something to send, perhaps
+	stuck    []*stream  // connections whose peers do not take everything
+	buf      [readSize]byte
+	fresh    []*stream // connections that are not watched yet; under the generator's lock
+	job      *job      // under the generator's lock
+	closing  bool      // too
 }
 
 func newLoop(g *Generator) (*loop, error) {
@@ -54,17 +65,16 @@ func newLoop(g *Generator) (*loop, error) {
 		return nil, err
 	}
 	if l.bell, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err == nil {
-		err = l.watch(l.bell, -1)
+		err = l.watch(l.bell, arrival{})
 	}
 	for _, s := range g.sources {
-		l.endpoints = append(l.endpoints, s)
+		if err == nil && s.sock != nil {
+			err = l.watch(s.sock.fd, arrival{sock: s.sock, endpoint: s})
+		}
 	}
 	for _, k := range g.connectors {
-		l.endpoints = append(l.endpoints, k)
-	}
-	for i, e := range l.endpoints {
-		if err == nil {
-			err = l.watch(e.socket().fd, i)
+		if err == nil && k.sock != nil {
+			err = l.watch(k.sock.fd, arrival{sock: k.sock, endpoint: k})
 		}
 	}
 	if err != nil {
@@ -74,11 +84,23 @@ func newLoop(g *Generator) (*loop, error) {
 	return l, nil
 }
 
-func (l *loop) watch(fd, index int) error {
-	return unix.EpollCtl(l.poll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(index)})
+func (l *loop) watch(fd int, a arrival) error {
+	for fd >= len(l.arrivals) {
+		l.arrivals = append(l.arrivals, arrival{})
+	}
+	l.arrivals[fd] = a
+	return unix.EpollCtl(l.poll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
 }
 
 func (l *loop) close() {
+	for _, a := range l.arrivals {
+		if a.conn != nil {
+			a.conn.close()
+		}
+	}
+	for _, c := range l.fresh {
+		c.close()
+	}
 	_ = unix.Close(l.poll)
 	_ = unix.Close(l.bell)
 }
@@ -102,15 +124,21 @@ func (l *loop) run() {
 			e.flush()
 		}
 		l.sending = l.sending[:0]
+		l.unstick()
 		n := l.wait(rest)
 		for i := range n {
-			index := int(l.events[i].Fd)
-			if index < 0 {
+			fd := int(l.events[i].Fd)
+			var err error
+			switch a := &l.arrivals[fd]; {
+			case a.sock != nil:
+				err = l.take(a)
+			case a.conn != nil:
+				l.read(a)
+			case fd == l.bell:
 				var count [8]byte
 				_, _ = unix.Read(l.bell, count[:])
-				continue
 			}
-			if err := l.take(l.endpoints[index]); err != nil {
+			if err != nil {
 				l.end(err)
 				return
 			}
@@ -127,7 +155,11 @@ func (l *loop) turn(t int64) (rest time.Duration, closing bool) {
 	if l.closing {
 		return 0, true
 	}
-	wake := t + int64(look)
+	l.welcome()
+	wake := t + idle
+	if l.job != nil || g.calls.live > 0 || len(l.stuck) > 0 {
+		wake = t + int64(look)
+	}
 	if t >= g.tended+int64(look) {
 		g.tend(t)
 		g.tended = t
@@ -176,17 +208,17 @@ func (l *loop) epoll(call func(trap, a1, a2, a3, a4, a5, a6 uintptr) (uintptr, u
 }
 
 // take receives a batch from a socket.
-func (l *loop) take(e endpoint) error {
-	n, err := l.in.receive(e.socket().fd)
+func (l *loop) take(a *arrival) error {
+	n, err := l.in.receive(a.sock.fd)
 	if err != nil {
 		return err
 	}
 	l.g.mu.Lock()
 	for i := range n {
-		e.receive(l.in.data(i), l.in.at(i), &l.in.from[i])
+		a.receive(l.in.data(i), l.in.at(i), &l.in.from[i])
 	}
 	l.g.mu.Unlock()
-	e.flush()
+	a.flush()
 	return nil
 }
 

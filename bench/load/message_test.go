@@ -49,7 +49,7 @@ func TestRoutes(t *testing.T) {
 func TestRender(t *testing.T) {
 	addr := netip.MustParseAddrPort("127.0.0.1:5060")
 	g := &Generator{run: "0123abcd"}
-	s := &source{g: g, text: newCallerText(addr, addr)}
+	s := &source{g: g, text: newCallerText(UDP, addr, addr)}
 	var m message
 	msg := s.invite(nil, 0x1234567, []byte("+15550000001"))
 	if !m.parse(msg) || string(m.method) != "INVITE" || string(m.uri) != "sip:+15550000001@127.0.0.1:5060" {
@@ -66,7 +66,7 @@ func TestRender(t *testing.T) {
 			t.Errorf("%q is call %d", foreign, id)
 		}
 	}
-	k := &connector{g: g, text: newConnectorText(addr, 200)}
+	k := &connector{g: g, text: newConnectorText(UDP, addr, 200)}
 	m.records = [][]byte{[]byte("<sip:first;lr>"), []byte("<sip:second;lr>, <sip:third;lr>")}
 	answer := k.answer(nil, &m, m.callID[:idLength], "200 OK", k.text.final, true)
 	var a message
@@ -81,7 +81,7 @@ func TestRender(t *testing.T) {
 
 func BenchmarkInvite(b *testing.B) {
 	addr := netip.MustParseAddrPort("127.0.0.1:5060")
-	s := &source{g: &Generator{run: "0123abcd"}, text: newCallerText(addr, addr)}
+	s := &source{g: &Generator{run: "0123abcd"}, text: newCallerText(UDP, addr, addr)}
 	buf, number := make([]byte, 0, 2048), []byte("+15550000001")
 	b.ReportAllocs()
 	for b.Loop() {
@@ -92,8 +92,8 @@ func BenchmarkInvite(b *testing.B) {
 func BenchmarkParse(b *testing.B) {
 	addr := netip.MustParseAddrPort("127.0.0.1:5060")
 	g := &Generator{run: "0123abcd"}
-	s := &source{g: g, text: newCallerText(addr, addr)}
-	k := &connector{g: g, text: newConnectorText(addr, 200)}
+	s := &source{g: g, text: newCallerText(UDP, addr, addr)}
+	k := &connector{g: g, text: newConnectorText(UDP, addr, 200)}
 	var m, answer message
 	invite := s.invite(nil, 0x1234567, []byte("+15550000001"))
 	if !m.parse(invite) {

@@ -49,7 +49,7 @@ type callerText struct {
 	callID  string // what follows the identity
 }
 
-func newCallerText(local, proxy netip.AddrPort) callerText {
+func newCallerText(transport string, local, proxy netip.AddrPort) callerText {
 	sdp := strings.ReplaceAll(fmt.Sprintf(`v=0
 o=- 53655765 2353687637 IN IP4 %[1]s
 s=-
@@ -68,14 +68,14 @@ a=sendrecv
 `, local.Addr()), "\n", "\r\n")
 	return callerText{
 		toHost: fmt.Sprintf("@%s", proxy),
-		via:    fmt.Sprintf(" SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bK", local),
+		via:    fmt.Sprintf(" SIP/2.0\r\nVia: SIP/2.0/%s %s;branch=z9hG4bK", strings.ToUpper(transport), local),
 		from:   fmt.Sprintf("Max-Forwards: 70\r\nFrom: \"Carrier\" <sip:+15557654321@%s>;tag=f", local),
 		tagged: "\r\nTo: ",
 		callID: fmt.Sprintf("@%s\r\n", local.Addr()),
-		contact: fmt.Sprintf("CSeq: 1 INVITE\r\nContact: <sip:+15557654321@%s;transport=udp>\r\n"+
+		contact: fmt.Sprintf("CSeq: 1 INVITE\r\nContact: <sip:+15557654321@%s;transport=%s>\r\n"+
 			"Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK\r\nSupported: timer\r\nUser-Agent: load\r\n"+
 			"P-Asserted-Identity: <sip:+15557654321@%s>\r\nContent-Type: application/sdp\r\nContent-Length: %d\r\n\r\n%s",
-			local, local.Addr(), len(sdp), sdp),
+			local, transport, local.Addr(), len(sdp), sdp),
 	}
 }
 
@@ -127,7 +127,7 @@ type connectorText struct {
 	plain          string // of everything else
 }
 
-func newConnectorText(local netip.AddrPort, status int) connectorText {
+func newConnectorText(transport string, local netip.AddrPort, status int) connectorText {
 	sdp := strings.ReplaceAll(fmt.Sprintf(`v=0
 o=- 41237691 41237691 IN IP4 %[1]s
 s=-
@@ -140,7 +140,7 @@ a=fmtp:101 0-16
 a=ptime:20
 a=sendrecv
 `, local.Addr()), "\n", "\r\n")
-	contact := fmt.Sprintf("Contact: <sip:%s;transport=udp>\r\n", local)
+	contact := fmt.Sprintf("Contact: <sip:%s;transport=%s>\r\n", local, transport)
 	t := connectorText{
 		ringing: contact + "Content-Length: 0\r\n\r\n",
 		plain:   contact + "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS\r\nContent-Length: 0\r\n\r\n",

@@ -13,6 +13,9 @@ func (g *Generator) Run(ctx context.Context, rate float64, most int) error {
 	if rate <= 0 {
 		return errors.New("load: a rate above 0 is needed")
 	}
+	if err := g.reach(); err != nil {
+		return err
+	}
 	room := int(rate * (2*g.cfg.Timeout + g.cfg.Ringing + time.Second).Seconds())
 	if most > 0 {
 		room = min(room, most)
@@ -43,9 +46,9 @@ func (g *Generator) begin(due int64) {
 	g.newest().Counts[Begun]++
 	s := g.sources[id%len(g.sources)]
 	msg := s.invite(s.invites.next(), id, g.cfg.Number(id))
-	s.invites.put(msg, &g.proxy, &c.sent)
+	s.invites.put(msg, s.proxy(), &c.sent)
 	g.loop.sending = append(g.loop.sending, s)
-	g.keep(c, msg, g.proxy, 0)
+	g.keep(c, msg, *s.proxy(), 0)
 }
 
 // tend gives up what has waited too long, and sends again what is due.
@@ -93,7 +96,7 @@ func (g *Generator) lost(c *call) Kind {
 // kept is a request that may have to be sent again.
 type kept struct {
 	msg []byte
-	to  address
+	to  hop
 }
 
 // repeat is when that is, unless an answer comes.
@@ -103,7 +106,7 @@ type repeat struct {
 }
 
 // keep arms the timer of a call's request, 0 for INVITE and 1 for BYE.
-func (g *Generator) keep(c *call, msg []byte, to address, request int) {
+func (g *Generator) keep(c *call, msg []byte, to hop, request int) {
 	if !g.cfg.Retransmit {
 		return
 	}

@@ -22,6 +22,12 @@ func now() int64 { return time.Now().UnixNano() }
 
 type address = unix.RawSockaddrInet4
 
+// hop is where a message goes, or comes from.
+type hop struct {
+	addr address
+	conn *stream // instead, over TCP and TLS
+}
+
 type socket struct {
 	fd        int
 	addr      netip.AddrPort
@@ -56,18 +62,18 @@ func (s *socket) drops() int {
 type inbox struct {
 	headers []mmsg.Header
 	iovs    []unix.Iovec
-	from    []address
+	from    []hop
 	bufs    [batch][datagram]byte
 	control [batch][32]byte // a timestamp each
 }
 
 func newInbox() *inbox {
-	in := &inbox{headers: make([]mmsg.Header, batch), iovs: make([]unix.Iovec, batch), from: make([]address, batch)}
+	in := &inbox{headers: make([]mmsg.Header, batch), iovs: make([]unix.Iovec, batch), from: make([]hop, batch)}
 	for i := range in.headers {
 		in.iovs[i].Base = &in.bufs[i][0]
 		in.iovs[i].SetLen(datagram)
 		in.headers[i].Data(in.iovs[i : i+1])
-		in.headers[i].Name(&in.from[i])
+		in.headers[i].Name(&in.from[i].addr)
 		in.headers[i].Control = &in.control[i][0]
 	}
 	return in
@@ -109,9 +115,9 @@ const (
 // outbox is what is about to leave one socket.
 type outbox struct {
 	g       *Generator
-	sock    *socket
+	sock    *socket // nil over connections
 	bufs    [][]byte
-	to      []address
+	to      []hop
 	stamps  []*int64 // what of a call is set to the moment that the message leaves, nil for nothing
 	timed   bool     // some message has one
 	n       int
@@ -124,13 +130,13 @@ type outbox struct {
 func (o *outbox) next() []byte {
 	if o.n == len(o.bufs) {
 		o.bufs = append(o.bufs, make([]byte, 0, 2048))
-		o.to, o.stamps = append(o.to, address{}), append(o.stamps, nil)
+		o.to, o.stamps = append(o.to, hop{}), append(o.stamps, nil)
 		o.headers, o.iovs, o.control = append(o.headers, mmsg.Header{}), append(o.iovs, unix.Iovec{}), append(o.control, [24]byte{})
 	}
 	return o.bufs[o.n][:0]
 }
 
-func (o *outbox) put(msg []byte, to *address, stamp *int64) {
+func (o *outbox) put(msg []byte, to *hop, stamp *int64) {
 	o.bufs[o.n], o.to[o.n], o.stamps[o.n] = msg, *to, stamp
 	o.timed = o.timed || stamp != nil
 	o.n++
@@ -138,6 +144,10 @@ func (o *outbox) put(msg []byte, to *address, stamp *int64) {
 
 // flush sends everything, in order. What the kernel refuses is counted.
 func (o *outbox) flush() {
+	if o.sock == nil {
+		o.flushStreams()
+		return
+	}
 	for at := 0; at < o.n; {
 		if o.timed {
 			o.stamp(at)
@@ -173,7 +183,7 @@ func (o *outbox) gather(at int) (n int) {
 		}
 		h := &o.headers[n]
 		h.Data(o.iovs[at:end])
-		h.Name(&o.to[at])
+		h.Name(&o.to[at].addr)
 		h.Control = nil
 		h.SetControllen(0)
 		if end-at > 1 {

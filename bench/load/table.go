@@ -47,7 +47,7 @@ func Sum(reports []Report, name string) Report {
 // Odd says what was counted that a good run has nothing of.
 func (r Report) Odd() string {
 	var odd []string
-	for k := LostInvite; k <= SendFailed; k++ {
+	for k := LostInvite; k <= Broken; k++ {
 		if n := r.Counts[k]; n > 0 && k != Forwarded && k != Trying && k != Ringing && k != Probes {
 			odd = append(odd, fmt.Sprintf("%s %d", k, n))
 		}

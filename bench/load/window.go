@@ -49,7 +49,8 @@ const (
 	WrongCSeq
 	WrongRoute // a Route that should be gone, or another URI than our Contact
 	Unexpected // any other message that is not of this call's course
-	SendFailed // datagrams that the kernel did not take
+	SendFailed // messages that the kernel did not take, or whose connection is gone
+	Broken     // connections that ended
 
 	kinds
 )
@@ -58,7 +59,7 @@ var kindNames = [kinds]string{"begun", "good", "failed",
 	"INVITE lost", "answer lost", "ACK lost", "BYE lost", "answer to BYE lost", "refused", "BYE refused",
 	"forwarded", "trying", "ringing", "probes",
 	"180 lost", "repeated", "retransmitted", "duplicate", "elsewhere", "100 overtaken", "180 overtaken", "ACK overtaken", "late", "garbled", "stranger",
-	"wrong Via", "wrong tag", "wrong CSeq", "wrong route", "unexpected", "send failed"}
+	"wrong Via", "wrong tag", "wrong CSeq", "wrong route", "unexpected", "send failed", "connections ended"}
 
 func (k Kind) String() string { return kindNames[k] }
 

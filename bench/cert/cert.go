@@ -1,0 +1,113 @@
+// Package cert makes a certificate authority, and one certificate that all sides
+// of a measurement over TLS use: ECDSA on P-256, for some addresses, good for a
+// day. Nothing of it is for anything but loopback.
+package cert
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Files are those of a certificate in a directory.
+type Files struct {
+	CA          string // the authority's
+	Certificate string
+	Key         string
+}
+
+// In says what files are called in a directory.
+func In(dir string) Files {
+	return Files{filepath.Join(dir, "ca.pem"), filepath.Join(dir, "certificate.pem"), filepath.Join(dir, "key.pem")}
+}
+
+// Make writes them.
+func Make(dir string, addrs ...netip.Addr) (f Files, err error) {
+	f = In(dir)
+	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return f, err
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return f, err
+	}
+	ca := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "bench authority"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), KeyUsage: x509.KeyUsageCertSign,
+	}
+	leaf := &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "bench"}, NotBefore: ca.NotBefore, NotAfter: ca.NotAfter,
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	for _, addr := range addrs {
+		leaf.IPAddresses = append(leaf.IPAddresses, net.IP(addr.AsSlice()))
+	}
+	caDER, err := x509.CreateCertificate(rand.Reader, ca, ca, caKey.Public(), caKey)
+	if err != nil {
+		return f, err
+	}
+	leafDER, err := x509.CreateCertificate(rand.Reader, leaf, ca, key.Public(), caKey)
+	if err != nil {
+		return f, err
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return f, err
+	}
+	for _, file := range []struct {
+		path, kind string
+		der        []byte
+	}{{f.CA, "CERTIFICATE", caDER}, {f.Certificate, "CERTIFICATE", leafDER}, {f.Key, "PRIVATE KEY", keyDER}} {
+		if err := os.WriteFile(file.path, pem.EncodeToMemory(&pem.Block{Type: file.kind, Bytes: file.der}), 0o600); err != nil {
+			return f, err
+		}
+	}
+	return f, nil
+}
+
+// Suite is what every connection of a measurement has to agree on: TLS 1.3, with
+// the one cipher that Go takes where the CPU has AES.
+const Suite = tls.TLS_AES_128_GCM_SHA256
+
+// Configs are those of who connects and of who is connected to. A handshake that
+// agrees on anything else than Suite fails, so that nobody has a cheaper one.
+func (f Files) Configs() (client, server *tls.Config, err error) {
+	own, err := tls.LoadX509KeyPair(f.Certificate, f.Key)
+	if err != nil {
+		return nil, nil, err
+	}
+	ca, err := os.ReadFile(f.CA)
+	if err != nil {
+		return nil, nil, err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca)
+	common := tls.Config{
+		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{own}, RootCAs: roots,
+		DynamicRecordSizingDisabled: true, // a message is a record, from the first one on
+		VerifyConnection: func(s tls.ConnectionState) error {
+			if s.CipherSuite != Suite {
+				return &otherSuite{s.CipherSuite}
+			}
+			return nil
+		},
+	}
+	return &common, common.Clone(), nil
+}
+
+type otherSuite struct{ agreed uint16 }
+
+func (o *otherSuite) Error() string {
+	return "agreed on " + tls.CipherSuiteName(o.agreed) + ", not on " + tls.CipherSuiteName(Suite)
+}
