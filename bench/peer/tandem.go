@@ -5,6 +5,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"tandem/bench/cert"
+	"tandem/bench/load"
 )
 
 func startTandem(s Settings, k kind) (*Process, error) { return startNode(s, k, "") }
@@ -29,18 +32,25 @@ func startNode(s Settings, k kind, more string) (*Process, error) {
 	for i := range numbers {
 		numbers[i] = fmt.Sprintf("%q", fmt.Sprintf("+%d", First+i))
 	}
-	config := fmt.Sprintf(`listen: [udp://%s]
+	listen, secure := fmt.Sprintf("%s://%s", k.transport, k.addr), ""
+	if k.transport == load.TLS {
+		f := cert.In(s.Work)
+		listen = fmt.Sprintf("{address: %q, tls: {certificate: %q, key: %q}}", listen, f.Certificate, f.Key)
+		secure = fmt.Sprintf(", tls: {ca: %q}", f.CA)
+	}
+	to := ConnectorsOver(k.transport)
+	config := fmt.Sprintf(`listen: [%s]
 admin: {listen: %s:8080}
 state_dir: %s
 trunks: [{name: load, sources: [127.0.0.0/8]}]
 connectors:
-  - {name: first, region: east, hosts: [{uri: "sip:%s"}]}
-  - {name: second, region: west, hosts: [{uri: "sip:%s"}]}
+  - {name: first, region: east, hosts: [{uri: %q}]%s}
+  - {name: second, region: west, hosts: [{uri: %q}]%s}
 groups:
   - name: load
     connectors: [{connector: first, priority: 1}, {connector: second, priority: 2}]
     numbers: [%s]
-`, k.addr, k.addr.Addr(), state, Connectors[0], Connectors[1], strings.Join(numbers, ", "))
+`, listen, k.addr.Addr(), state, uri(to[0], k.transport), secure, uri(to[1], k.transport), secure, strings.Join(numbers, ", "))
 	if s.Workers > 0 {
 		config += fmt.Sprintf("workers: %d\n", s.Workers)
 	}
