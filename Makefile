@@ -97,12 +97,12 @@ bench-go: ## Go benchmarks with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 peer: tools
-	@command -v kamailio >/dev/null || { \
+	@{ command -v kamailio && ls /usr/lib/*/kamailio/modules/tls.so; } >/dev/null 2>&1 || { \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends kamailio; \
-		else echo "kamailio is not installed. Run: sudo apt-get install -y kamailio" >&2; exit 1; fi; }
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends kamailio kamailio-tls-modules; \
+		else echo "kamailio with TLS is not installed. Run: sudo apt-get install -y kamailio kamailio-tls-modules" >&2; exit 1; fi; }
 
-bench: peer ## tandem beside Kamailio, sipgo and the kernel floor, 40 minutes; ARGS are the runner's flags, -quick takes 6
+bench: peer ## tandem beside Kamailio, sipgo and the kernel floor, an hour; ARGS are the runner's flags, -quick takes 8
 	cd bench && $(GO) run ./compare $(ARGS)
 
 bench-kamailio: peer ## only CPU per call beside Kamailio at 2,000 calls/s, 4 minutes; ARGS are the runner's flags

@@ -232,14 +232,15 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-// The defaults take about 40 minutes, the quick ones about 6.
+// The defaults take about an hour, the quick ones about 8 minutes.
 func TestPlan(t *testing.T) {
 	for _, c := range []struct {
 		args        []string
 		least, most time.Duration
 	}{
-		{nil, 25 * time.Minute, 42 * time.Minute},
-		{[]string{"-quick"}, 3 * time.Minute, 7 * time.Minute},
+		{nil, 45 * time.Minute, 65 * time.Minute},
+		{[]string{"-quick"}, 5 * time.Minute, 9 * time.Minute},
+		{[]string{"-parts", "transports"}, 12 * time.Minute, 25 * time.Minute},
 	} {
 		s, err := parse(append(c.args, "-voids", "1"))
 		if err != nil {
@@ -256,10 +257,32 @@ func TestFlags(t *testing.T) {
 	if err != nil || fmt.Sprint(s.Rates, s.Loads, s.Parts, s.Rounds) != "[100 200] [own] [orders] 1" || !slices.Contains(s.Proxies, "variant") {
 		t.Errorf("%+v, %v", s, err)
 	}
-	for _, bad := range []string{"-rates=0", "-rates=x", "-load=x", "-proxies=opensips", "-parts=", "-dialogs=x", "-rounds=0", "-precision=1", "word"} {
+	for _, bad := range []string{"-rates=0", "-rates=x", "-transport-rates=x", "-connections=0", "-load=x", "-proxies=opensips", "-parts=", "-dialogs=x", "-rounds=0", "-precision=1", "word"} {
 		if _, err := parse([]string{bad}); err == nil {
 			t.Errorf("%s is no mistake", bad)
 		}
+	}
+}
+
+// A stage of transports has the proxies that there are over all of them, and the
+// loads of the other parts are not opened for it.
+func TestTransportSettings(t *testing.T) {
+	s, err := parse([]string{"-parts", "transports", "-proxies", "tandem,kamailio-2,floor", "-connections", "3"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := s.over(transports...)
+	if got := strings.Join(of.Proxies, " "); got != "tandem kamailio-2 tandem-tcp kamailio-2-tcp tandem-tls kamailio-2-tls" {
+		t.Error(got)
+	}
+	if s.Name != "transports" || len(s.stages()) != 0 || of.Sources != 3 || fmt.Sprint(of.Rates) != "[500 1000 2000]" {
+		t.Errorf("%+v, stages %v", of, s.stages())
+	}
+	if got := fmt.Sprint(rivals(of.Proxies)); got != "[kamailio-2 kamailio-2-tcp kamailio-2-tls]" {
+		t.Errorf("rivals %s", got)
+	}
+	if got := order(of.Proxies, 1); len(got) != 6 || got[0] != "kamailio-2-tls" {
+		t.Errorf("not all are in every round: %v", got)
 	}
 }
 
@@ -289,19 +312,25 @@ func TestReport(t *testing.T) {
 		Saturation: []saturation{{Proxy: "tandem", Rate: 9000, Sure: true, Limit: "generator", Steps: []step{{Rate: 9500, Why: "x", Proxy: 0.8, Generator: 0.99}}},
 			{Proxy: "kamailio-1", Rate: 3000, Limit: "proxy"}},
 		Latency: []latency{{Proxy: "tandem", Rate: 1500, Common: true, Calls: 10, Forward: []float64{50, 60, 70, 80, 90, 100}, Scheduled: []float64{51, 61, 71, 81, 91, 101}}},
-		Orders:  []orderly{{Proxy: "tandem", Rate: 5000, Calls: 1_000_000, Overtaken: map[string]int{"ACK overtaken": 7}, Odd: "nothing"}}}
+		Transports: transported{
+			Curve: curve{Load: "own", Blocks: []block{{Proxy: "tandem", Rate: 1000, Total: 50}, {Proxy: "tandem-tls", Rate: 1000, Total: 80, User: 30, System: 50},
+				{Proxy: "kamailio-1-tls", Rate: 1000, Total: 160, User: 100, System: 60}}},
+			Check: curve{Load: "sipp", Blocks: []block{{Proxy: "tandem-tcp", Rate: 1000, Total: 70}}},
+		},
+		Orders: []orderly{{Proxy: "tandem", Rate: 5000, Calls: 1_000_000, Overtaken: map[string]int{"ACK overtaken": 7}, Odd: "nothing"}}}
 	text := r.markdown()
 	for _, want := range []string{
 		"commit 0123", "| 500 | 50.0 | 100.0 (kamailio-1) | 0.50 | 0.50 to 0.50 | - | - |",
 		"| 500 | tandem | 1 (0) | 0 | 50.0 | 50.0 to 50.0 | 20.0 | 30.0 | 40.0 |", "given up at 500 calls/s: too slow",
 		"| tandem | at least 9000 | 3.00 | generator | 80 % | 99 % |", "| Kamailio with one child | 3000 (not confirmed) | 1.00 | proxy |", "is a lower bound",
 		"| tandem | 1500 | 10 | 0 | 0.050 | 0.070 | 0.080 | 0.100 | 0.081 |", "| tandem | 5000 | 1,000,000 | 0 | 0 | 0 | 7 |",
+		"| TLS | 1000 | 80.0 | 30.0 | 50.0 | 160.0 (kamailio-1-tls) | 100.0 | 60.0 | 0.50 | 0.50 to 0.50 | 1.60 |", "| tandem over TCP | 1 (0) | 0 | 70.0 |",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
 	}
-	if n := len(r.plots()); n != 3 {
+	if n := len(r.plots()); n != 4 {
 		t.Errorf("%d plots", n)
 	}
 	for name, svg := range r.plots() {

@@ -155,7 +155,7 @@ type given struct {
 // are in half of the rounds, in as many of either direction.
 func order(proxies []string, round int) (all []string) {
 	for _, name := range proxies {
-		if slices.Contains(core, name) || round%4 == 0 || round%4 == 3 {
+		if slices.Contains(core, overUDP(name)) || round%4 == 0 || round%4 == 3 {
 			all = append(all, name)
 		}
 	}

@@ -21,6 +21,7 @@ import (
 	"syscall"
 	"time"
 
+	"tandem/bench/load"
 	"tandem/bench/peer"
 )
 
@@ -73,10 +74,14 @@ func ready(s settings) error {
 		return errors.New("needs two CPUs: one for the proxy, one for the load")
 	}
 	needs := map[string]string{"taskset": "util-linux"}
-	if slices.Contains(s.stages(), "sipp") {
+	if slices.Contains(s.stages(), "sipp") || s.has("transports") {
 		needs["sipp"] = "sip-tester"
 	}
-	for _, name := range s.Proxies {
+	proxies := s.Proxies
+	if s.has("transports") {
+		proxies = slices.Concat(proxies, s.over(transports...).Proxies)
+	}
+	for _, name := range proxies {
 		for program, in := range peer.Needs(name) {
 			needs[program] = in
 		}
@@ -112,30 +117,35 @@ func (s *session) measure(ctx context.Context, r *results) error {
 			return err
 		}
 	}
+	if s.has("transports") {
+		var err error
+		r.Transports, err = s.transports(ctx)
+		return err
+	}
 	return nil
 }
 
 func (s *session) stage(ctx context.Context, name string, r *results) error {
 	say(s.out, "%s: starting\n", aboutLoad(name))
-	var load loader
+	var placer loader
 	var own *ownLoad
 	var err error
 	if name == "sipp" {
-		load, err = newSIPpLoad(ctx, s.settings)
+		placer, err = newSIPpLoad(ctx, s.settings, load.UDP)
 	} else {
-		own, err = newOwnLoad(s.settings)
-		load = own
+		own, err = newOwnLoad(s.settings, load.Config{Transport: load.UDP})
+		placer = own
 	}
 	if err != nil {
 		return err
 	}
-	defer load.close()
+	defer placer.close()
 	defer s.stop()
 	if err := s.start(ctx); err != nil {
 		return err
 	}
 	if s.has("cpu") && slices.Contains(s.Loads, name) {
-		c, err := s.curve(ctx, load)
+		c, err := s.curve(ctx, placer)
 		if err != nil {
 			return err
 		}

@@ -26,7 +26,8 @@ type ownLoad struct {
 // than any proxy that keeps up takes, little enough to go on soon.
 const patience = 4 * time.Second
 
-func newOwnLoad(s settings) (*ownLoad, error) {
+// newOwnLoad opens one. Of cfg only what belongs to a transport is set.
+func newOwnLoad(s settings, cfg load.Config) (*ownLoad, error) {
 	if s.Pinned {
 		if err := pin(s.LoadCPU); err != nil {
 			return nil, err
@@ -37,10 +38,10 @@ func newOwnLoad(s settings) (*ownLoad, error) {
 	for i := range numbers {
 		numbers[i] = fmt.Appendf(nil, "+%d", peer.First+i)
 	}
-	g, err := load.New(load.Config{
-		Proxy: peer.Connectors[0], From: netip.AddrPortFrom(netip.MustParseAddr(callerIP), 5060), Sources: s.Sources,
-		Connectors: peer.Connectors[:], Number: func(call int) []byte { return numbers[call%len(numbers)] }, Timeout: patience,
-	})
+	cfg.Proxy, cfg.From, cfg.Sources = peer.Connectors[0], netip.AddrPortFrom(netip.MustParseAddr(callerIP), 5060), s.Sources
+	cfg.Connectors, cfg.Timeout = peer.ConnectorsOver(cfg.Transport), patience
+	cfg.Number = func(call int) []byte { return numbers[call%len(numbers)] }
+	g, err := load.New(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -79,8 +80,11 @@ type placing struct {
 
 // place begins calls through a proxy.
 func (l *ownLoad) place(ctx context.Context, p target, rate float64, calls int) *placing {
-	l.g.Aim(p.Addr)
 	run := &placing{l.g, make(chan error, 1)}
+	if err := l.g.Aim(p.Addr); err != nil {
+		run.done <- err
+		return run
+	}
 	go func() { run.done <- l.g.Run(ctx, rate, calls) }()
 	return run
 }

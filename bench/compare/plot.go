@@ -17,6 +17,8 @@ const (
 
 var colours = map[string]string{
 	"tandem": "#0b6e4f", "variant": "#7a5195", "kamailio-1": "#b5562b", "kamailio-2": "#e0a030",
+	"tandem-tcp": "#4aa37f", "kamailio-1-tcp": "#8a3a5a", "kamailio-2-tcp": "#c060a0",
+	"tandem-tls": "#9fd356", "kamailio-1-tls": "#2b4c9b", "kamailio-2-tls": "#6f8fe0",
 	"sipgo": "#00add8", "floor": "#888888", "floor-batch": "#333333",
 }
 
@@ -25,6 +27,9 @@ func (r results) plots() map[string]string {
 	all := map[string]string{}
 	for _, c := range r.Curves {
 		all["cpu-"+c.Load] = c.plot(r.About.Settings)
+	}
+	if s := r.About.Settings; len(r.Transports.Curve.Blocks) > 0 {
+		all["transports"] = r.Transports.Curve.plot(s.over(transports...))
 	}
 	if len(r.Saturation) > 0 {
 		all["saturation"] = plotSaturation(r.Saturation)

@@ -52,10 +52,19 @@ func (s settings) plan() (all time.Duration) {
 		}
 		all += settling + time.Duration(len(s.Proxies))*time.Second
 		if s.has("cpu") && slices.Contains(s.Loads, load) {
-			for round := range s.Rounds {
-				all += time.Duration(len(s.Rates)*len(order(s.Proxies, round))) * s.blockTime(load)
-			}
+			all += s.planBlocks(load)
 		}
+	}
+	if s.has("transports") {
+		all += s.planTransports()
+	}
+	return all
+}
+
+// planBlocks is how long all blocks of a load take.
+func (s settings) planBlocks(load string) (all time.Duration) {
+	for round := range s.Rounds {
+		all += time.Duration(len(s.Rates)*len(order(s.Proxies, round))) * s.blockTime(load)
 	}
 	return all
 }

@@ -33,6 +33,7 @@ type results struct {
 	Saturation []saturation `json:"saturation"`
 	Latency    []latency    `json:"latency"`
 	Orders     []orderly    `json:"orders"`
+	Transports transported  `json:"transports"`
 }
 
 func describeRun(s settings) about {
@@ -123,6 +124,7 @@ func (r results) markdown() string {
 	writeSaturation(&b, a.Settings, r.Saturation)
 	writeLatency(&b, a.Settings, r.Latency)
 	writeOrders(&b, r.Orders)
+	r.Transports.write(&b, a.Settings)
 	return b.String()
 }
 
@@ -143,7 +145,13 @@ func (c curve) write(w io.Writer, s settings) {
 		say(w, "| %d | %s | %s | %s | %s | %s | %s |\n", rate, c.median(rate, "tandem", total), name,
 			number(median(ratios), "%.2f"), spread(ratios, "%.2f"), c.median(rate, "floor", total), c.median(rate, "floor-batch", total))
 	}
-	say(w, "\n| calls/s | proxy | blocks (void) | failed | us/call | spread | user | system |%s\n|---|---|---|---|---|---|---|---|%s\n",
+	say(w, "\n")
+	c.writeBlocks(w, s)
+}
+
+// writeBlocks has a row for each proxy at each rate.
+func (c curve) writeBlocks(w io.Writer, s settings) {
+	say(w, "| calls/s | proxy | blocks (void) | failed | us/call | spread | user | system |%s\n|---|---|---|---|---|---|---|---|%s\n",
 		map[bool]string{true: " generator |"}[c.Load == "own"], map[bool]string{true: "---|"}[c.Load == "own"])
 	for _, rate := range s.Rates {
 		for _, name := range s.Proxies {
@@ -188,7 +196,7 @@ func generator(b block) float64 { return b.Generator }
 // rivals are the proxies that tandem is compared with.
 func rivals(proxies []string) (all []string) {
 	for _, name := range proxies {
-		if name != "tandem" && slices.Contains(core, name) {
+		if base := overUDP(name); base != "tandem" && slices.Contains(core, base) {
 			all = append(all, name)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"tandem/bench/load"
 	"tandem/bench/peer"
 )
 
@@ -24,22 +25,26 @@ const (
 // block.
 type sippLoad struct {
 	settings
+	mode       []string // of both sides
 	connectors []*peer.Process
 	dirs       []string
 	restless   bool // something was lost in the block before
 }
 
-func newSIPpLoad(ctx context.Context, s settings) (*sippLoad, error) {
-	l := &sippLoad{settings: s}
+func newSIPpLoad(ctx context.Context, s settings, transport string) (*sippLoad, error) {
+	l := &sippLoad{settings: s, mode: []string{"-nostdin", "-buff_size", sippBuffer, "-fd", "1", "-trace_err"}}
+	if transport == load.TCP {
+		l.mode = append(l.mode, "-t", "t1")
+	}
 	for _, addr := range peer.Connectors {
 		dir, err := os.MkdirTemp(s.Work, "connector-")
 		if err != nil {
 			return nil, err
 		}
 		ip := addr.Addr().String()
-		p, err := peer.Start(s.Work, s.cpu(), dir, "sipp",
+		p, err := peer.Start(s.Work, s.cpu(), dir, "sipp", append(l.mode,
 			"-sf", filepath.Join(s.Bench, "sipp", "connector.xml"), "-i", ip, "-p", strconv.Itoa(int(addr.Port())), "-bind_local", "-ci", ip,
-			"-nostdin", "-buff_size", sippBuffer, "-trace_counts", "-fd", "1", "-trace_err")
+			"-trace_counts")...)
 		if err != nil {
 			l.close()
 			return nil, err
@@ -88,11 +93,10 @@ func (l *sippLoad) block(ctx context.Context, p target, rate int) (block, error)
 		return b, err
 	}
 	calls := int((l.Warmup + l.Window + l.Split + tail).Seconds() * float64(rate))
-	caller, err := peer.Start(l.Work, l.cpu(), dir, "sipp", p.Addr.String(),
+	caller, err := peer.Start(l.Work, l.cpu(), dir, "sipp", append(l.mode, p.Addr.String(),
 		"-sf", filepath.Join(l.Bench, "sipp", "caller.xml"), "-i", callerIP, "-p", "5060", "-bind_local", "-ci", callerIP,
 		"-s", fmt.Sprintf("+%d", peer.First+l.Numbers/2), "-r", strconv.Itoa(rate), "-m", strconv.Itoa(calls), "-l", strconv.Itoa(4*rate),
-		"-nostdin", "-buff_size", sippBuffer, "-trace_stat", "-stf", "stat.csv", "-fd", "1", "-trace_err",
-		"-timeout", strconv.Itoa(calls/rate+15), "-timeout_error")
+		"-trace_stat", "-stf", "stat.csv", "-timeout", strconv.Itoa(calls/rate+15), "-timeout_error")...)
 	if err != nil {
 		return b, err
 	}
