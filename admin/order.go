@@ -254,11 +254,11 @@ func told(o catalog.Order, cat *catalog.Catalog) Order {
 
 // brokenHosts tells which hosts are down, or ejected.
 func brokenHosts(hosts []router.HostInfo, now int64) func(*catalog.Host) bool {
-	broken := make(map[string]bool)
+	broken := make(map[catalog.Subject]bool)
 	for _, h := range hosts {
 		if h.Health.Status().At(now).State >= health.Ejected {
-			broken[h.Addr.String()] = true
+			broken[catalog.HostSubject(h.Addr, h.Transport)] = true
 		}
 	}
-	return func(h *catalog.Host) bool { return broken[h.Addr.String()] }
+	return func(h *catalog.Host) bool { return broken[h.Subject()] }
 }

@@ -342,7 +342,7 @@ func TestOrdersInMetrics(t *testing.T) {
 	at := time.Unix(1, 0)
 	region := catalog.Subject{Kind: catalog.RegionKind, Name: "region-east"}
 	require.NoError(t, opts.Router.SetOrders(1, catalog.Orders{}.With(catalog.Order{Subject: region, State: catalog.Draining, At: at}).
-		With(catalog.Order{Subject: catalog.HostSubject(netip.MustParseAddrPort("127.0.0.1:5082")), State: catalog.Disabled, At: at})))
+		With(catalog.Order{Subject: catalog.HostSubject(netip.MustParseAddrPort("127.0.0.1:5082"), catalog.UDP), State: catalog.Disabled, At: at})))
 	text = scraped(t, registry)
 	require.Contains(t, text, series(`kind="region",state="evacuated"`, 1))
 	require.Contains(t, text, series(`kind="host",state="disabled"`, 1))

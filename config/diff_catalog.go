@@ -52,9 +52,10 @@ func (d *differ) connectors(was, is []catalog.Connector) {
 
 func connectorOwner(c *catalog.Connector) owner { return owner{"connectors", "connector", c.Name} }
 
-// hosts compares the hosts of a connector by their addresses or names.
+// hosts compares the hosts of a connector by their addresses or names, and
+// transports.
 func (d *differ) hosts(o owner, was, is []catalog.Host) {
-	match(was, is, func(h *catalog.Host) string { return strings.ToLower(h.Place()) }, func(a, b *catalog.Host) {
+	match(was, is, func(h *catalog.Host) string { return strings.ToLower(h.Place()) + h.Transport.Param() }, func(a, b *catalog.Host) {
 		switch {
 		case b == nil:
 			d.say(o, "hosts", "host %s removed", a.URI)
@@ -63,7 +64,7 @@ func (d *differ) hosts(o owner, was, is []catalog.Host) {
 			d.say(o, "hosts", "host %s added (priority %d, weight %d)", b.URI, b.Priority, b.Weight)
 			return
 		}
-		if a.URI != b.URI || a.Name != b.Name || a.Port != b.Port || a.HostPort != b.HostPort || a.Params != b.Params || a.Transport != b.Transport {
+		if a.URI != b.URI || a.Name != b.Name || a.Port != b.Port || a.HostPort != b.HostPort || a.Params != b.Params {
 			d.say(o, "hosts", "host %s -> %s", a.URI, b.URI)
 		}
 		if a.Priority != b.Priority {

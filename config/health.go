@@ -202,6 +202,7 @@ func globalHealth(cfg *Config) healthAt {
 // hostAt is what makes hosts of several connectors one: they share its health.
 type hostAt struct {
 	addr     netip.AddrPort
+	over     catalog.Transport
 	name     string // and port of a name; "" for an address
 	listener int    // that calls leave from, or the first that reaches it
 }
@@ -221,7 +222,7 @@ func (d *decoder) checkShared(cfg *Config, connector int, parts []healthAt, host
 	}
 	own = own.Fit()
 	for j, h := range c.Hosts {
-		at := hostAt{addr: h.Addr}
+		at := hostAt{addr: h.Addr, over: h.Transport}
 		switch {
 		case h.Name != "":
 			at.name = strings.ToLower(h.HostPort)

@@ -205,10 +205,10 @@ func contenders(cs []candidate, tried []*host, most int) (n int) {
 }
 
 // doubled reports whether the host of cs[i] is an earlier candidate too: the
-// same address in two connectors.
+// same address and transport in two connectors.
 func doubled(cs []candidate, i int) bool {
 	for j := range i {
-		if cs[j].entry.host.addr == cs[i].entry.host.addr {
+		if cs[j].entry.host.place() == cs[i].entry.host.place() {
 			return true
 		}
 	}
@@ -236,11 +236,11 @@ func triedOf(c *connector, tried []*host) (n int) {
 	return n
 }
 
-// wasTried goes by address: the same host in two connectors is one target
+// wasTried goes by address and transport: the same host in two connectors is one target
 // (RFC 3261 16.5: each target once).
 func wasTried(h *host, tried []*host) bool {
 	for _, t := range tried {
-		if t.addr == h.addr {
+		if t.place() == h.place() {
 			return true
 		}
 	}

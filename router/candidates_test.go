@@ -53,7 +53,7 @@ func (g *rig) order(seed uint64) (order []string) {
 
 func (g *rig) observe(c, n int, o health.Observation) {
 	a := netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, byte(c), byte(n)}), 5060)
-	g.r.plan.Load().byAddr[a].health.Observe(g.now, o)
+	g.r.plan.Load().byAddr[hostPlace{addr: a}].health.Observe(g.now, o)
 }
 
 var (
@@ -320,7 +320,7 @@ func TestTrialIsForOneCall(t *testing.T) {
 	p := twoRegions()
 	g := newRig(t, p)
 	g.judge(catalog.Health{Probe: false, UpAfter: 1, DownAfter: 1})
-	east := g.r.plan.Load().byAddr[east1].health
+	east := g.r.plan.Load().byAddr[hostPlace{addr: east1}].health
 	east.Observe(g.now, silentCall)
 	next := func(id string) string { return summary(g.from(caller, invite("Call-ID: "+id)))[1] }
 	require.Equal(t, "west1 INVITE", next("a"), "in doubt")

@@ -279,7 +279,7 @@ func TestDrainedHostsAreNotOfTheirRegion(t *testing.T) {
 	}
 	orders := catalog.Orders{}
 	for _, a := range []string{"203.0.113.1:5060", "203.0.113.2:5060"} {
-		orders = orders.With(catalog.Order{Subject: catalog.HostSubject(addr(a)), State: catalog.Draining, At: time.Unix(1, 0)})
+		orders = orders.With(catalog.Order{Subject: catalog.HostSubject(addr(a), catalog.UDP), State: catalog.Draining, At: time.Unix(1, 0)})
 	}
 	require.NoError(t, g.r.SetOrders(g.now, orders))
 	g.now += int64(24 * time.Hour)

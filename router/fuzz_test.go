@@ -222,7 +222,7 @@ func (p *play) sleep(d time.Duration) {
 		next := p.r.Tick(p.now, &p.out, func(_ int64, b *transport.Batch) {})
 		for i := range p.out.Len() {
 			_, to, data := p.out.At(i)
-			if pl := p.r.plan.Load(); !pl.trunks.Contains(to.Addr()) && pl.byAddr[to] == nil {
+			if pl := p.r.plan.Load(); !pl.trunks.Contains(to.Addr()) && pl.byAddr[hostPlace{addr: to}] == nil {
 				p.t.Fatalf("a timer sent %q to %v", data, to)
 			}
 		}

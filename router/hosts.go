@@ -27,9 +27,10 @@ type HostInfo struct {
 	Probe      catalog.Probe   // what probes say
 }
 
-// Is reports whether a subject is the host: by its address, or by its name.
+// Is reports whether a subject is the host: by its address and transport, or by its
+// name.
 func (h *HostInfo) Is(s catalog.Subject) bool {
-	return s == catalog.HostSubject(h.Addr) || h.Named != "" && s == catalog.Subject{Kind: catalog.HostKind, Name: h.Named}
+	return s == catalog.HostSubject(h.Addr, h.Transport) || h.Named != "" && s == catalog.Subject{Kind: catalog.HostKind, Name: h.Named}
 }
 
 // wanted is what makes the host's state, and its connector's.

@@ -39,7 +39,7 @@ func newListener(l Listener) (listener, error) {
 	name := l.Transport.String()
 	own.sent = fmt.Appendf(nil, "SIP/2.0/%s %s;branch=", strings.ToUpper(name), own.sentBy)
 	own.route = fmt.Appendf(nil, "@%s", own.sentBy)
-	own.route = append(own.route, paramOf(l.Transport)+";lr>\r\n"...)
+	own.route = append(own.route, l.Transport.Param()+";lr>\r\n"...)
 	return own, nil
 }
 

@@ -46,7 +46,7 @@ type plan struct {
 	numbers *numbers
 	routes  []*route // by the owner's id; nil for one that has gone
 	hosts   []*host
-	byAddr  map[netip.AddrPort]*host
+	byAddr  map[hostPlace]*host
 	sources map[netip.Addr]bool // addresses of hosts: they may send OPTIONS
 	trunks  *bart.Table[*trunk] // by source, those that need no certificate
 	proof   map[string]*trunk   // by the names of certificates
@@ -125,7 +125,7 @@ type host struct {
 func (r *Router) compile(p Policy) (*plan, error) {
 	pl := &plan{
 		policy:   p,
-		byAddr:   make(map[netip.AddrPort]*host),
+		byAddr:   make(map[hostPlace]*host),
 		sources:  make(map[netip.Addr]bool),
 		byTrunk:  make(map[string]*trunk),
 		proof:    make(map[string]*trunk),
@@ -168,7 +168,7 @@ func (pl *plan) compileConnectors(r *Router) (map[string][]entry, error) {
 				hostPort: []byte(ch.HostPort), params: []byte(ch.Params),
 				priority: ch.Priority<<orderBits + ch.Order, weight: float64(max(ch.Weight, 1)) * cmp.Or(ch.Share, 1), state: standing.State, why: standing.Why,
 				connector: c, settings: settings,
-				limit:   newLimit(ch.Limits, r.ledger.host(ch.Addr.String())),
+				limit:   newLimit(ch.Limits, r.ledger.host(hostPlace{ch.Addr, ch.Transport})),
 				limited: ch.Limits != catalog.Limits{} || cc.Limits != catalog.Limits{},
 			}
 			for l := range r.listeners {
@@ -183,7 +183,7 @@ func (pl *plan) compileConnectors(r *Router) (map[string][]entry, error) {
 			// what is known outlives a change of theirs, and marks of calls and
 			// probes meet in one place.
 			h.health = r.health.Host(health.Key{
-				URI: "sip:" + ch.Addr.String() + paramOf(ch.Transport), Addr: ch.Addr, Listener: r.listeners[h.listeners[0]].Addr.String(),
+				URI: "sip:" + ch.Addr.String() + ch.Transport.Param(), Addr: ch.Addr, Listener: r.listeners[h.listeners[0]].Addr.String(),
 			})
 			h.probeFrom = h.listeners[0]
 			if name := cc.Probe.Listener; name != "" {
@@ -193,8 +193,8 @@ func (pl *plan) compileConnectors(r *Router) (map[string][]entry, error) {
 				}
 			}
 			pl.hosts = append(pl.hosts, h)
-			if pl.byAddr[h.addr] == nil {
-				pl.byAddr[h.addr] = h
+			if pl.byAddr[h.place()] == nil {
+				pl.byAddr[h.place()] = h
 			}
 			pl.sources[h.addr.Addr()] = true
 			connectors[cc.Name] = append(connectors[cc.Name], entry{host: h})
@@ -212,16 +212,18 @@ func peerOf(cc *catalog.Connector, h *catalog.Host) catalog.PeerTLS {
 	return who
 }
 
+// hostPlace is what makes hosts of several connectors one.
+type hostPlace struct {
+	addr netip.AddrPort
+	over catalog.Transport
+}
+
+func (a hostPlace) String() string { return a.addr.String() + a.over.Param() }
+
+func (h *host) place() hostPlace { return hostPlace{h.addr, h.transport} }
+
 // overOf tells hosts apart that have one address and different transports.
 func overOf(t catalog.Transport) uint32 { return uint32(t) * 0x9e3779b9 }
-
-// paramOf is how a URI says t, if it has to.
-func paramOf(t catalog.Transport) string {
-	if t == catalog.UDP {
-		return ""
-	}
-	return ";transport=" + t.String()
-}
 
 // compileRoutes makes the routes of all owners of numbers.
 func (pl *plan) compileRoutes(r *Router, connectors map[string][]entry) {

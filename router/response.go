@@ -76,7 +76,7 @@ func (r *Router) answerHop(s *scratch, b *branch) {
 
 // probed hands the answer to a probe on. Only hosts that we probe get that far.
 func (r *Router) probed(s *scratch) {
-	if r.probe == nil || s.plan.byAddr[s.source] == nil {
+	if r.probe == nil || s.plan.byAddr[hostPlace{s.source, r.listeners[s.listener].Transport}] == nil {
 		s.tally.drop(dropViaNotOurs)
 		return
 	}

@@ -35,7 +35,7 @@ func (s *simSettings) drawOrders() {
 		case 1:
 			o.Subject, o.State = catalog.Subject{Kind: catalog.RegionKind, Name: con.Region}, catalog.Draining
 		default:
-			o.Subject = catalog.HostSubject(con.Hosts[random.IntN(len(con.Hosts))].Addr)
+			o.Subject = con.Hosts[random.IntN(len(con.Hosts))].Subject()
 		}
 		o.back = o.after + time.Duration(random.Int64N(int64(s.over)))
 		s.orders = append(s.orders, o)
@@ -60,7 +60,7 @@ func outByOrder(orders catalog.Orders, con *catalog.Connector, h *catalog.Host) 
 		switch o.Subject {
 		case catalog.Subject{Kind: catalog.RegionKind, Name: con.Region},
 			catalog.Subject{Kind: catalog.ConnectorKind, Name: con.Name},
-			catalog.HostSubject(h.Addr):
+			h.Subject():
 			return true
 		}
 	}

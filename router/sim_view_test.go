@@ -139,7 +139,7 @@ func (v *simView) claims(except string) (fresh, open int) {
 		if name == except || seen[name] || v.attempt(h.addr) != nil {
 			continue
 		}
-		if ph := pl.byAddr[h.addr]; ph == nil || isBad(ph, v.invite(), v.node.w.now) {
+		if ph := pl.byAddr[hostPlace{addr: h.addr}]; ph == nil || isBad(ph, v.invite(), v.node.w.now) {
 			continue
 		}
 		seen[name] = true

@@ -204,7 +204,7 @@ func (w *simWorld) setPolicy(changed bool) {
 // observe tells all nodes what their prober saw of a host.
 func (w *simWorld) observe(addr netip.AddrPort, e health.Observation) {
 	for _, n := range w.nodes {
-		if h := n.r.plan.Load().byAddr[addr]; h != nil {
+		if h := n.r.plan.Load().byAddr[hostPlace{addr: addr}]; h != nil {
 			h.health.Observe(w.now, e)
 		}
 	}

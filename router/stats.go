@@ -161,7 +161,7 @@ func (l *label) labelled() *label { return l }
 func (l *ledger) route(name string) *routeStats         { return named(l, &l.routes, name) }
 func (l *ledger) connector(name string) *connectorStats { return named(l, &l.connectors, name) }
 func (l *ledger) load(id string) *carried               { return &named(l, &l.loads, id).load }
-func (l *ledger) host(addr string) *carried             { return &named(l, &l.hosts, addr).load }
+func (l *ledger) host(at hostPlace) *carried            { return &named(l, &l.hosts, at.String()).load }
 func (l *ledger) trunk(name string) *trunkStats         { return named(l, &l.trunks, name) }
 
 // named returns what is kept under name, made when it is asked for the first
@@ -197,7 +197,7 @@ func (l *ledger) forget(pl *plan, now int64) {
 		connectors[cc.Name], loads[cmp.Or(cc.ID, cc.Name)] = true, true
 	}
 	for _, h := range pl.hosts {
-		hosts[h.addr.String()] = true
+		hosts[h.place().String()] = true
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

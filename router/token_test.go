@@ -83,7 +83,7 @@ func TestTokenNamesTheHost(t *testing.T) {
 	g, text := dialogToken(t)
 	got, ok := parseToken([]byte(text))
 	require.True(t, ok)
-	h := g.r.plan.Load().byAddr[east1]
+	h := g.r.plan.Load().byAddr[hostPlace{addr: east1}]
 	require.Equal(t, h.id, got.host)
 	require.Equal(t, h.connector.id, got.connector)
 }

@@ -91,16 +91,16 @@ func TestRFC3261_18_CallBetweenTransports(t *testing.T) {
 				} else {
 					require.Len(t, routes, 2, "one for each side (RFC 5658)")
 				}
-				require.Contains(t, routes[0], "@"+own+paramOf(catalog.Transport(out))+";lr>")
-				require.Contains(t, routes[len(routes)-1], paramOf(catalog.Transport(in))+";lr>")
+				require.Contains(t, routes[0], "@"+own+catalog.Transport(out).Param()+";lr>")
+				require.Contains(t, routes[len(routes)-1], catalog.Transport(in).Param()+";lr>")
 
-				answer := respond(sent{inv.to, inv.text}, 200, "Contact: <sip:agent@203.0.113.1:5060"+paramOf(catalog.Transport(out))+">")
+				answer := respond(sent{inv.to, inv.text}, 200, "Contact: <sip:agent@203.0.113.1:5060"+catalog.Transport(out).Param()+">")
 				back := g.over(out, east1, answer)
 				require.Len(t, back, 1)
 				require.Equal(t, []any{in, source}, []any{back[0].listener, back[0].to})
 
 				// The ACK and the BYE of both sides follow the route set back.
-				bye := request("BYE", "sip:agent@203.0.113.1:5060"+paramOf(catalog.Transport(out)), viaOver(inName),
+				bye := request("BYE", "sip:agent@203.0.113.1:5060"+catalog.Transport(out).Param(), viaOver(inName),
 					"Route: "+strings.Join(reversed(header(back[0].text, "Record-Route")), ", "),
 					"To: <sip:+15550000001@198.51.100.1>;tag=calleetag", "CSeq: 2 BYE")
 				got := g.over(in, source, bye)

@@ -100,7 +100,7 @@ func (r *Router) reconnect(now int64, u transport.Unreachable, out *transport.Ba
 
 // hint has the host looked at that an error without proof names, no more.
 func (r *Router) hint(u transport.Unreachable) {
-	if h := r.plan.Load().byAddr[u.Dest]; h != nil {
+	if h := r.plan.Load().byAddr[hostPlace{u.Dest, r.listeners[u.Listener].Transport}]; h != nil {
 		h.health.Wake()
 	}
 }

@@ -88,7 +88,7 @@ func (v hostVerb) run(cmd *cobra.Command, m *managing, args []string) error {
 
 // change returns the hosts of a connector as they are to be.
 func (v hostVerb) change(c *connectorView, uri string, settings []string) ([]inventory.HostSpec, error) {
-	i := slices.IndexFunc(c.Hosts, func(h inventory.HostSpec) bool { return named(uri, h.URI) })
+	i := slices.IndexFunc(c.Hosts, func(h inventory.HostSpec) bool { return uri == h.URI || catalog.SameHost(uri, h.URI) })
 	switch {
 	case v == hostAdd && i >= 0:
 		return nil, fmt.Errorf("connector %s has host %s already; to change it: tandem connector update-host", printable(c.Name), printable(uri))

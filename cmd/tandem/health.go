@@ -155,7 +155,7 @@ func named(name, host string, others ...string) bool {
 		return false
 	}
 	b, err := catalog.ParseSubject(catalog.HostKind, host)
-	return err == nil && a == b
+	return err == nil && (a == b || strings.HasPrefix(b.Name, a.Name+";")) // over any transport, when none is said
 }
 
 // wants reports whether a change is of what is wanted.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -149,5 +150,9 @@ func takeBack(s catalog.Subject) string {
 	if s.Kind == catalog.RegionKind {
 		return "tandem region restore " + s.Name
 	}
-	return "tandem " + s.Kind.String() + " enable " + s.Name
+	name := s.Name
+	if strings.Contains(name, ";") {
+		name = "'" + name + "'" // a shell ends a command there
+	}
+	return "tandem " + s.Kind.String() + " enable " + name
 }

@@ -18,7 +18,7 @@ func someOrders() catalog.Orders {
 	return catalog.Orders{}.
 		With(catalog.Order{Subject: catalog.Subject{Kind: catalog.RegionKind, Name: "us-east-1"}, State: catalog.Draining, At: at, Note: "fire, \"drill\" 東"}).
 		With(catalog.Order{Subject: catalog.Subject{Kind: catalog.ConnectorKind, Name: "support east"}, State: catalog.Disabled, At: at}).
-		With(catalog.Order{Subject: catalog.HostSubject(netip.MustParseAddrPort("[2001:db8::1]:5060")), State: catalog.Draining, At: at.Add(time.Hour)})
+		With(catalog.Order{Subject: catalog.HostSubject(netip.MustParseAddrPort("[2001:db8::1]:5060"), catalog.UDP), State: catalog.Draining, At: at.Add(time.Hour)})
 }
 
 const someOrdersKept = `{

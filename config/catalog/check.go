@@ -95,8 +95,8 @@ func (k *checker) checkHosts(connector string, hosts []Host) {
 		if h.Weight < 1 || h.Weight > MaxWeight {
 			k.fail(path+".weight", "%d is not a weight; write 1 to %d, and state: disabled for a host that gets no calls", h.Weight, MaxWeight)
 		}
-		place := hostPlace{h.Addr, h.Name, h.Port}
-		if place == (hostPlace{}) {
+		place := hostPlace{h.Addr, h.Transport, h.Name, h.Port}
+		if !h.Addr.IsValid() && h.Name == "" {
 			continue
 		}
 		if first, ok := seen[place]; ok {
@@ -111,6 +111,7 @@ func (k *checker) checkHosts(connector string, hosts []Host) {
 // hostPlace is what makes hosts of a connector the same.
 type hostPlace struct {
 	addr netip.AddrPort
+	over Transport
 	name string
 	port uint16
 }

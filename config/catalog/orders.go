@@ -143,7 +143,7 @@ func (o Orders) OfConnector(c *Connector) Standing {
 // OfHost lays the orders of a host over it: the stricter of that of its address
 // and that of its name. What its connector's say counts too, beside this.
 func (o Orders) OfHost(h *Host) Standing {
-	s := o.lay(h.State, HostSubject(h.Addr))
+	s := o.lay(h.State, h.Subject())
 	if h.Name == "" {
 		return s
 	}

@@ -115,15 +115,25 @@ func TestParseSubject(t *testing.T) {
 		"SIP:10.0.1.10:5070;transport=udp;x=y": "10.0.1.10:5070", "[::1]:5070": "[::1]:5070", "[::1]": "[::1]:5060", "::1": "[::1]:5060",
 		"sip:[::1];transport=udp": "[::1]:5060", "[::ffff:10.0.1.10]:5060": "10.0.1.10:5060",
 		"east": "east", "sip:SBC.example.": "sbc.example.", "sbc.example:5070": "sbc.example:5070", "sip:sbc-1.example;transport=udp": "sbc-1.example",
+		"10.0.1.10:5070;transport=TCP": "10.0.1.10:5070;transport=tcp", "sip:10.0.1.10;x;transport=tls": "10.0.1.10:5061;transport=tls",
+		"sips:10.0.1.10": "10.0.1.10:5061;transport=tls", "sips:[::1]:5070;transport=tcp": "[::1]:5070;transport=tls", "sips:sbc.example": "sbc.example",
 	} {
 		s, err := ParseSubject(HostKind, text)
 		require.NoError(t, err, text)
 		require.Equal(t, Subject{HostKind, want}, s, text)
 	}
-	for _, text := range []string{"", "sip:", "sip:a..example", "sbc.example:0", "sbc.example:05060", "1.2.3", "a b", "10.0.1.10:0x", "10.0.1.10:99999", "sips:10.0.1.10"} {
+	for _, text := range []string{"", "sip:", "sip:a..example", "sbc.example:0", "sbc.example:05060", "1.2.3", "a b", "10.0.1.10:0x", "10.0.1.10:99999", "sips:", "10.0.1.10;transport=sctp", "10.0.1.10;transport"} {
 		_, err := ParseSubject(HostKind, text)
 		require.ErrorContains(t, err, "is not a host; write its address or its URI, as in 10.0.1.10:5060", text)
 	}
+	for _, text := range []string{"10.0.1.10:5060;transport=udp", "10.0.1.10:5060;transport=TCP", "10.0.1.10:5060;lr", "10.0.1.10;transport=tcp"} {
+		require.Error(t, Order{Subject: Subject{HostKind, text}, State: Draining, At: time.Unix(1, 0)}.Check(), "%s is not how an order has it", text)
+	}
+	require.True(t, SameHost("sip:sbc.example;transport=tcp", "SBC.example;transport=TCP"))
+	require.True(t, SameHost("sips:10.0.1.10", "10.0.1.10:5061;transport=tls"))
+	require.False(t, SameHost("sip:sbc.example;transport=tcp", "sip:sbc.example"))
+	require.False(t, SameHost("10.0.1.10:5060", "10.0.1.10:5060;transport=tcp"))
+	require.False(t, SameHost("a b", "a b"))
 	s, err := ParseSubject(ConnectorKind, "support east")
 	require.NoError(t, err)
 	require.Equal(t, "connector support east", s.String())
@@ -168,6 +178,15 @@ func TestCatalogHasSubjects(t *testing.T) {
 		require.ErrorContains(t, c.Unknown(s), want)
 	}
 	require.EqualError(t, new(Catalog).Unknown(Subject{RegionKind, "us"}), `there is no region "us": the config has none`)
+}
+
+// Who orders by the address of a host over TCP is told how to call it.
+func TestUnknownHostOfAnotherTransport(t *testing.T) {
+	c := twoRegions()
+	c.Connectors[0].Hosts[0].Transport = TCP
+	require.EqualError(t, c.Unknown(Subject{HostKind, "10.0.0.1:5060"}),
+		`there is no host "10.0.0.1:5060"; did you mean "10.0.0.1:5060;transport=tcp"?`)
+	require.True(t, c.Has(Subject{HostKind, "10.0.0.1:5060;transport=tcp"}))
 }
 
 func TestStranded(t *testing.T) {

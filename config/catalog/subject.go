@@ -33,11 +33,19 @@ func (k SubjectKind) String() string {
 // Subject is what an order is about.
 type Subject struct {
 	Kind SubjectKind
-	Name string // of a region or a connector; a host's address and port, or its name and the port that its URI has
+	// Name of a region or a connector; a host's address and port, with the
+	// transport when that is not UDP, or its name and the port that its URI has.
+	Name string
 }
 
-// HostSubject is the host at an address, in whichever connectors it stands.
-func HostSubject(a netip.AddrPort) Subject { return Subject{HostKind, a.String()} }
+// HostSubject is the host at an address, reached over t, in whichever connectors it
+// stands: "10.0.1.10:5060", "10.0.1.10:5060;transport=tcp".
+func HostSubject(a netip.AddrPort, t Transport) Subject {
+	return Subject{HostKind, a.String() + t.Param()}
+}
+
+// Subject is what orders of the host's address are about.
+func (h *Host) Subject() Subject { return HostSubject(h.Addr, h.Transport) }
 
 // Named is how orders name all addresses of a host with a name; "" for an address.
 func (h *Host) Named() string {
@@ -47,10 +55,10 @@ func (h *Host) Named() string {
 	return strings.ToLower(h.HostPort)
 }
 
-// Is reports whether a subject is the host: by its address, or by its name, whether
-// that has an address or not.
+// Is reports whether a subject is the host: by its address and transport, or by its
+// name, whether that has an address or not.
 func (h *Host) Is(s Subject) bool {
-	return s.Kind == HostKind && (h.Addr.IsValid() && s == HostSubject(h.Addr) || h.Name != "" && s.Name == h.Named())
+	return s.Kind == HostKind && (h.Addr.IsValid() && s == h.Subject() || h.Name != "" && s.Name == h.Named())
 }
 
 // String names the subject as an operator does.
@@ -64,7 +72,8 @@ func (s Subject) check() error {
 		}
 		return nil
 	case HostKind:
-		if a, err := netip.ParseAddrPort(s.Name); (err != nil || HostSubject(a) != s) && !hostName(s.Name) {
+		text, t, ok := cutTransport(s.Name)
+		if a, err := netip.ParseAddrPort(text); (!ok || err != nil || HostSubject(a, t) != s) && !hostName(s.Name) {
 			return fmt.Errorf("%s is not the address and port of a host, nor its name", quote(s.Name))
 		}
 		return nil
@@ -88,27 +97,60 @@ func hostName(text string) bool {
 	return strings.Trim(labels[len(labels)-1], "0123456789") != ""
 }
 
+// cutTransport takes the transport off what names a host: UDP when nothing is said.
+// Other parameters of a URI mean nothing here.
+func cutTransport(text string) (host string, t Transport, ok bool) {
+	host, params, _ := strings.Cut(text, ";")
+	for param := range strings.SplitSeq(params, ";") {
+		if name, value, _ := strings.Cut(param, "="); strings.EqualFold(name, "transport") {
+			t, ok = ParseTransport([]byte(value))
+			return host, t, ok
+		}
+	}
+	return host, UDP, true
+}
+
 // ParseSubject reads the name of a subject as it is typed: that of a region or
-// a connector; a host's URI, or its address or name, with or without the port.
+// a connector; a host's URI, or its address or name, with or without the port. The
+// transport of an address counts, all addresses of a name are meant.
 func ParseSubject(kind SubjectKind, text string) (Subject, error) {
 	s := Subject{kind, text}
 	if kind != HostKind {
 		return s, s.check()
 	}
-	if len(text) > len("sip:") && strings.EqualFold(text[:len("sip:")], "sip:") {
-		text, _, _ = strings.Cut(text[len("sip:"):], ";")
+	s, _, err := parseHost(text)
+	return s, err
+}
+
+// SameHost reports whether two texts that ParseSubject takes are one host of a
+// connector: those of a name are told apart by their transports too.
+func SameHost(a, b string) bool {
+	one, over, err := parseHost(a)
+	other, otherOver, otherErr := parseHost(b)
+	return err == nil && otherErr == nil && one == other && over == otherOver
+}
+
+func parseHost(text string) (s Subject, t Transport, err error) {
+	typed := text
+	scheme, rest, found := strings.Cut(text, ":")
+	secure := found && strings.EqualFold(scheme, "sips")
+	if rest != "" && (secure || strings.EqualFold(scheme, "sip")) {
+		text = rest
 	}
-	if a, err := netip.ParseAddrPort(text); err == nil {
-		s = HostSubject(netip.AddrPortFrom(a.Addr().Unmap(), a.Port()))
-	} else if ip, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil {
-		const port = 5060 // RFC 3261 19.1.2
-		s = HostSubject(netip.AddrPortFrom(ip.Unmap(), port))
-	} else if name := strings.ToLower(text); hostName(name) {
+	host, t, ok := cutTransport(text)
+	if secure {
+		t = TLS // RFC 3261 26.2.2
+	}
+	if a, err := netip.ParseAddrPort(host); ok && err == nil {
+		s = HostSubject(netip.AddrPortFrom(a.Addr().Unmap(), a.Port()), t)
+	} else if ip, err := netip.ParseAddr(strings.Trim(host, "[]")); ok && err == nil {
+		s = HostSubject(netip.AddrPortFrom(ip.Unmap(), t.Port()), t)
+	} else if name := strings.ToLower(host); ok && hostName(name) {
 		s = Subject{HostKind, name}
 	} else {
-		return s, fmt.Errorf("%s is not a host; write its address or its URI, as in 10.0.1.10:5060", quote(s.Name))
+		return s, t, fmt.Errorf("%s is not a host; write its address or its URI, as in 10.0.1.10:5060", quote(typed))
 	}
-	return s, s.check()
+	return s, t, s.check()
 }
 
 // Has reports whether a subject is in the catalog.
@@ -139,7 +181,7 @@ func (c *Catalog) Unknown(s Subject) error {
 			for j := range cc.Hosts {
 				h := &cc.Hosts[j]
 				if h.Addr.IsValid() {
-					names = append(names, HostSubject(h.Addr).Name)
+					names = append(names, h.Subject().Name)
 				}
 				if h.Name != "" {
 					names = append(names, h.Named())
@@ -152,7 +194,10 @@ func (c *Catalog) Unknown(s Subject) error {
 	slices.Sort(names)
 	names = slices.Compact(names)
 	const few = 5 // names that are worth a list
+	over := slices.IndexFunc(names, func(name string) bool { return strings.HasPrefix(name, s.Name+";") })
 	switch near := Nearest(s.Name, names); {
+	case over >= 0: // the address, over another transport
+		return fmt.Errorf("there is no %s %s; did you mean %s?", s.Kind, quote(s.Name), quote(names[over]))
 	case near != "":
 		return fmt.Errorf("there is no %s %s; did you mean %s?", s.Kind, quote(s.Name), quote(near))
 	case len(names) == 0:

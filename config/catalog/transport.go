@@ -16,6 +16,14 @@ var transportNames = [Transports]string{"udp", "tcp", "tls"}
 // String is the transport as URIs and listeners write it.
 func (t Transport) String() string { return transportNames[t] }
 
+// Param is how a URI, or the name of a host, says the transport, if it has to.
+func (t Transport) Param() string {
+	if t == UDP {
+		return ""
+	}
+	return ";transport=" + t.String()
+}
+
 // Reliable reports whether the transport delivers what it was given, or says
 // that it cannot: then nothing is sent again (RFC 3261 17).
 func (t Transport) Reliable() bool { return t != UDP }

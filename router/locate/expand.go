@@ -160,7 +160,7 @@ func split(h catalog.Host, servers []Server) []catalog.Host {
 		one := h
 		one.Addr, one.Transport, one.Order = s.Addr, s.Transport, order
 		one.Share = weight(s) / float64(addrs[recordOf(s)]) / total[s.level()]
-		same := func(o catalog.Host) bool { return o.Addr == one.Addr && o.Order == one.Order }
+		same := func(o catalog.Host) bool { return o.Subject() == one.Subject() && o.Order == one.Order }
 		if i := slices.IndexFunc(hosts, same); i >= 0 { // two names of one machine
 			hosts[i].Share += one.Share
 			continue
@@ -170,18 +170,18 @@ func split(h catalog.Host, servers []Server) []catalog.Host {
 	return hosts
 }
 
-// once leaves of hosts with one address the one that is tried first.
+// once leaves of hosts with one address and transport the one that is tried first.
 func once(hosts []catalog.Host) []catalog.Host {
-	best := make(map[netip.AddrPort]int, len(hosts))
+	best := make(map[catalog.Subject]int, len(hosts))
 	for i, h := range hosts {
-		j, twice := best[h.Addr]
+		j, twice := best[h.Subject()]
 		if !twice || cmp.Or(cmp.Compare(h.Priority, hosts[j].Priority), cmp.Compare(h.Order, hosts[j].Order)) < 0 {
-			best[h.Addr] = i
+			best[h.Subject()] = i
 		}
 	}
 	kept := hosts[:0]
 	for i, h := range hosts {
-		if !h.Addr.IsValid() || best[h.Addr] == i {
+		if !h.Addr.IsValid() || best[h.Subject()] == i {
 			kept = append(kept, h)
 		}
 	}

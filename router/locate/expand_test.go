@@ -130,6 +130,23 @@ func TestExpand(t *testing.T) {
 	}
 }
 
+// One address over two transports is two hosts, of a name or not.
+func TestExpandKeepsTransportsApart(t *testing.T) {
+	overTCP := numeric("192.0.2.1:5060", 1, 1)
+	overTCP.Transport = catalog.TCP
+	hosts := []catalog.Host{named("n", 1, 1), overTCP, numeric("192.0.2.1:5060", 2, 1)}
+	w := World{
+		Servers: func(Target) []Server { return []Server{server("192.0.2.1:5060", 1, 1)} },
+		Reach:   func(*catalog.Connector, catalog.Transport, netip.AddrPort) error { return nil },
+	}
+	after, _ := Expand(&catalog.Catalog{Connectors: []catalog.Connector{{Name: "east", Hosts: hosts}}}, w)
+	var got []string
+	for _, h := range after.Connectors[0].Hosts {
+		got = append(got, h.Subject().Name)
+	}
+	require.Equal(t, []string{"192.0.2.1:5060", "192.0.2.1:5060;transport=tcp"}, got)
+}
+
 func TestExpandWithoutNames(t *testing.T) {
 	c := &catalog.Catalog{Connectors: []catalog.Connector{{Hosts: []catalog.Host{numeric("192.0.2.1:5060", 1, 1)}}}}
 	after, _ := Expand(c, World{})
