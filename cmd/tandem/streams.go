@@ -20,13 +20,13 @@ import (
 // streams are the listeners of TCP and TLS. A nil one has none.
 type streams struct {
 	*stream.Streams
-	certificates []*stream.Certificates // read again at each reload
-	roots        []*stream.Roots
-	peers        atomic.Pointer[map[peerAt]knownPeer]
-	mu           sync.Mutex // of whoever changes peers
+	servers   map[int]*stream.ServerTLS // by listener; read again at each reload
+	peers     atomic.Pointer[map[peerAt]knownPeer]
+	mu        sync.Mutex // of whoever changes peers
+	strangers strangers
 }
 
-// knownPeer is a host that has to prove who it is.
+// knownPeer is a host; over TLS it has to prove who it is.
 type knownPeer struct {
 	says   catalog.PeerTLS
 	client *stream.ClientTLS
@@ -34,7 +34,7 @@ type knownPeer struct {
 	ours   *stream.Certificates // nil: we show none
 }
 
-// peerAt is who a TLS listener may have to connect to.
+// peerAt is who a listener may have to connect to.
 type peerAt struct {
 	listener int
 	addr     netip.AddrPort
@@ -58,8 +58,8 @@ func byTransport(listen []config.Listener) []config.Listener {
 
 // openStreams opens what of listen is no datagram socket.
 func openStreams(listen []config.Listener, log *slog.Logger) (*streams, error) {
-	s := &streams{}
-	cfg := stream.Config{Log: log, Dial: s.peer}
+	s := &streams{servers: make(map[int]*stream.ServerTLS)}
+	cfg := stream.Config{Log: log, Dial: s.peer, Known: s.known, Stranger: s.stranger}
 	for i, l := range listen {
 		if l.Transport == catalog.UDP {
 			continue
@@ -67,9 +67,10 @@ func openStreams(listen []config.Listener, log *slog.Logger) (*streams, error) {
 		sl := stream.Listener{Index: i, Addr: l.Addr}
 		if l.Transport == catalog.TLS {
 			var err error
-			if sl.TLS, err = s.serverTLS(l.TLS); err != nil {
+			if sl.TLS, err = serverTLS(l.TLS); err != nil {
 				return nil, exitError{exitConfig, fmt.Errorf("listener tls://%s: %w", l.Addr, err)}
 			}
+			s.servers[i] = sl.TLS
 		}
 		cfg.Listeners = append(cfg.Listeners, sl)
 	}
@@ -81,18 +82,16 @@ func openStreams(listen []config.Listener, log *slog.Logger) (*streams, error) {
 	return s, err
 }
 
-func (s *streams) serverTLS(l config.ListenerTLS) (*stream.ServerTLS, error) {
+func serverTLS(l config.ListenerTLS) (*stream.ServerTLS, error) {
 	certificates, err := stream.LoadCertificates(stream.KeyPair{Certificate: l.Certificate, Key: l.Key})
 	if err != nil {
 		return nil, err
 	}
-	s.certificates = append(s.certificates, certificates)
 	server := &stream.ServerTLS{Certificates: certificates, Clients: stream.Clients(l.Clients)}
 	if l.ClientCA != "" {
 		if server.Roots, err = stream.LoadRoots(l.ClientCA); err != nil {
 			return nil, err
 		}
-		s.roots = append(s.roots, server.Roots)
 	}
 	return server, nil
 }
@@ -111,9 +110,15 @@ func (s *streams) serve(r *router.Router, udp *transport.UDP) error {
 	})
 }
 
-// send sends what a batch has for a listener of ours.
-func (s *streams) send(listener int, dest netip.AddrPort, data []byte) {
-	_ = s.write(listener, dest, data) // the router hears of it, and it is counted
+// send sends message i of a batch, which is for a listener of ours. When it
+// cannot be sent, the router hears of it, and it is counted.
+func (s *streams) send(b *transport.Batch, i int) {
+	listener, dest, data := b.At(i)
+	if name, ok := b.Name(i); ok {
+		_ = s.Connect(listener, dest, data, name)
+	} else {
+		_ = s.Send(listener, dest, data)
+	}
 }
 
 func (s *streams) write(listener int, dest netip.AddrPort, data []byte) error {
@@ -135,11 +140,25 @@ func (s *streams) close() {
 
 // peer is who is at an address that a TLS listener has to connect to.
 func (s *streams) peer(listener int, addr netip.AddrPort) *stream.ClientTLS {
+	if peers := s.peers.Load(); peers != nil {
+		return (*peers)[peerAt{listener, addr}].client
+	}
+	return nil
+}
+
+// known says whether addr is a host's.
+func (s *streams) known(listener int, addr netip.AddrPort) bool {
 	peers := s.peers.Load()
 	if peers == nil {
-		return nil
+		return false
 	}
-	return (*peers)[peerAt{listener, addr}].client
+	_, ok := (*peers)[peerAt{listener, addr}]
+	return ok
+}
+
+// alias lets requests to addr go on a connection that came from source.
+func (s *streams) alias(listener int, source, addr netip.AddrPort) {
+	s.Alias(listener, source, addr)
 }
 
 // know takes note of who is at the other end of connections to hosts. One whose
@@ -153,11 +172,15 @@ func (s *streams) know(hosts []router.HostInfo) error {
 	var errs []error
 	before, peers := s.peers.Load(), make(map[peerAt]knownPeer)
 	for _, h := range hosts {
-		if h.Transport != catalog.TLS {
+		if !h.Transport.Reliable() {
 			continue
 		}
 		for _, listener := range h.Listeners {
 			at := peerAt{listener, h.Addr}
+			if h.Transport == catalog.TCP {
+				peers[at] = knownPeer{}
+				continue
+			}
 			if before != nil && (*before)[at].says == h.TLS {
 				peers[at] = (*before)[at]
 				continue
@@ -208,12 +231,13 @@ func (s *streams) reload() (read int, failed []string) {
 			failed = append(failed, err.Error())
 		}
 	}
-	for _, c := range s.certificates {
-		try(c.Reload())
+	for _, server := range s.servers {
+		try(server.Certificates.Reload())
+		if server.Roots != nil {
+			try(server.Roots.Reload())
+		}
 	}
-	for _, r := range s.roots {
-		try(r.Reload())
-	}
+	s.strangers.forget()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	peers := make(map[peerAt]knownPeer)

@@ -22,8 +22,9 @@ type Config struct {
 	// kernel or the device (UDP_SEGMENT).
 	Whole bool
 	// Beyond sends what is for listeners after those of Listen, which are not
-	// datagram sockets. It must not wait or keep data; any goroutine may call it.
-	Beyond func(listener int, dest netip.AddrPort, data []byte)
+	// datagram sockets: message i of b. It must not wait, keep data or change b;
+	// any goroutine may call it.
+	Beyond func(b *Batch, i int)
 }
 
 // defaultBuffer holds some 6,500 datagrams of 550 bytes as the kernel accounts

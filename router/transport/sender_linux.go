@@ -88,7 +88,7 @@ func (s *Sender) send(now int64, b *Batch, h Handler) {
 	for start := 0; start < b.Len(); {
 		listener := b.msgs[start].listener
 		if listener >= len(s.udp.socks) {
-			s.udp.beyond(listener, b.msgs[start].dest, b.data(start))
+			s.udp.beyond(b, start)
 			start++
 			continue
 		}

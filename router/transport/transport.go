@@ -63,6 +63,7 @@ const (
 	Prohibited              // filtered by a firewall that says so
 	TooBig                  // fragmentation needed: worth sending again
 	SendError               // a local send error
+	Gone                    // a response whose connection has ended: it may be worth another one (Batch.Connect)
 )
 
 // Handler is what a transport serves. Its methods are called from several
@@ -90,6 +91,7 @@ type outgoing struct {
 	listener   int
 	flow       uint32
 	alone      bool
+	name       int // where the name behind it ends; 0: see Connect
 }
 
 // Flow says what the datagrams queued from now on belong to, until the next Flow
@@ -119,13 +121,33 @@ func (b *Batch) SendFrom(listener int, local netip.Addr, dest netip.AddrPort, ms
 	} else {
 		b.arena = append(b.arena, msg...)
 	}
-	b.msgs = append(b.msgs, outgoing{start, len(b.arena), dest, local, listener, b.flow, false})
+	b.msgs = append(b.msgs, outgoing{start, len(b.arena), dest, local, listener, b.flow, false, 0})
 }
 
 // Alone has the datagram that was queued last leave by itself, so that an ICMP
 // error that comes back for it quotes it: of datagrams that leave together this
 // machine's own kernel quotes the first alone.
 func (b *Batch) Alone() { b.msgs[len(b.msgs)-1].alone = true }
+
+// Connect lets a connection be opened for the message that was queued last, where
+// it is for a listener of connections and there is none to its destination. name
+// is what the URI or Via calls who is there, which TLS has him prove. Without it
+// a response goes on a connection that is there or not at all, and a request
+// over TLS only to where somebody else says who has to be.
+func (b *Batch) Connect(name []byte) {
+	b.arena = append(b.arena, name...)
+	b.msgs[len(b.msgs)-1].name = len(b.arena)
+}
+
+// Name returns what Connect said of datagram i; ok is false when it was not
+// called. It is valid until Reset.
+func (b *Batch) Name(i int) (name []byte, ok bool) {
+	m := &b.msgs[i]
+	if m.name == 0 {
+		return nil, false
+	}
+	return b.arena[m.end:m.name:m.name], true
+}
 
 // Len returns how many datagrams wait in the batch.
 func (b *Batch) Len() int { return len(b.msgs) }

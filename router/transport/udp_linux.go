@@ -15,8 +15,8 @@ import (
 type UDP struct {
 	addrs   []netip.AddrPort
 	socks   [][]*socket // by listener, worker
-	beyond  func(listener int, dest netip.AddrPort, data []byte)
 	log     *slog.Logger
+	beyond  func(b *Batch, i int)
 	closed  atomic.Bool
 	done    chan struct{}           // closed by Close
 	handler atomic.Pointer[Handler] // set by Serve

@@ -20,7 +20,7 @@ type UDP struct {
 	addrs  []netip.AddrPort
 	conns  []*net.UDPConn
 	counts []counters
-	beyond func(listener int, dest netip.AddrPort, data []byte)
+	beyond func(b *Batch, i int)
 	closed atomic.Bool
 	done   chan struct{} // closed by Close
 	served atomic.Bool
@@ -157,7 +157,7 @@ func (s *Sender) send(now int64, b *Batch, h Handler) {
 	for i := range b.Len() {
 		listener, dest, data := b.At(i)
 		if listener >= len(s.udp.conns) {
-			s.udp.beyond(listener, dest, data)
+			s.udp.beyond(b, i)
 			continue
 		}
 		if err := s.udp.WriteTo(listener, data, dest); err != nil && !errors.Is(err, net.ErrClosed) {

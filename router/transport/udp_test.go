@@ -324,8 +324,10 @@ func TestBeyond(t *testing.T) {
 	var beyond []string
 	u, err := Listen(Config{
 		Listen: []netip.AddrPort{netip.AddrPortFrom(loopback4, 0)}, Workers: 1,
-		Beyond: func(listener int, dest netip.AddrPort, data []byte) {
-			beyond = append(beyond, fmt.Sprint(listener, dest, string(data)))
+		Beyond: func(b *Batch, i int) {
+			listener, dest, data := b.At(i)
+			name, ok := b.Name(i)
+			beyond = append(beyond, fmt.Sprint(listener, dest, string(data), " ", string(name), ok))
 		},
 	})
 	require.NoError(t, err)
@@ -336,16 +338,19 @@ func TestBeyond(t *testing.T) {
 	b.Send(1, there, append(b.Buf(), "a"...))
 	b.Send(0, here, append(b.Buf(), "b"...))
 	b.Send(2, there, append(b.Buf(), "c"...))
+	b.Connect([]byte("example.com"))
+	b.Send(2, there, append(b.Buf(), "d"...))
+	b.Connect(nil)
 	u.Sender(0).Flush(Now(), &b, handler{})
 	require.Equal(t, "b", read(t, conn))
-	require.Equal(t, []string{"1 192.0.2.1:5061a", "2 192.0.2.1:5061c"}, beyond)
+	require.Equal(t, []string{"1 192.0.2.1:5061a false", "2 192.0.2.1:5061c example.comtrue", "2 192.0.2.1:5061d true"}, beyond)
 	require.EqualValues(t, 1, total(u).Sent)
 }
 
 // A node may have no datagram socket at all.
 func TestNothingButBeyond(t *testing.T) {
 	sent := 0
-	u, err := Listen(Config{Beyond: func(int, netip.AddrPort, []byte) { sent++ }})
+	u, err := Listen(Config{Beyond: func(*Batch, int) { sent++ }})
 	require.NoError(t, err)
 	serve(t, u, handler{})
 	var b Batch

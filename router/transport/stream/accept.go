@@ -106,7 +106,7 @@ func sourceOf(ip netip.Addr) netip.Addr {
 func (s *Streams) publish(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.names[name{c.listener, c.remote, accepted}] = c
+	s.names[name{c.listener, c.remote, accepted, nil}] = c
 }
 
 // forget lets Send find c no longer.
@@ -117,18 +117,19 @@ func (s *Streams) forget(c *conn) {
 }
 
 func (s *Streams) unname(c *conn) {
-	drop := func(addr netip.AddrPort, by relation) {
-		if n := (name{c.listener, addr, by}); s.names[n] == c {
+	drop := func(addr netip.AddrPort, by relation, who *ClientTLS) {
+		if n := (name{c.listener, addr, by, who}); s.names[n] == c {
 			delete(s.names, n)
 		}
 	}
 	if c.dialled() {
-		drop(c.remote, dialled)
+		drop(c.remote, dialled, c.who)
+		drop(c.remote, dialled, nil)
 		return
 	}
-	drop(c.remote, accepted)
+	drop(c.remote, accepted, nil)
 	for _, addr := range c.aliases {
-		drop(addr, aliased)
+		drop(addr, aliased, nil)
 	}
 }
 
@@ -142,6 +143,9 @@ func (s *Streams) remove(c *conn) {
 		s.dialled--
 		if !c.arrived {
 			s.dialling--
+		}
+		if c.stranger {
+			s.strangers.left(c, s.now()+int64(s.limits.BackOff))
 		}
 		c.listener.dialled.Add(-1)
 		return

@@ -23,6 +23,7 @@ type conn struct {
 	arrived  bool               // dialled, and there; guarded by Streams.mu
 	cancel   context.CancelFunc // of the dial; nil when accepted
 	who      *ClientTLS         // dialled over TLS: who has to be there
+	stranger bool               // dialled, and not known to Config.Known
 	peer     *transport.Peer    // from begin on
 
 	tcp    atomic.Pointer[net.TCPConn]
@@ -133,6 +134,6 @@ func (c *conn) end() {
 	}
 	c.mu.Unlock()
 	c.s.ended(c.listener, c.remote, c.dialled(), e.why, e.err)
-	c.s.undelivered(c.listener, left)
+	c.s.undelivered(c.listener, left, !c.dialled())
 	c.s.wg.Done()
 }

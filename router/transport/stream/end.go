@@ -5,30 +5,33 @@ type End uint8
 
 // Ends.
 const (
-	NotEnded        End = iota
-	ByPeer              // the peer closed it between two messages
-	CutShort            // the peer closed it within a message
-	Reset               // the network or the peer broke it
-	Idle                // nothing passed for Limits.Idle
-	SlowMessage         // a message was not whole Limits.Complete after its first byte
-	LongHeader          // a header of more than Limits.Header bytes
-	LongBody            // a body of more than Limits.Body bytes
-	NoLength            // a message without Content-Length
-	BadLength           // a Content-Length that is no number, or several that differ
-	NoMemory            // Limits.Memory is used up by messages that are not whole
-	Stalled             // the peer took nothing for Limits.Write
-	NoPong              // a ping was not answered within Limits.Pong
-	ConnectFailed       // nobody listens there, or there is no way there
-	ConnectSlow         // no connection within Limits.Connect
-	HandshakeFailed     // not TLS, no version or cipher in common, or the peer refused our certificate
-	HandshakeSlow       // no handshake within Limits.Handshake
-	BadCertificate      // the peer's certificate was refused, or it has none and must
-	Broken              // what came after the handshake is not TLS
-	TooMany             // refused: Limits.Connections are there
-	TooManyOfSource     // refused: Limits.PerSource are there of this source
-	TooManyDialled      // not dialled: Limits.Dialled are there, or Limits.Dialling under way
-	Unknown             // not dialled: TLS, and Config.Dial does not say who is at that address
-	Closed              // Close was called
+	NotEnded         End = iota
+	ByPeer               // the peer closed it between two messages
+	CutShort             // the peer closed it within a message
+	Reset                // the network or the peer broke it
+	Idle                 // nothing passed for Limits.Idle
+	SlowMessage          // a message was not whole Limits.Complete after its first byte
+	LongHeader           // a header of more than Limits.Header bytes
+	LongBody             // a body of more than Limits.Body bytes
+	NoLength             // a message without Content-Length
+	BadLength            // a Content-Length that is no number, or several that differ
+	NoMemory             // Limits.Memory is used up by messages that are not whole
+	Stalled              // the peer took nothing for Limits.Write
+	NoPong               // a ping was not answered within Limits.Pong
+	ConnectFailed        // nobody listens there, or there is no way there
+	ConnectSlow          // no connection within Limits.Connect
+	HandshakeFailed      // not TLS, no version or cipher in common, or the peer refused our certificate
+	HandshakeSlow        // no handshake within Limits.Handshake
+	BadCertificate       // the peer's certificate was refused, or it has none and must
+	Broken               // what came after the handshake is not TLS
+	TooMany              // refused: Limits.Connections are there
+	TooManyOfSource      // refused: Limits.PerSource are there of this source
+	TooManyDialled       // not dialled: Limits.Dialled are there, or Limits.Dialling under way
+	TooManyStrangers     // not dialled: whom Config.Known does not know, and Limits.Strangers, StrangersDialling or StrangersRate
+	FailedBefore         // not dialled: such a one, who could not be connected to within Limits.BackOff
+	Unknown              // not dialled: TLS, and nobody says who is at that address
+	Gone                 // not dialled: a response whose connection has ended
+	Closed               // Close was called
 	ends
 )
 
@@ -39,7 +42,8 @@ var endNames = [ends]string{
 	Stalled: "peer does not read", NoPong: "ping not answered", ConnectFailed: "connect failed", ConnectSlow: "connect timed out",
 	HandshakeFailed: "TLS handshake failed", HandshakeSlow: "TLS handshake timed out", BadCertificate: "certificate refused",
 	Broken: "bad TLS record", TooMany: "too many connections", TooManyOfSource: "too many connections of the source",
-	TooManyDialled: "too many connections of ours", Unknown: "nobody said who is there", Closed: "shut down",
+	TooManyDialled: "too many connections of ours", TooManyStrangers: "too many connections of ours to strangers",
+	FailedBefore: "connect failed a moment ago", Unknown: "nobody said who is there", Gone: "a response's connection has ended", Closed: "shut down",
 }
 
 func (e End) String() string {
@@ -50,7 +54,7 @@ func (e End) String() string {
 }
 
 // ordinary ends are no fault of anybody: they are not logged.
-func (e End) ordinary() bool { return e == ByPeer || e == Idle || e == Closed }
+func (e End) ordinary() bool { return e == ByPeer || e == Idle || e == Gone || e == Closed }
 
 // Ends returns all of them, for whoever shows Stats.Ended.
 func Ends() (all []End) {

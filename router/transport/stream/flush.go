@@ -1,10 +1,6 @@
 package stream
 
-import (
-	"bytes"
-
-	"tandem/router/transport"
-)
+import "tandem/router/transport"
 
 // flushing is what one Flush works with: the messages of a batch, those of one
 // connection together.
@@ -23,7 +19,7 @@ type run struct {
 const maxRuns = 32
 
 // Flush sends those messages of out that are for listeners of s, and leaves out
-// as it is. It is Send for each, in order, but messages on one connection leave
+// as it is. It is Send for each, or Connect, in order, but messages on one connection leave
 // in one write.
 func (s *Streams) Flush(out *transport.Batch) {
 	f := s.flushes.Get().(*flushing)
@@ -33,11 +29,12 @@ func (s *Streams) Flush(out *transport.Batch) {
 		if l == nil {
 			continue
 		}
-		dest = unmap(dest)
-		if c, _, _ := s.find(l, dest, bytes.HasPrefix(data, responseStart)); c != nil {
-			f.add(s, c, outgoing{dest, data})
+		m := outgoing{dest: unmap(dest), data: data}
+		m.name, m.connect = out.Name(i)
+		if c, _, _ := s.find(l, &m); c != nil {
+			f.add(s, c, m)
 		} else {
-			_ = s.Send(index, dest, data)
+			_ = s.deliver(index, m)
 		}
 	}
 	f.flush(s)
@@ -86,7 +83,7 @@ func (r *run) send(s *Streams) {
 	if !r.conn.send(s.now(), false, r.list...) {
 		s.forget(r.conn)
 		for _, m := range r.list { // on another one, perhaps
-			_ = s.Send(r.conn.listener.Index, m.dest, m.data)
+			_ = s.deliver(r.conn.listener.Index, m)
 		}
 	}
 	clear(r.list)

@@ -40,6 +40,7 @@ type rig struct {
 	packets  []packet
 	batches  int // calls of Packets
 	victims  []victim
+	causes   []transport.Cause                                 // of those
 	answer   func(in []transport.Packet, out *transport.Batch) // nil: echoes
 	answers  func(u transport.Unreachable, out *transport.Batch)
 	arrivals chan struct{} // one for each packet, when there is room
@@ -128,7 +129,8 @@ func echo(in []transport.Packet, out *transport.Batch) {
 func (r *rig) Unreachable(_ int64, u transport.Unreachable, out *transport.Batch) {
 	r.mu.Lock()
 	r.victims = append(r.victims, victim{u.Dest, string(u.Quote)})
-	if u.Code != transport.NoHost && u.Code != transport.SendError || !u.Local {
+	r.causes = append(r.causes, u.Code)
+	if u.Code != transport.NoHost && u.Code != transport.SendError && (u.Code != transport.Gone || !isResponse(u.Quote)) || !u.Local {
 		r.t.Errorf("reported as %+v", u)
 	}
 	answers := r.answers
@@ -153,6 +155,16 @@ func (r *rig) reported() []victim {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return append([]victim(nil), r.victims...)
+}
+
+// reports waits until n messages were reported, and returns why the last one was.
+func (r *rig) reports(n int) transport.Cause {
+	r.t.Helper()
+	r.eventually(func() bool { return len(r.reported()) >= n })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	require.Len(r.t, r.causes, n)
+	return r.causes[n-1]
 }
 
 // calls is how often the Handler was given packets.

@@ -15,6 +15,14 @@ type Limits struct {
 	Dialled     int // connections that we opened: 5,000
 	Dialling    int // of these: not connected yet: 500
 
+	// Peers choose where we connect to by what they write into Contact, Route and
+	// Via. What goes to strangers, whom Config.Known does not know, must not take
+	// what hosts need, nor find out for anybody who is where.
+	Strangers         int           // connections that we opened to strangers: 1,000
+	StrangersDialling int           // of these: not connected yet: 100
+	StrangersRate     int           // such connections begun in a second: 100
+	BackOff           time.Duration // until a stranger who could not be connected to is dialled again: 5 s
+
 	Connect   time.Duration // until a dialled connection is there: 5 s
 	Handshake time.Duration // until TLS is agreed on: 5 s
 	Complete  time.Duration // from the first byte of a message to its last: 10 s
@@ -39,6 +47,10 @@ func (l Limits) withDefaults() Limits {
 	or(&l.PerSource, 2000)
 	or(&l.Dialled, 5000)
 	or(&l.Dialling, 500)
+	or(&l.Strangers, 1000)
+	or(&l.StrangersDialling, 100)
+	or(&l.StrangersRate, 100)
+	or(&l.BackOff, 5*time.Second)
 	or(&l.Connect, 5*time.Second)
 	or(&l.Handshake, 5*time.Second)
 	or(&l.Complete, 10*time.Second)

@@ -123,7 +123,7 @@ func (c *conn) handle() bool {
 	if pings > 0 {
 		c.used.Store(now)
 		c.listener.pingsIn.Add(uint64(pings))
-		c.send(now, true, outgoing{c.remote, crlfs[:2*min(pings, maxPongs)]})
+		c.send(now, true, outgoing{dest: c.remote, data: crlfs[:2*min(pings, maxPongs)]})
 	}
 	if c.secure != nil {
 		c.answer(now)

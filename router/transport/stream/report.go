@@ -28,8 +28,9 @@ type undelivered struct {
 	code     transport.Cause
 }
 
-// undelivered has messages reported. They are given away.
-func (s *Streams) undelivered(l *listener, messages []waiting) {
+// undelivered has messages reported. They are given away. gone means that their
+// connection was the peer's, and has ended.
+func (s *Streams) undelivered(l *listener, messages []waiting, gone bool) {
 	r := &s.reports
 	r.mu.Lock()
 	before := len(r.list)
@@ -39,7 +40,11 @@ func (s *Streams) undelivered(l *listener, messages []waiting) {
 		case r.bytes+len(m.data) > maxReports:
 			l.unreported.Add(1)
 		default:
-			r.list = append(r.list, undelivered{l.Index, m.dest, m.data, m.cause()})
+			code := m.cause()
+			if gone && isResponse(m.data) {
+				code = transport.Gone
+			}
+			r.list = append(r.list, undelivered{l.Index, m.dest, m.data, code})
 			r.bytes += len(m.data)
 			l.undelivered.Add(1)
 		}

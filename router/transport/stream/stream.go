@@ -38,11 +38,10 @@
 // any goroutine and never wait.
 //
 // A response is sent to the Packet.Source of its request and so goes back on the
-// connection. Where that is gone, Send tries to open one to the same address,
-// which a peer behind a port of the moment does not answer; the core hears of it
-// by Handler.Unreachable, with the whole response in Quote, and sends it again to
-// the address of the Via (RFC 3261 18.2.2), should it want to. What the core
-// writes for a stream must have a Content-Length.
+// connection. Where that has ended, the core hears of it by Handler.Unreachable,
+// with the cause transport.Gone and the whole response in Quote, and sends it to
+// the address of the Via (RFC 3261 18.2.2) with Batch.Connect, should it want to.
+// What the core writes for a stream must have a Content-Length.
 //
 // # What it does not do
 //
@@ -80,12 +79,19 @@ type Config struct {
 	// Dial says who is at dest, when a TLS listener has to open a connection
 	// there, or has one: where Dial returns another ClientTLS than before, requests
 	// go on a new connection. Without it, or where it returns nil, that listener
-	// opens none: there would be nobody to verify. It is called by Send for each
-	// request over TLS and must not wait.
-	Dial   func(listener int, dest netip.AddrPort) *ClientTLS
-	Limits Limits
-	Log    *slog.Logger // nil: nothing is logged
-	Now    func() int64 // nil: transport.Now
+	// opens none, but by Stranger: there would be nobody to verify. It is called by
+	// Send for each request over TLS and must not wait.
+	Dial func(listener int, dest netip.AddrPort) *ClientTLS
+	// Known says whether dest is one that we were told of by who runs us: others
+	// are strangers (Limits.Strangers). Without it all are known. It must not wait.
+	Known func(listener int, dest netip.AddrPort) bool
+	// Stranger says how a TLS listener has a stranger prove that he is called name,
+	// which Connect was given: nil is not at all, and no connection is opened. It
+	// must not wait or keep name.
+	Stranger func(listener int, name []byte) *ClientTLS
+	Limits   Limits
+	Log      *slog.Logger // nil: nothing is logged
+	Now      func() int64 // nil: transport.Now
 }
 
 // Streams accepts, opens and serves connections.
@@ -105,15 +111,16 @@ type Streams struct {
 	wg        sync.WaitGroup                        // all goroutines; added to while one runs, or under mu
 	reports   reports
 
-	mu       sync.RWMutex
-	served   bool
-	closed   bool
-	all      map[*conn]struct{}
-	names    map[name]*conn
-	sources  map[netip.Addr]int // accepted connections, by sourceOf
-	accepted int
-	dialled  int
-	dialling int
+	mu        sync.RWMutex
+	served    bool
+	closed    bool
+	all       map[*conn]struct{}
+	names     map[name]*conn
+	sources   map[netip.Addr]int // accepted connections, by sourceOf
+	accepted  int
+	dialled   int
+	dialling  int
+	strangers strangers
 }
 
 // listener is a Listener that is bound.
@@ -130,6 +137,7 @@ type name struct {
 	listener *listener
 	addr     netip.AddrPort
 	by       relation
+	who      *ClientTLS // that has to be there: of a TLS connection that we opened
 }
 
 // relation is what an address is to a connection. That of one may be another's
@@ -157,6 +165,7 @@ func Listen(cfg Config) (*Streams, error) {
 	if s.now == nil {
 		s.now = transport.Now
 	}
+	s.strangers.init(s.limits.StrangersRate)
 	s.log = newFailureLog(cfg.Log, s.now)
 	s.batches.New = func() any { return new(batch) }
 	s.joins.New = func() any { return new([]byte) }

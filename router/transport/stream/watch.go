@@ -21,6 +21,9 @@ func (s *Streams) watch() {
 			return
 		case <-ticker.C:
 			due = s.sweep(s.now(), due)
+			s.mu.Lock()
+			s.strangers.forget(s.now())
+			s.mu.Unlock()
 		}
 	}
 }
@@ -88,7 +91,7 @@ func (c *conn) ping(now int64) {
 	c.nextPing.Store(c.s.pingAfter(now))
 	c.pinged.Store(now) // before it is sent: the answer may be quick
 	c.listener.pingsOut.Add(1)
-	c.send(now, true, outgoing{c.remote, crlfs[:4]})
+	c.send(now, true, outgoing{dest: c.remote, data: crlfs[:4]})
 }
 
 // pingAfter is when a connection that is pinged at now is pinged again: peers

@@ -47,9 +47,14 @@ type waiting struct {
 
 // outgoing is a message that somebody wants to be sent.
 type outgoing struct {
-	dest netip.AddrPort
-	data []byte
+	dest    netip.AddrPort
+	data    []byte
+	connect bool   // see Connect
+	name    []byte // of who is there; with connect
 }
+
+// copied is m as it waits in a queue.
+func (m *outgoing) copied() waiting { return waiting{data: bytes.Clone(m.data), dest: m.dest} }
 
 // send sends messages or queues them, and never waits. It is false, and nothing
 // happened, when c is at its end. own is true for a ping or a pong.
@@ -65,7 +70,7 @@ func (c *conn) send(now int64, own bool, run ...outgoing) bool {
 	if !c.open || c.writing {
 		left := c.enqueue(own, run)
 		c.mu.Unlock()
-		c.s.undelivered(c.listener, left)
+		c.s.undelivered(c.listener, left, false) // it is there still
 		return true
 	}
 	joined := c.s.join(run)
@@ -86,7 +91,7 @@ func (c *conn) send(now int64, own bool, run ...outgoing) bool {
 		for _, m := range run {
 			c.listener.count(m.data, own)
 			if !own && c.doubtful() {
-				c.doubt(waiting{data: bytes.Clone(m.data), dest: m.dest})
+				c.doubt(m.copied())
 			}
 		}
 	default:
@@ -127,7 +132,7 @@ func (c *conn) enqueue(own bool, run []outgoing) (left []waiting) {
 			c.keep(m, own)
 		case !own:
 			c.listener.queueFull.Add(1)
-			left = append(left, waiting{data: bytes.Clone(m.data), dest: m.dest})
+			left = append(left, m.copied())
 		}
 	}
 	return left
@@ -225,7 +230,7 @@ func (c *conn) write() {
 		c.queue, c.rest = nil, nil // an idle connection holds nothing
 	}
 	c.mu.Unlock()
-	c.s.undelivered(c.listener, left)
+	c.s.undelivered(c.listener, left, !c.dialled())
 }
 
 // seal puts messages of the queue into rest, when that is empty.
