@@ -222,6 +222,9 @@ func (r *Router) forwardDialog(s *scratch, rt *routeSet) {
 	s.tally.dialog.Add(1)
 	r.follow(s, rt)
 	s.out.Send(out, dest, msg)
+	if over == catalog.TLS {
+		s.out.Connect(m.Bytes(host)) // who has to be there (RFC 5922 7.3)
+	}
 	r.repeatRelay(s, out, dest, msg)
 }
 

@@ -72,6 +72,9 @@ type Options struct {
 	// Names knows the addresses of names in Contact and Route; nil: they lead
 	// nowhere. Its Resolved is to call the Router's.
 	Names *names.Names
+	// Alias lets requests to addr go on the connection of the listener whose other
+	// end is source (RFC 5923). It never waits. It may be nil.
+	Alias func(listener int, source, addr netip.AddrPort)
 	// RecentCalls is how many calls that are over are kept to look at.
 	RecentCalls int
 	// Now is the time on the monotonic clock that all methods are called with,
@@ -116,6 +119,7 @@ type Router struct {
 	tally          *tally // of who has no scratch
 	ledger         ledger
 	names          *names.Names
+	alias          func(int, netip.AddrPort, netip.AddrPort)
 	parking        park
 	dialogs        dialogs
 	relays         relays
@@ -142,11 +146,11 @@ type scratch struct {
 	out      *transport.Batch
 	listener int
 	source   netip.AddrPort
-	local    netip.Addr // that it was sent to, of a wildcard listener's
-	peer     *transport.Peer
-	trunk    *trunk // whose source it is; nil when it is no trunk's
-	waited   bool   // it was parked once: it is not parked again
-	silent   bool   // what is no trunk's gets no answer
+	local    netip.Addr      // that it was sent to, of a wildcard listener's
+	peer     *transport.Peer // who is at source; nil: nobody knows
+	trunk    *trunk          // whose source it is; nil when it is no trunk's
+	waited   bool            // it was parked once: it is not parked again
+	silent   bool            // what is no trunk's gets no answer
 
 	m      wire.Message // the message that came
 	orig   wire.Message // the request of a call, when something is rendered from it
@@ -186,6 +190,7 @@ func New(opts Options, p Policy) (*Router, error) {
 		untrustedLog:  rate.NewLimiter(1, 3),
 		records:       make(chan record, recordRoom),
 		names:         opts.Names,
+		alias:         opts.Alias,
 		flows:         maphash.MakeSeed(),
 	}
 	r.tally = r.newTally()
@@ -335,6 +340,9 @@ func (r *Router) handle(s *scratch, data []byte) {
 	if m.Defect != wire.NoDefect {
 		r.rejectDefective(s)
 		return
+	}
+	if s.peer != nil && len(s.peer.Names) > 0 {
+		r.takeAlias(s)
 	}
 	rt, why := r.routeSet(s)
 	if why != 0 {

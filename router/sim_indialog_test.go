@@ -15,6 +15,11 @@ func (k *simChecker) dialog(st *simStep, c *simCall, m *wire.Message, o sent) {
 	switch {
 	case in != nil && m.Method == wire.ACK && k.strayAck(st, c, o):
 		return
+	case st.unsent != nil && !m.IsRequest:
+		if q := st.unsent; m.Status != 503 || st.relayed != 1 || q.Method == wire.ACK || simMethod(q) != simMethod(m) || q.CSeq != m.CSeq {
+			w.fail(c, "16.9: what could not be sent counts as answered with 503", "%s to %s", startLine(o.text), w.name(o.to))
+		}
+		return
 	case in == nil, in.IsRequest != m.IsRequest, simMethod(in) != simMethod(m), in.CSeq != m.CSeq:
 		w.fail(c, "16.11: what goes along a dialog came just now", "%s to %s", startLine(o.text), w.name(o.to))
 	case !m.IsRequest && !bytes.Equal(withoutVia(st.data), []byte(o.text)):

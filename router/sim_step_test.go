@@ -22,6 +22,7 @@ type simStep struct {
 	whole   bool        // and quoted in full
 	code    transport.Cause
 	local   bool
+	unsent  *wire.Message // the request that could not be sent at all
 
 	out     []sent
 	calls   []*simCall // that they are of; nil: of what was cut in its Call-ID
@@ -82,6 +83,9 @@ func (k *simChecker) beginICMP(n *simNode, u transport.Unreachable) *simStep {
 	}
 	st.call = k.w.byID[string(m.Bytes(m.CallID))]
 	k.w.trace.note(k.w, st.call, "ICMP %d for %s %s", u.Code, k.w.name(u.Dest), describe(m))
+	if u.Local && m.IsRequest {
+		st.unsent = m
+	}
 	st.view = st.call.view(n)
 	if st.view != nil && m.IsRequest && m.CSeq == 1 && simMethod(m) == st.call.method {
 		st.icmp, st.whole = st.view.attempt(u.Dest), true

@@ -165,23 +165,32 @@ func TestRFC3261_18_2_2_ConnectionEnded(t *testing.T) {
 		"sent-by is the address":  {"Via: SIP/2.0/TCP 192.0.2.10:5062;branch=z9hG4bKcaller1", []string{"192.0.2.10:5062"}},
 		"the default port":        {"Via: SIP/2.0/TCP 192.0.2.10;branch=z9hG4bKcaller1", []string{"192.0.2.10:5060"}},
 		"received wins":           {"Via: SIP/2.0/TCP pbx.example.com:5062;branch=z9hG4bKcaller1", []string{"192.0.2.10:5062"}},
-		"it was that one already": {"Via: SIP/2.0/TCP 192.0.2.10:40001;branch=z9hG4bKcaller1", []string{}},
+		"it connected from there": {"Via: SIP/2.0/TCP 192.0.2.10:40001;branch=z9hG4bKcaller1", []string{"192.0.2.10:40001"}},
+		"to ourselves":            {"Via: SIP/2.0/TCP 198.51.100.1:5060;branch=z9hG4bKcaller1;received=198.51.100.1", []string{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newMixedRig(t, hostOver(catalog.UDP))
-			trying := g.over(overTCP, connection, invite(c.via))[0]
-			lost := transport.Unreachable{Dest: trying.to, Code: transport.SendError, Quote: []byte(trying.text), Local: true, Listener: overTCP}
+			source := connection
+			if name == "to ourselves" {
+				source = netip.AddrPortFrom(ownAddr.Addr(), 40001)
+			}
+			trying := g.over(overTCP, source, invite(c.via))[0]
+			lost := transport.Unreachable{Dest: trying.to, Code: transport.Gone, Quote: []byte(trying.text), Local: true, Listener: overTCP}
 			g.r.Unreachable(g.now, lost, &g.out)
 			got := []string{}
 			for i := range g.out.Len() {
 				l, to, data := g.out.At(i)
 				require.Equal(t, overTCP, l)
 				require.Equal(t, trying.text, string(data))
+				name, ok := g.out.Name(i)
+				require.True(t, ok, "a connection may be opened")
+				require.Contains(t, c.via, "TCP "+string(name), "to whom the Via names")
 				got = append(got, to.String())
 				lost.Dest = to
 			}
 			require.Equal(t, c.want, got)
 			g.out.Reset()
+			lost.Code = transport.SendError
 			g.r.Unreachable(g.now, lost, &g.out)
 			require.Empty(t, g.taken(), "nobody is there either")
 		})

@@ -2,7 +2,6 @@ package router
 
 import (
 	"bytes"
-	"net/netip"
 
 	"tandem/health"
 	"tandem/router/transport"
@@ -20,7 +19,9 @@ func (r *Router) Unreachable(now int64, u transport.Unreachable, out *transport.
 	}
 	stream := r.listeners[u.Listener].Transport.Reliable()
 	if stream && bytes.HasPrefix(u.Quote, []byte("SIP/2.0 ")) {
-		r.reconnect(now, u, out)
+		if u.Code == transport.Gone {
+			r.reconnect(now, u, out)
+		}
 		return
 	}
 	// A connection fails for what is at its other end, if not for limits of ours.
@@ -37,6 +38,10 @@ func (r *Router) Unreachable(now int64, u transport.Unreachable, out *transport.
 		return
 	}
 	b, ok := parseBranch(quoted)
+	if ok && b.marker == markDialog && u.Local {
+		r.undelivered(now, u, b.key, out)
+		return
+	}
 	if !ok || b.marker != markCall {
 		return
 	}
@@ -72,30 +77,6 @@ func (r *Router) Unreachable(now int64, u transport.Unreachable, out *transport.
 	}
 	r.event(s, st, c, a, e, nil)
 	r.arm(st, c, now)
-}
-
-// reconnect sends a response whose connection has ended to where its sender
-// listens (RFC 3261 18.2.2), once.
-func (r *Router) reconnect(now int64, u transport.Unreachable, out *transport.Batch) {
-	s := r.acquire(now, out)
-	defer r.release(s)
-	m := &s.m
-	if m.Parse(u.Quote) != nil || m.IsRequest {
-		return
-	}
-	v := &m.TopVia
-	host := m.Bytes(v.Host)
-	if v.ReceivedParam.Len() > 0 {
-		host = m.Bytes(v.Received)
-	}
-	addr, ok := parseAddr(host)
-	port := v.Port
-	if port == 0 {
-		port = r.listeners[u.Listener].Transport.Port()
-	}
-	if dest := netip.AddrPortFrom(addr, port); ok && dest != u.Dest && !r.ownDest(dest) {
-		out.Send(u.Listener, dest, append(out.Buf(), u.Quote...))
-	}
 }
 
 // hint has the host looked at that an error without proof names, no more.

@@ -156,6 +156,7 @@ func (n *node) wire(secrets [][]byte, persistent bool) error {
 		RecordRoute: n.cfg.RecordRoute,
 		Health:      n.registry,
 		Names:       n.names,
+		Alias:       n.streams.alias,
 		RecentCalls: n.cfg.RecentCalls,
 		Log:         n.log,
 		Now:         now,

@@ -1,0 +1,58 @@
+package router
+
+import (
+	"net/netip"
+
+	"tandem/router/transport"
+	"tandem/router/wire"
+)
+
+// undelivered handles an in-dialog request that could not be sent, over a
+// connection mostly. Its sender hears what it would if the next hop had answered
+// 503 (RFC 3261 16.9): nobody else knows of the request, and a sender that came
+// over a connection would wait for its Timer B or F. All that is needed stands in
+// the request, which is quoted whole. An ACK has no answer.
+func (r *Router) undelivered(now int64, u transport.Unreachable, key uint64, out *transport.Batch) {
+	s := r.acquire(now, out)
+	defer r.release(s)
+	m := &s.orig
+	if m.Parse(u.Quote) != nil || !m.IsRequest || m.Defect != wire.NoDefect || m.Method == wire.ACK {
+		return
+	}
+	s.tag = toTag(s.tag[:0], &r.keys[0], key)
+	answer := wire.AppendResponse(nil, m, wire.Response{Status: 503, ToTag: s.tag})
+	if s.m.Parse(answer) != nil {
+		return
+	}
+	s.tally.replies[5].Add(1)
+	s.listener, s.source, s.text = u.Listener, u.Dest, s.text[:0]
+	r.response(s)
+}
+
+// reconnect sends a response whose connection has ended to where its receiver
+// listens: the address that the request came from, and the port of the sent-by
+// (RFC 3261 18.2.2). A connection is opened for it, over TLS to who proves to be
+// the sent-by. It is tried once: for who does not listen there either, nobody is
+// looked for in the DNS, since the host of a Via is the sender's to choose.
+func (r *Router) reconnect(now int64, u transport.Unreachable, out *transport.Batch) {
+	s := r.acquire(now, out)
+	defer r.release(s)
+	m := &s.m
+	if m.Parse(u.Quote) != nil || m.IsRequest {
+		return
+	}
+	v := &m.TopVia
+	host := m.Bytes(v.Host)
+	if v.ReceivedParam.Len() > 0 {
+		host = m.Bytes(v.Received)
+	}
+	addr, ok := parseAddr(host)
+	port := v.Port
+	if port == 0 {
+		port = r.listeners[u.Listener].Transport.Port()
+	}
+	if dest := netip.AddrPortFrom(addr, port); ok && !r.ownDest(dest) {
+		out.Send(u.Listener, dest, append(out.Buf(), u.Quote...))
+		out.Connect(m.Bytes(v.Host))
+	}
+}
