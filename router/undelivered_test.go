@@ -20,7 +20,7 @@ func (g *rig) answeredOver(in int, t catalog.Transport) (byCaller func(method st
 		source = caller
 	}
 	inv := g.over(in, source, invite(viaOver(names[in])))[1]
-	uri := "sip:agent@203.0.113.1:5060" + paramOf(t)
+	uri := "sip:agent@203.0.113.1:5060" + t.Param()
 	back := g.over(int(t), east1, respond(sent{inv.to, inv.text}, 200, "Contact: <"+uri+">"))
 	route := strings.Join(reversed(header(back[0].text, "Record-Route")), ", ")
 	return func(method string, lines ...string) string {
