@@ -2,8 +2,8 @@ package transport
 
 import (
 	"os"
-	"runtime"
 	"time"
+	_ "unsafe" // for go:linkname
 
 	"golang.org/x/sys/unix"
 )
@@ -18,15 +18,26 @@ import (
 // In the receive call itself (Config.Block), while datagrams come closely. The
 // scheduler's monitor takes the P from a thread that stays in a call for 10 ms,
 // or from a goroutine that runs so long, calls included, without going through
-// the scheduler; and it looks every 20 us for a while after that. So the call
-// ends before (blockTime), the worker goes through the scheduler now and then
-// (yieldAfter), and after a pause waits in the poller again. This holds while
-// some P is idle: hence Config.Block's condition.
+// the scheduler; and it looks every 20 us for a while after that, which costs
+// more than what it is after. So the call ends before (blockTime), the worker
+// goes through the scheduler before it waits (yieldAfter), and after a pause it
+// waits in the poller again. Both together are less than 10 ms, also where the
+// kernel's clock ticks every 4 ms. This holds while some P is idle: hence
+// Config.Block's condition.
 const (
 	nearby     = 2 * time.Millisecond // datagrams that are no further apart come closely
-	blockTime  = 4 * time.Millisecond // the kernel rounds it up to a tick of its clock
-	yieldAfter = 5 * time.Millisecond
+	blockTime  = 4 * time.Millisecond // the kernel rounds it up to a tick of its clock, and may add one
+	yieldAfter = 1 * time.Millisecond
 )
+
+// goyield lets the scheduler see a goroutine, which goes behind those that wait
+// for the same P. runtime.Gosched does so too, but gives the goroutine to
+// whichever P comes first, and wakes a thread to be that: a worker would move
+// from thread to thread, a wake-up each time. The runtime keeps this name for
+// those who link to it (go.dev/issue/67401).
+//
+//go:linkname goyield runtime.goyield
+func goyield()
 
 // waiter is how a worker waits. While a socket's bell is not asked for, it does
 // not ring: a poller that hears of each datagram is woken by it.
@@ -90,7 +101,7 @@ func (t *waiter) woke(now int64) {
 func (t *waiter) yield(now int64) {
 	if now-t.yielded > int64(yieldAfter) {
 		t.yielded = now
-		runtime.Gosched()
+		goyield()
 	}
 }
 

@@ -1,0 +1,1 @@
+// A function without a body (goyield) needs a file of assembly beside it.
