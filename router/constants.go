@@ -68,6 +68,11 @@ const (
 
 	alivePoll = 10 * time.Millisecond
 
+	// Timers that are late by more than stoodStill wait as long again, at most
+	// catchUp: sockets hold what came while the process did not run.
+	stoodStill = 20 * milli
+	catchUp    = 500 * milli
+
 	// How long counters are kept whose name no policy has any more.
 	ledgerKeep = int64(time.Hour)
 

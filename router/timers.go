@@ -26,6 +26,16 @@ func (r *Router) RunTimers(ctx context.Context, now func() int64, flush func(now
 		case <-timer.C:
 		case <-r.wake:
 		}
+		// A process that stood still (a machine that is moved or has too much to
+		// do) hears first what came meanwhile: what a host has said long ago is no
+		// silence, whatever the clock says now.
+		if late := now() - at; at != never && late > stoodStill {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(time.Duration(min(late, catchUp))):
+			}
+		}
 	}
 }
 
