@@ -28,12 +28,16 @@ func (m *message) parse(data []byte) bool {
 		if len(line) == 0 {
 			break
 		}
-		name, value, ok := bytes.Cut(line, []byte(":"))
-		if !ok {
+		colon := bytes.IndexByte(line, ':')
+		if colon < 0 {
 			return false
 		}
-		value = bytes.TrimSpace(value)
-		switch header(name) {
+		name := header(line[:colon])
+		if name == "" {
+			continue
+		}
+		value := bytes.TrimSpace(line[colon+1:])
+		switch name {
 		case "Via":
 			m.vias = append(m.vias, value)
 		case "Record-Route":
@@ -77,6 +81,14 @@ func (m *message) start(line []byte) bool {
 // header is the name of a header that matters here, in its usual form.
 func header(name []byte) string {
 	switch string(name) { // as nearly all are written; compact forms of RFC 3261 7.3.3
+	case "Max-Forwards", "Allow", "Supported", "User-Agent", "Server", "P-Asserted-Identity", "Content-Type":
+		return ""
+	case "CSeq":
+		return "CSeq"
+	case "Record-Route":
+		return "Record-Route"
+	case "Route":
+		return "Route"
 	case "Via", "v":
 		return "Via"
 	case "From", "f":
@@ -100,8 +112,15 @@ func header(name []byte) string {
 }
 
 func cutLine(data []byte) (line, rest []byte, ok bool) {
-	line, rest, ok = bytes.Cut(data, []byte("\n"))
-	return bytes.TrimSuffix(line, []byte("\r")), rest, ok
+	end := bytes.IndexByte(data, '\n')
+	if end < 0 {
+		return data, nil, false
+	}
+	line, rest = data[:end], data[end+1:]
+	if end > 0 && line[end-1] == '\r' {
+		line = line[:end-1]
+	}
+	return line, rest, true
 }
 
 func decimal(text []byte) (n int, ok bool) {
