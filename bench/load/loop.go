@@ -56,10 +56,11 @@ type loop struct {
 	fresh    []*stream // connections that are not watched yet; under the generator's lock
 	job      *job      // under the generator's lock
 	closing  bool      // too
+	spare    bool      // there is a P for other goroutines while this one waits
 }
 
 func newLoop(g *Generator) (*loop, error) {
-	l := &loop{g: g, in: newInbox(), bell: -1}
+	l := &loop{g: g, in: newInbox(), bell: -1, spare: runtime.GOMAXPROCS(0) > 1}
 	var err error
 	if l.poll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, err
@@ -116,7 +117,7 @@ func (l *loop) run() {
 	runtime.LockOSThread() // never given back: its timer slack is not that of others
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 	for {
-		rest, closing := l.turn(now())
+		rest, calling, closing := l.turn(now())
 		if closing {
 			return
 		}
@@ -125,7 +126,7 @@ func (l *loop) run() {
 		}
 		l.sending = l.sending[:0]
 		l.unstick()
-		n := l.wait(rest)
+		n := l.wait(rest, calling)
 		for i := range n {
 			fd := int(l.events[i].Fd)
 			var err error
@@ -147,17 +148,17 @@ func (l *loop) run() {
 }
 
 // turn begins what is due and gives up what has waited too long. It returns how
-// long nothing else will be due.
-func (l *loop) turn(t int64) (rest time.Duration, closing bool) {
+// long nothing else will be due, and whether there are calls.
+func (l *loop) turn(t int64) (rest time.Duration, calling, closing bool) {
 	g := l.g
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if l.closing {
-		return 0, true
+		return 0, false, true
 	}
 	l.welcome()
 	wake := t + idle
-	if l.job != nil || g.calls.live > 0 || len(l.stuck) > 0 {
+	if calling = l.job != nil || g.calls.live > 0 || len(l.stuck) > 0; calling {
 		wake = t + int64(look)
 	}
 	if t >= g.tended+int64(look) {
@@ -185,16 +186,18 @@ func (l *loop) turn(t int64) (rest time.Duration, closing bool) {
 			j.done <- nil
 		}
 	}
-	return time.Duration(wake - t), false
+	return time.Duration(wake - t), calling, false
 }
 
 // wait sleeps until something comes, but not too long, and says how many
-// sockets have something. First it only looks: to sleep costs more.
-func (l *loop) wait(rest time.Duration) int {
-	if n := l.epoll(unix.RawSyscall6, 0); n > 0 || rest <= 0 {
-		return n
+// sockets have something. While there are calls Go's scheduler is not told: its
+// monitor would take the P away and give it back at each of thousands of waits a
+// second. Signals, by which the collector stops the world, end a wait.
+func (l *loop) wait(rest time.Duration, calling bool) int {
+	if calling && l.spare {
+		return l.epoll(unix.RawSyscall6, max(rest, 0))
 	}
-	return l.epoll(unix.Syscall6, rest)
+	return l.epoll(unix.Syscall6, max(rest, 0))
 }
 
 func (l *loop) epoll(call func(trap, a1, a2, a3, a4, a5, a6 uintptr) (uintptr, uintptr, unix.Errno), rest time.Duration) int {
