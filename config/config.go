@@ -268,6 +268,7 @@ func (d *decoder) config(data []byte) *Config {
 	cfg.Health = cfg.Health.Fit()
 	d.checkListeners(cfg)
 	d.checkIdentities(cfg)
+	d.checkPeers(cfg)
 	d.checkQuotas(cfg)
 	d.checkLoops(cfg)
 	d.checkServe(cfg)

@@ -27,6 +27,9 @@ func UntilRestart(old, new *Config) (*Config, error) {
 	for _, h := range next.loops(machineAddrs()) {
 		fail(h.path(), "%s is this node itself until it listens elsewhere, which needs a restart: restart it to take this file", h.Place())
 	}
+	for _, clash := range next.Clashes(&next.Catalog) {
+		fail((placed{connector: clash.Connector, host: clash.Host}).path(), "%s (until a restart brings the listeners of this file)", clash.text(&next.Catalog, ""))
+	}
 	for i, c := range next.Catalog.Connectors {
 		for j, h := range c.Hosts {
 			if !h.Addr.IsValid() {

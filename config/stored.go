@@ -109,6 +109,7 @@ func (cfg *Config) WithInventory(s *inventory.Snapshot) (*Config, error) {
 	d.checkFailover(&next)
 	d.checkHealth(&next)
 	d.checkListeners(&next)
+	d.checkPeers(&next)
 	d.checkLoops(&next)
 	d.checkMaxCalls(&next)
 	if len(d.errs) > 0 {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/gaissmai/bart"
@@ -164,7 +163,7 @@ func (pl *plan) compileConnectors(r *Router) (map[string][]entry, error) {
 			standing := orders.OfHost(&ch)
 			h := &host{
 				uri: ch.Label(), configured: ch.URI, named: ch.Named(),
-				id: hostHash(k, ch.Addr) ^ overOf(ch.Transport), addr: ch.Addr, transport: ch.Transport, tls: peerOf(cc, &ch),
+				id: hostHash(k, ch.Addr) ^ overOf(ch.Transport), addr: ch.Addr, transport: ch.Transport, tls: cc.Peer(&ch),
 				hostPort: []byte(ch.HostPort), params: []byte(ch.Params),
 				priority: ch.Priority<<orderBits + ch.Order, weight: float64(max(ch.Weight, 1)) * cmp.Or(ch.Share, 1), state: standing.State, why: standing.Why,
 				connector: c, settings: settings,
@@ -201,15 +200,6 @@ func (pl *plan) compileConnectors(r *Router) (map[string][]entry, error) {
 		}
 	}
 	return connectors, nil
-}
-
-// peerOf is who has to be at h: whom the connector names, else whom the URI does.
-func peerOf(cc *catalog.Connector, h *catalog.Host) catalog.PeerTLS {
-	who := cc.TLS
-	if who.Name == "" {
-		who.Name = cmp.Or(strings.TrimSuffix(h.Name, "."), h.Addr.Addr().String())
-	}
-	return who
 }
 
 // hostPlace is what makes hosts of several connectors one.

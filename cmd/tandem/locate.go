@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -97,6 +98,10 @@ func (l *locator) settle(cfg *config.Config) {
 // as they are known. The operator's lock is held, or nobody else is there yet.
 func (l *locator) expand(cfg *config.Config) *catalog.Catalog {
 	expanded, left := locate.Expand(&cfg.Catalog, worldOf(cfg, l.keeper.Servers))
+	clashes := cfg.Clashes(expanded)
+	for _, clash := range clashes {
+		left = append(left, clashing(expanded, &clash))
+	}
 	var texts []string
 	for _, out := range left {
 		text := "connector " + out.Connector + ": " + out.URI + ": " + out.Server.String() + ": " + out.Why.Error()
@@ -107,7 +112,18 @@ func (l *locator) expand(cfg *config.Config) *catalog.Catalog {
 	}
 	l.told = texts
 	l.leftOut.Store(int64(len(texts)))
-	return expanded
+	return config.WithoutClashes(expanded, clashes)
+}
+
+// clashing is a host whose address another connector has too, where somebody else
+// has to be.
+func clashing(c *catalog.Catalog, clash *config.Clash) locate.LeftOut {
+	cc := &c.Connectors[clash.Connector]
+	h := &cc.Hosts[clash.Host]
+	return locate.LeftOut{
+		Connector: cc.Name, URI: h.URI, Server: locate.Server{Addr: h.Addr, Transport: h.Transport, Host: h.Name},
+		Why: errors.New(clash.Because(c)),
+	}
 }
 
 // worldOf is a node as a config has it.

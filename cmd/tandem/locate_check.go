@@ -31,6 +31,11 @@ func resolve(ctx context.Context, out io.Writer, cfg *config.Config) (all bool, 
 		}
 	}
 	expanded, left := locate.Expand(&cfg.Catalog, worldOf(cfg, func(t locate.Target) []locate.Server { return found[t].Servers }))
+	clashes := cfg.Clashes(expanded)
+	for _, clash := range clashes {
+		left = append(left, clashing(expanded, &clash))
+	}
+	expanded = config.WithoutClashes(expanded, clashes)
 	for _, o := range left {
 		fmt.Fprintf(w, "warning: connector %s: %s: %s gets no calls: %v\n", o.Connector, o.URI, o.Server, o.Why)
 	}

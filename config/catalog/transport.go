@@ -1,5 +1,10 @@
 package catalog
 
+import (
+	"cmp"
+	"strings"
+)
+
 // Transport is what SIP messages travel over (RFC 3261 18).
 type Transport uint8
 
@@ -52,6 +57,16 @@ type PeerTLS struct {
 	Name             string // in its certificate (RFC 5922 7.3)
 	CA               string // PEM file of who may have signed it; "" is the system's
 	Certificate, Key string // PEM files of ours; "" for none
+}
+
+// Peer is who has to be at a host of c over TLS: whom the connector names, else whom
+// the host's URI does.
+func (c *Connector) Peer(h *Host) PeerTLS {
+	who := c.TLS
+	if who.Name == "" {
+		who.Name = cmp.Or(strings.TrimSuffix(h.Name, "."), h.Addr.Addr().String())
+	}
+	return who
 }
 
 // equalFold compares with a name in lower case, of the same length.
