@@ -34,6 +34,7 @@ type step struct {
 	Generator       float64 `json:"generator_busy"`      // of one CPU
 	PerCall         float64 `json:"generator_us_a_call"` // CPU time
 	peer.Noise
+	Odd  string `json:"odd,omitempty"`  // what a good run has nothing of
 	Void string `json:"void,omitempty"` // it was repeated, by what disturbed it
 }
 
@@ -51,7 +52,7 @@ const (
 func (s step) why() string {
 	switch {
 	case s.Failed > 0:
-		return fmt.Sprintf("%d calls failed", s.Failed)
+		return fmt.Sprintf("%d calls failed: %s", s.Failed, s.Odd)
 	case s.Retransmissions > 0:
 		return fmt.Sprintf("%d retransmissions", s.Retransmissions)
 	case s.Lost > 0:
@@ -185,6 +186,9 @@ func (l *ownLoad) step(ctx context.Context, p target, rate int) (step, error) {
 	s.AtEnd = float64(m.end.ScheduledAnswer.ValueAtQuantile(50)) / 1e6
 	s.Proxy, s.Generator = m.cpu.Seconds()/seconds, m.window.CPU.Seconds()/seconds
 	s.PerCall = float64(m.window.CPUPerCall().Nanoseconds()) / 1e3
+	if odd := m.all.Odd(); odd != "nothing" {
+		s.Odd = odd
+	}
 	s.Why, s.Void = s.why(), l.disturbed(m.noise)
 	return s, nil
 }

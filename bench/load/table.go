@@ -2,6 +2,8 @@ package load
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -51,6 +53,9 @@ func (r Report) Odd() string {
 		if n := r.Counts[k]; n > 0 && k != Forwarded && k != Trying && k != Ringing && k != Probes {
 			odd = append(odd, fmt.Sprintf("%s %d", k, n))
 		}
+	}
+	for _, status := range slices.Sorted(maps.Keys(r.Statuses)) {
+		odd = append(odd, fmt.Sprintf("status %d %d times", status, r.Statuses[status]))
 	}
 	if r.Drops > 0 {
 		odd = append(odd, fmt.Sprintf("%d datagrams found no room in the load generator's sockets", r.Drops))
