@@ -45,8 +45,9 @@ const (
 
 	maxListeners = 16 // one hexadecimal digit of a branch tells them apart
 
-	// Calls in memory at once, those included that only wait for their timers to
-	// end: a minute of a flood must not take the machine's memory.
+	// Calls in memory at once where nobody says how many, those included that only
+	// wait for their timers to end, half a minute: a minute of a flood must not take
+	// the machine's memory.
 	maxCalls = 500_000
 
 	// A candidate is given this much of a call's setup budget, or what is left

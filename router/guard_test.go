@@ -109,6 +109,7 @@ func TestOneDialogCannotUseUpTheRateOfAnother(t *testing.T) {
 
 func TestAsManyCallsAsThereMayBe(t *testing.T) {
 	g := newRig(t, twoRegions())
+	require.Equal(t, maxCalls, g.r.mostCalls)
 	for _, st := range g.r.stripes {
 		st.count = maxCalls / stripes
 	}

@@ -77,6 +77,9 @@ type Options struct {
 	Alias func(listener int, source, addr netip.AddrPort)
 	// RecentCalls is how many calls that are over are kept to look at.
 	RecentCalls int
+	// MostCalls is how many calls may be in memory at once, those included that
+	// are over and wait for their timers; 0 is 500,000. What is above gets 503.
+	MostCalls int
 	// Now is the time on the monotonic clock that all methods are called with,
 	// Epoch the time of day at its zero, in nanoseconds since 1970.
 	Now, Epoch int64
@@ -90,6 +93,7 @@ type Router struct {
 	keys        []keys
 	mixed       bool // there are listeners of other transports than UDP
 	recordRoute bool
+	mostCalls   int
 	health      *health.Registry
 	probe       func(int, []byte, netip.AddrPort) bool
 	probeFailed func(netip.AddrPort, []byte) bool
@@ -177,6 +181,7 @@ func New(opts Options, p Policy) (*Router, error) {
 	}
 	r := &Router{
 		recordRoute:   opts.RecordRoute,
+		mostCalls:     opts.MostCalls,
 		health:        opts.Health,
 		probe:         opts.Probe,
 		probeFailed:   opts.ProbeFailed,
@@ -192,6 +197,9 @@ func New(opts Options, p Policy) (*Router, error) {
 		names:         opts.Names,
 		alias:         opts.Alias,
 		flows:         maphash.MakeSeed(),
+	}
+	if r.mostCalls == 0 {
+		r.mostCalls = maxCalls
 	}
 	r.tally = r.newTally()
 	r.machine.set(opts.Addresses)

@@ -66,6 +66,19 @@ func room() (bytes uint64) {
 	return bytes
 }
 
+// mostCalls is how many calls may be in memory at once on a machine, or in a
+// control group, with so many bytes: half of them at 1 KiB a call, which is what
+// an ordinary one takes. A call stays for half a minute after its answer, so at a
+// steady rate there are 32 times as many as begin in a second. 0, the router's own
+// number, where the memory is not known.
+func mostCalls(room uint64) int {
+	const perCall, least, most = 1 << 10, 50_000, 2_000_000
+	if room == 0 {
+		return 0
+	}
+	return int(min(max(room/2/perCall, least), most))
+}
+
 // tellCollector does so, and returns what is in force then, for the log.
 func tellCollector() []any {
 	has := room()

@@ -158,6 +158,7 @@ func (n *node) wire(secrets [][]byte, persistent bool) error {
 		Names:       n.names,
 		Alias:       n.streams.alias,
 		RecentCalls: n.cfg.RecentCalls,
+		MostCalls:   mostCalls(room()),
 		Log:         n.log,
 		Now:         now,
 		Epoch:       time.Now().UnixNano() - now,
