@@ -5,11 +5,8 @@ package main_test
 import (
 	"fmt"
 	"net/netip"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -152,11 +149,8 @@ func TestE2E_ReplaysOfLostCalls(t *testing.T) {
 // it but a plain call.
 func TestPeer_ReplaysOfLostCalls(t *testing.T) {
 	t.Parallel()
-	program, err := exec.LookPath("kamailio")
-	if err != nil {
-		t.Skip("kamailio is not installed (make peer)")
-	}
-	version, err := exec.Command(program, "-v").Output()
+	needKamailio(t, "tm.so")
+	version, err := exec.Command("kamailio", "-v").Output()
 	require.NoError(t, err)
 	t.Logf("%s", strings.SplitN(string(version), "\n", 2)[0])
 	plain := replay{name: "a plain call", final: 200, answers: "first", invited: func(*peer, *peer) func(*leg) {
@@ -169,7 +163,7 @@ func TestPeer_ReplaysOfLostCalls(t *testing.T) {
 		t.Run(r.name, func(t *testing.T) {
 			t.Parallel()
 			l := newLab(t)
-			wrong, story := r.run(l, l.kamailio(program))
+			wrong, story := r.run(l, l.kamailio())
 			if len(wrong) == 0 {
 				wrong = []string{"nothing is wrong"}
 			}
@@ -182,44 +176,10 @@ func TestPeer_ReplaysOfLostCalls(t *testing.T) {
 }
 
 // kamailio starts one at the lab's first address, with the config of the replays.
-func (l *lab) kamailio(program string) netip.AddrPort {
+func (l *lab) kamailio() netip.AddrPort {
 	l.t.Helper()
-	modules, err := filepath.Glob("/usr/lib/*/kamailio/modules")
-	require.NoError(l.t, err)
-	require.NotEmpty(l.t, modules)
-	template, err := os.ReadFile(filepath.Join("..", "..", "bench", "kamailio", "replay.cfg"))
-	require.NoError(l.t, err)
-	dir, addr := l.t.TempDir(), l.addr("127.0.0.1")
-	config := strings.NewReplacer("REPLAY_LISTEN", addr.String(), "REPLAY_MODULES", modules[0]+"/",
-		"REPLAY_FIRST", l.addr("127.0.0.11").Addr().String(), "REPLAY_SECOND", l.addr("127.0.0.12").Addr().String()).Replace(string(template))
-	path := filepath.Join(dir, "kamailio.cfg")
-	require.NoError(l.t, os.WriteFile(path, []byte(config), 0o600))
-	cmd := exec.Command(program, "-f", path, "-DD", "-E", "-x", "fm", "-X", "fm", "-m", "64", "-M", "16", "-Y", dir, "-w", dir)
-	logs := &buffer{}
-	cmd.Stdout, cmd.Stderr = logs, logs
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-	require.NoError(l.t, cmd.Start())
-	ended := make(chan struct{})
-	go func() {
-		_ = cmd.Wait()
-		close(ended)
-	}()
-	l.t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		<-ended
-	})
-	asks := l.peer("127.0.0.3")
-	for deadline := time.Now().Add(2 * patience); time.Now().Before(deadline); {
-		_, _ = asks.conn.WriteToUDPAddrPort([]byte(asks.ping(addr, fmt.Sprintf("up%d", time.Now().UnixNano()))), addr)
-		select {
-		case m := <-asks.inbox:
-			require.Equal(l.t, "200 OPTIONS", m.what())
-			return addr
-		case <-ended:
-			l.t.Fatalf("kamailio ended:\n%s", logs)
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-	l.t.Fatalf("kamailio does not answer:\n%s", logs.tail(30))
+	addr := l.addr("127.0.0.1")
+	l.startKamailio(l.kamailioConfig(map[string]string{"kamailio.cfg": "replay.cfg"}, "REPLAY_LISTEN", addr.String(),
+		"REPLAY_FIRST", l.addr("127.0.0.11").Addr().String(), "REPLAY_SECOND", l.addr("127.0.0.12").Addr().String()), addr)
 	return addr
 }

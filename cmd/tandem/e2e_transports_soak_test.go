@@ -14,3 +14,5 @@ import (
 func TestSoakTransports_EveryPair(t *testing.T) {
 	everyPair(t, 1000, 50, regexp.MustCompile(os.Getenv("PAIRS")))
 }
+
+func TestSoakTransports_Kamailio(t *testing.T) { besideKamailio(t, 1000, 50) }
