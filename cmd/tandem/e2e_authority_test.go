@@ -11,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -53,7 +54,7 @@ func (a *authority) write(path, kind string, der []byte) {
 	require.NoError(a.t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
 }
 
-// sign makes a certificate for a DNS name, for both ends of connections, and puts
+// sign makes a certificate for a DNS name or an IP address, for both ends of connections, and puts
 // it into a file NAME.pem with its key in NAME.key, in place of one that is there.
 func (a *authority) sign(name string) tls.Certificate {
 	a.t.Helper()
@@ -64,6 +65,9 @@ func (a *authority) sign(name string) tls.Certificate {
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	if ip := net.ParseIP(name); ip != nil {
+		template.DNSNames, template.IPAddresses = nil, []net.IP{ip}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
 	require.NoError(a.t, err)

@@ -43,7 +43,7 @@ var endNames = [ends]string{
 	HandshakeFailed: "TLS handshake failed", HandshakeSlow: "TLS handshake timed out", BadCertificate: "certificate refused",
 	Broken: "bad TLS record", TooMany: "too many connections", TooManyOfSource: "too many connections of the source",
 	TooManyDialled: "too many connections of ours", TooManyStrangers: "too many connections of ours to strangers",
-	FailedBefore: "connect failed a moment ago", Unknown: "nobody said who is there", Gone: "a response's connection has ended", Closed: "shut down",
+	FailedBefore: "connect failed a moment ago", Unknown: "nobody said who is there", Gone: "response without its connection", Closed: "shut down",
 }
 
 func (e End) String() string {
