@@ -34,6 +34,7 @@ type Conn struct {
 	write func(data []byte, dest netip.AddrPort) error
 
 	sources atomic.Pointer[map[netip.AddrPort]struct{}] // who may answer
+	asked   asked                                       // and who besides
 	queue   chan packet
 	dropped atomic.Uint64
 
@@ -75,7 +76,7 @@ func NewConn(local net.Addr, write func(data []byte, dest netip.AddrPort) error)
 // Close.
 func (c *Conn) Deliver(data []byte, src netip.AddrPort) bool {
 	src = plain(src)
-	if _, known := (*c.sources.Load())[src]; !known || !bytes.HasPrefix(data, statusLine) {
+	if _, known := (*c.sources.Load())[src]; !known && !c.asked.has(src) || !bytes.HasPrefix(data, statusLine) {
 		return false
 	}
 	if len(data) > maxResponse || c.isClosed() {

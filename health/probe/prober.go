@@ -88,6 +88,7 @@ type Prober struct {
 	now         func() int64
 	agents      []*agent
 	maxInFlight int
+	questions   chan Question
 
 	mu      sync.Mutex
 	targets []target                     // the latest of SetTargets
@@ -107,6 +108,7 @@ func New(opts Options) (*Prober, error) {
 		registry:    opts.Registry,
 		now:         opts.Now,
 		maxInFlight: opts.MaxInFlight,
+		questions:   make(chan Question, maxAsked),
 		flights:     make(map[netip.AddrPort][]*flight),
 		changed:     make(chan struct{}, 1),
 	}
@@ -141,6 +143,9 @@ func (p *Prober) SetTargets(targets []Target) error {
 	}
 	for _, t := range targets {
 		p, err := p.parse(t)
+		if err == nil && t.Host == nil {
+			err = errors.New("need a host")
+		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("probe: %s: %w", t.Key, err))
 			continue
@@ -162,8 +167,8 @@ func (p *Prober) SetTargets(targets []Target) error {
 }
 
 func (p *Prober) parse(t Target) (target, error) {
-	if t.Host == nil || t.Listener < 0 || t.Listener >= len(p.agents) || !t.Addr.IsValid() || t.Addr.Port() == 0 {
-		return target{}, errors.New("need a host, a listener, an address and a port")
+	if t.Listener < 0 || t.Listener >= len(p.agents) || !t.Addr.IsValid() || t.Addr.Port() == 0 {
+		return target{}, errors.New("need a listener, an address and a port")
 	}
 	t.Addr = plain(t.Addr)
 	parsed := target{Target: t}
@@ -241,6 +246,9 @@ func (p *Prober) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
+	var asking sync.WaitGroup
+	asking.Go(func() { p.ask(ctx) })
 	p.schedule(ctx)
+	asking.Wait()
 	return context.Cause(ctx)
 }
