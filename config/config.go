@@ -50,6 +50,7 @@ type Config struct {
 	Trunks       []Trunk // none: only loopback sources are accepted
 	Store        Store
 	Catalog      catalog.Catalog
+	Large        catalog.Large // of connectors that say nothing; what the file says
 	Failover     catalog.Failover
 	FailoverSet  catalog.FailoverField // what of Failover the file says
 	Health       catalog.Health
@@ -211,7 +212,7 @@ const maxTryingAfter = 190 * time.Millisecond // and 10 ms that a timer may be l
 
 var topKeys = keys{
 	known: []string{"listen", "advertise", "aliases", "admin", "metrics", "state_dir", "secrets", "record_route", "drain_timeout",
-		"store", "untrusted", "trying_after", "workers", "segmentation", "recent_calls", "reload", "dns", "trunks", "connectors", "groups", "failover", "health", "quotas"},
+		"store", "untrusted", "trying_after", "workers", "segmentation", "recent_calls", "reload", "dns", "trunks", "connectors", "groups", "large_requests", "udp_mtu", "failover", "health", "quotas"},
 	later: []string{"tls", "tcp", "log", "regions", "max_cps", "max_calls", "max_detection", "keys",
 		"numbers", "events", "tracing", "cluster"},
 }
@@ -256,6 +257,7 @@ func (d *decoder) config(data []byte) *Config {
 			Connectors: d.connectors(f["connectors"]),
 			Groups:     d.groups(f["groups"]),
 		},
+		Large:       d.large(f),
 		Failover:    catalog.DefaultFailover().With(failover, catalog.EveryField),
 		FailoverSet: failover.Set,
 		Health:      catalog.DefaultHealth().With(health),
@@ -269,6 +271,7 @@ func (d *decoder) config(data []byte) *Config {
 	d.checkListeners(cfg)
 	d.checkIdentities(cfg)
 	d.checkPeers(cfg)
+	d.checkLarge(cfg)
 	d.checkQuotas(cfg)
 	d.checkLoops(cfg)
 	d.checkServe(cfg)

@@ -7,7 +7,7 @@ import (
 var (
 	connectorKeys = keys{
 		known: []string{"name", "region", "hosts", "numbers", "numbers_file", "request_uri", "number", "strip", "prepend", "state",
-			"listener", "tls", "failover", "health", "probe", "max_calls", "max_cps"},
+			"listener", "tls", "large_requests", "udp_mtu", "failover", "health", "probe", "max_calls", "max_cps"},
 		later: []string{"symmetric"},
 	}
 	hostKeys = keys{
@@ -44,6 +44,7 @@ func (d *decoder) connectors(n node) []catalog.Connector {
 			Prepend:     d.prepended(f["prepend"]),
 			Listener:    d.text(f["listener"], ""),
 			TLS:         d.peerTLS(f["tls"]),
+			Large:       d.large(f),
 			Limits:      d.limits(f),
 			Failover:    d.failover(f["failover"]),
 			Health:      d.health(f["health"]),

@@ -31,6 +31,7 @@ func Diff(old, new *Config) []Change {
 	d.connectors(old.Catalog.Connectors, new.Catalog.Connectors)
 	d.groups(old.Catalog.Groups, new.Catalog.Groups)
 	d.waiting = false
+	d.large(owner{}, old.Large, new.Large)
 	for _, f := range catalog.FailoverFields {
 		d.global("failover."+f.Key(), old.Failover.Text(f), new.Failover.Text(f), old.FailoverSet&f != 0, new.FailoverSet&f != 0)
 	}

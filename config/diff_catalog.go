@@ -39,6 +39,7 @@ func (d *differ) connectors(was, is []catalog.Connector) {
 		d.value(o, "tls.ca", orNone(a.TLS.CA), orNone(b.TLS.CA))
 		d.value(o, "tls.certificate", orNone(a.TLS.Certificate), orNone(b.TLS.Certificate))
 		d.value(o, "tls.key", orNone(a.TLS.Key), orNone(b.TLS.Key))
+		d.large(o, a.Large, b.Large)
 		d.value(o, "max_calls", count(a.Limits.MaxCalls), count(b.Limits.MaxCalls))
 		d.value(o, "max_cps", count(a.Limits.MaxCPS), count(b.Limits.MaxCPS))
 		d.failover(o, &a.Failover, &b.Failover)

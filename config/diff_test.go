@@ -48,7 +48,7 @@ trunks:
   - {name: carrier-a, sources: [198.51.100.7, 198.51.100.128/25], max_cps: 500, failover: {setup_budget: 5s}}
 connectors:
   - {name: south, region: sa-east-1, hosts: ["sip:10.0.0.9", "sip:10.0.0.10"], numbers: ["+1556*"]}
-  - {name: west, hosts: ["sip:10.0.0.4;lr"], max_calls: 5, max_cps: 6, request_uri: keep, health: {probe: false}, probe: {to: "sip:a@b", max_forwards: 0}}
+  - {name: west, hosts: ["sip:10.0.0.4;lr"], max_calls: 5, max_cps: 6, large_requests: udp, udp_mtu: 1400, request_uri: keep, health: {probe: false}, probe: {to: "sip:a@b", max_forwards: 0}}
   - {name: east, hosts: ["sip:10.0.0.3", {uri: "sip:10.0.0.1", weight: 6, max_calls: 7, max_cps: 8, state: draining}, "sip:10.0.0.6"], state: disabled}
 groups:
   - name: support
@@ -61,6 +61,7 @@ groups:
 failover: {first_response: 1s, progress: 12s, exhausted_code: best}
 health: {interval: 10s}
 quotas: {groups: 5}
+large_requests: udp
 secrets: [hunter3hunter3hunter3, hunter2hunter2hunter2]
 `
 
@@ -94,6 +95,8 @@ func TestDiff(t *testing.T) {
 		`connector west: host sip:10.0.0.4 -> sip:10.0.0.4;lr`,
 		`connector west: number +15550009999 removed`,
 		`connector west: request_uri host -> keep`,
+		`connector west: large_requests not set -> udp`,
+		`connector west: udp_mtu not set -> 1400`,
 		`connector west: max_calls none -> 5`,
 		`connector west: max_cps none -> 6`,
 		`connector west: failover.codes [503] -> not set`,
@@ -116,6 +119,7 @@ func TestDiff(t *testing.T) {
 		`group support: numbers added: +15550000004, +15550000005, +15550000006, +15550000007, +15550000008 and 2 more`,
 		`group support: failover.no_answer not set -> 20s`,
 		`group sales added (connectors east priority 1, numbers +15550000003)`,
+		`large_requests not set -> udp`,
 		`failover.first_response 2s -> 1s`,
 		`failover.progress 12s by default -> 12s`,
 		`failover.exhausted_code 503 -> best`,
@@ -191,6 +195,7 @@ func full() *Config {
 			Connectors: []catalog.Connector{{
 				Name: "c", Region: "r", Numbers: numbers(), FileNumbers: files(), Strip: "0", Prepend: "1", Listener: "public", Failover: fpart, Health: hpart,
 				Probe: catalog.Probe{HasMaxForwards: true, MaxForwards: 1},
+				Large: catalog.Large{Requests: catalog.LargeTCP, MTU: 1},
 				Hosts: []catalog.Host{{
 					URI: "sip:10.0.0.1", Addr: netip.MustParseAddrPort("10.0.0.1:5060"), HostPort: "10.0.0.1", Params: ";lr", Priority: 1, Weight: 1,
 				}},

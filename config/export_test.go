@@ -95,7 +95,7 @@ func TestExportIsImported(t *testing.T) {
 	var c inventory.Connector
 	c.Meta = inventory.Meta{ID: "c1"}
 	c.ConnectorSpec = inventory.ConnectorSpec{
-		Name: "east 1", Region: "null", State: "draining", RequestURI: "keep", Number: "e164", Strip: "0x1F", Prepend: "+1", Listener: "1e3", MaxCalls: 1, MaxCPS: 2,
+		Name: "east 1", Region: "null", State: "draining", RequestURI: "keep", Number: "e164", Strip: "0x1F", Prepend: "+1", Listener: "1e3", Large: "tcp", UDPMTU: 1200, MaxCalls: 1, MaxCPS: 2,
 		Hosts:    []inventory.HostSpec{{URI: "sip:[2001:db8::1]:5060;a=b", Priority: 100, Weight: 99, State: "disabled", MaxCalls: 3, MaxCPS: 4}, {URI: "sip:10.0.0.2"}},
 		TLS:      json.RawMessage(`{"ca":"ca.pem","certificate":"both.pem","name":"sbc.example.com"}`),
 		Failover: json.RawMessage(`{"after_ringing":false,"codes":[480],"exhausted_code":"best","max_attempts":3,"max_ring":"1m0.5s"}`),

@@ -249,6 +249,8 @@ func (d *decoder) connectorSpec(n node) inventory.ConnectorSpec {
 		Strip:      d.text(f["strip"], ""),
 		Prepend:    d.text(f["prepend"], ""),
 		Listener:   d.text(f["listener"], ""),
+		Large:      d.text(f["large_requests"], ""),
+		UDPMTU:     d.large(f).MTU,
 		MaxCalls:   limits.MaxCalls,
 		MaxCPS:     limits.MaxCPS,
 		TLS:        d.settings(f["tls"]),

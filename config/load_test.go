@@ -109,13 +109,15 @@ connectors:
     state: disabled
     failover: {no_answer: 20s}
     health: {down_codes: [], probe: true, max_detection: 2m}
-  - {name: west, hosts: sip:10.0.0.2, listener: partners, probe: {from: "sip:+1555;phone-context=x@[2001:db8::1]:5070;a=b", to: "SIP:b.example", request_uri: "sip:10.0.0.9", max_forwards: 0, listener: partners}}
+  - {name: west, hosts: sip:10.0.0.2, listener: partners, large_requests: auto, udp_mtu: 500, probe: {from: "sip:+1555;phone-context=x@[2001:db8::1]:5070;a=b", to: "SIP:b.example", request_uri: "sip:10.0.0.9", max_forwards: 0, listener: partners}}
 groups:
   - name: sales
     connectors: [{connector: east, priority: 1}, {connector: west, priority: 99}]
     numbers: [+15550000001, 100 - 199, +1555*]
     failover: {first_response: 300ms, no_answer: off, max_attempts: 2}
     health: {interval: 1m}
+large_requests: udp
+udp_mtu: 65535
 failover: {no_answer: 2m, max_ring: 3m, setup_budget: 1m, codes: [503, 480], first_response: 500ms, progress: 3s, timer_c: 4m, max_attempts: 8, exhausted_code: best, after_ringing: true, when_all_down: try}
 health: {probe: false, interval: 30s, fast_interval: 2s, timeout: 500ms, down_after: 2, up_after: 1, down_codes: [500], doubt_hold: 20s, eject_after: 3, eject_time: 5s, eject_max: 1m, stall: 3s, slow_start: off, flap_hold: 20s, flap_window: 10m, max_detection: off}
 quotas: {groups: 3, connectors_per_group: 3}
@@ -179,7 +181,7 @@ quotas: {groups: 3, connectors_per_group: 3}
 					Health:   catalog.HealthPart{Set: catalog.FieldProbe | catalog.FieldDownCodes | catalog.FieldMaxDetection, Values: catalog.Health{Probe: true, MaxDetection: 2 * time.Minute}},
 				},
 				{
-					Name: "west", Listener: "partners",
+					Name: "west", Listener: "partners", Large: catalog.Large{Requests: catalog.LargeAuto, MTU: 500},
 					Probe: catalog.Probe{
 						From: "sip:+1555;phone-context=x@[2001:db8::1]:5070;a=b", To: "SIP:b.example", RequestURI: "sip:10.0.0.9", HasMaxForwards: true, Listener: "partners",
 					},
@@ -199,6 +201,7 @@ quotas: {groups: 3, connectors_per_group: 3}
 				Health: catalog.HealthPart{Set: catalog.FieldInterval, Values: catalog.Health{Interval: time.Minute}},
 			}},
 		},
+		Large: catalog.Large{Requests: catalog.LargeUDP, MTU: 65535},
 		Failover: catalog.Failover{
 			Codes: catalog.NewCodes(480, 503), FirstResponse: 500 * time.Millisecond, Progress: 3 * time.Second,
 			NoAnswer: 2 * time.Minute, TimerC: 4 * time.Minute, MaxRing: 3 * time.Minute, MaxAttempts: 8, AfterRinging: true,

@@ -87,6 +87,11 @@ listen: [udp://192.0.2.10:5060, "udp://[2001:db8::10]:5060"]
 connectors: [{name: east, hosts: ["sip:[2001:db8::1]"]}]
 groups: [{name: g, connectors: [{connector: east, priority: 1}], numbers: ["+1555"]}]
 `, "test.yaml: connectors[0].hosts[0].uri: the listener that reaches [2001:db8::1]:5060 comes with a restart only: restart the node to take this file"},
+		{`
+listen: [udp://192.0.2.10:5060, tcp://192.0.2.10:5060]
+connectors: [{name: east, large_requests: tcp, hosts: ["sip:10.0.0.1"]}]
+groups: [{name: g, connectors: [{connector: east, priority: 1}], numbers: ["+1555"]}]
+`, "test.yaml: connectors[0].large_requests: the tcp:// listener that 10.0.0.1:5060 needs comes with a restart only: restart the node to take this file"},
 	} {
 		_, err := UntilRestart(old, load(t, c.new))
 		require.EqualError(t, err, c.want)

@@ -110,6 +110,7 @@ func (cfg *Config) WithInventory(s *inventory.Snapshot) (*Config, error) {
 	d.checkHealth(&next)
 	d.checkListeners(&next)
 	d.checkPeers(&next)
+	d.checkLarge(&next)
 	d.checkLoops(&next)
 	d.checkMaxCalls(&next)
 	if len(d.errs) > 0 {

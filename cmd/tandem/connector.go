@@ -111,8 +111,8 @@ their own, and the region of a connector is fixed.`,
 // connectorFlags are the settings of a connector, each as its flag has it.
 type connectorFlags struct {
 	levelFlags
-	state, requestURI, number, strip, prepend, listener, probe string
-	maxCalls, maxCPS                                           int
+	state, requestURI, number, strip, prepend, listener, probe, large string
+	maxCalls, maxCPS, udpMTU                                          int
 }
 
 func (c *connectorFlags) addTo(cmd *cobra.Command) {
@@ -123,6 +123,8 @@ func (c *connectorFlags) addTo(cmd *cobra.Command) {
 	f.StringVar(&c.strip, "strip", "", "removed from called numbers that begin with it")
 	f.StringVar(&c.prepend, "prepend", "", "put before called numbers without \"+\"")
 	f.StringVar(&c.listener, "listener", "", "the name of the listener that its calls and probes leave from")
+	f.StringVar(&c.large, "large-requests", "", "what large requests to its UDP hosts go by: auto, udp or tcp (first)")
+	f.IntVar(&c.udpMTU, "udp-mtu", 0, "bytes beyond which a request is large")
 	f.IntVar(&c.maxCalls, "max-calls", 0, "calls at a time of all its hosts")
 	f.IntVar(&c.maxCPS, "max-cps", 0, "new calls a second")
 	f.StringVar(&c.probe, "probe", "", "what its OPTIONS say: a JSON entity, keys as in a config")
@@ -135,6 +137,7 @@ func (c *connectorFlags) patch(cmd *cobra.Command, patch map[string]any) error {
 	for _, s := range []struct{ flag, key, value string }{
 		{"state", "state", c.state}, {"request-uri", "request_uri", c.requestURI}, {"number", "number", c.number},
 		{"strip", "strip", c.strip}, {"prepend", "prepend", c.prepend}, {"listener", "listener", c.listener},
+		{"large-requests", "large_requests", c.large},
 	} {
 		switch {
 		case !given(s.flag):
@@ -147,7 +150,7 @@ func (c *connectorFlags) patch(cmd *cobra.Command, patch map[string]any) error {
 	for _, s := range []struct {
 		flag, key string
 		value     int
-	}{{"max-calls", "max_calls", c.maxCalls}, {"max-cps", "max_cps", c.maxCPS}} {
+	}{{"max-calls", "max_calls", c.maxCalls}, {"max-cps", "max_cps", c.maxCPS}, {"udp-mtu", "udp_mtu", c.udpMTU}} {
 		switch {
 		case !given(s.flag):
 		case s.value == 0:

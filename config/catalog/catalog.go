@@ -42,6 +42,8 @@ type Connector struct {
 
 	TLS PeerTLS // of hosts over TLS; without a Name each has that of its URI
 
+	Large Large // of its hosts over UDP
+
 	Limits Limits // of all its hosts together
 
 	Failover FailoverPart // of attempts on this connector

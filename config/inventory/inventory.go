@@ -41,6 +41,8 @@ type ConnectorSpec struct {
 	Strip      string          `json:"strip,omitempty"`
 	Prepend    string          `json:"prepend,omitempty"`
 	Listener   string          `json:"listener,omitempty"`
+	Large      string          `json:"large_requests,omitempty"`
+	UDPMTU     int             `json:"udp_mtu,omitempty"`
 	TLS        json.RawMessage `json:"tls,omitempty"`
 	MaxCalls   int             `json:"max_calls,omitempty"`
 	MaxCPS     int             `json:"max_cps,omitempty"`
