@@ -68,6 +68,7 @@ var (
 	drops      = counter("dropped_total", "Messages dropped without an answer: not_sip, untrusted, forged, retransmission, …", "reason")
 	dialog     = counter("dialog_requests_total", "Requests forwarded within dialogs.")
 	stateless  = counter("stateless_responses_total", "Responses forwarded without a call: after a restart, or within dialogs.")
+	largeBy    = counter("large_requests_total", "Requests of more than udp_mtu to hosts over UDP, by what they left over: tcp, udp (the host is not known to take TCP, or large_requests is udp), fallback (by UDP, after TCP had failed: they count under tcp too).", "over")
 	late2xx    = counter("late_2xx_total", "Answers relayed after the caller had been given another final response.")
 	undeliver  = counter("undeliverable_total", "Datagrams that ICMP or the kernel reported as undeliverable.")
 	parked     = counter("parked_total", "In-dialog requests that waited for a name to be resolved.")
@@ -137,6 +138,7 @@ var counts = map[string]*metric{
 	router.CountAttempts:  attempts,
 	router.CountFailovers: failovers,
 	router.CountPassedBy:  passedBy,
+	router.CountLarge:     largeBy,
 	router.CountLate2xx:   late2xx,
 	router.CountDialog:    dialog,
 	router.CountStateless: stateless,

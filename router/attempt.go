@@ -15,10 +15,6 @@ func (r *Router) attempt(s *scratch, st *stripe, c *call, e *entry, held hold, s
 	a.hash = e.host.id
 	a.failover = e.failover[c.trunk.class]
 	a.started = s.now
-	if !a.host.transport.Reliable() {
-		a.interval = t1
-		a.resendAt = s.now + t1 // Timer A, Timer E
-	}
 	a.waitAt = s.now + min(int64(a.failover.FirstResponse), share)
 	a.progressBy = s.now + min(int64(a.failover.Progress), share)
 	a.evidence = min(int64(e.failover[0].FirstResponse), 2*t1)
@@ -26,11 +22,21 @@ func (r *Router) attempt(s *scratch, st *stripe, c *call, e *entry, held hold, s
 	if !c.invite() {
 		a.waitAt = min(a.waitAt, c.started+timerB) // RFC 4320: 64·T1 in all
 	}
-	r.sendRequest(s, c, a, m)
+	msg := r.appendRequest(s.out.Buf(), s, c, a, m)
+	if len(msg) > a.host.large.mtu {
+		msg = r.larger(s, c, a, m, msg)
+	}
+	if !a.reliable() {
+		a.interval = t1
+		a.resendAt = s.now + t1 // Timer A, Timer E
+	}
+	s.out.Send(c.out(a), a.host.addr, msg)
+	s.out.Alone()
 }
 
+// sendRequest sends the request of attempt a again.
 func (r *Router) sendRequest(s *scratch, c *call, a *attempt, m *wire.Message) {
-	s.out.Send(a.host.listeners[c.listener], a.host.addr, r.appendRequest(s.out.Buf(), s, c, a, m))
+	s.out.Send(c.out(a), a.host.addr, r.appendRequest(s.out.Buf(), s, c, a, m))
 	s.out.Alone()
 }
 
@@ -98,6 +104,8 @@ func (r *Router) note(s *scratch, c *call, a *attempt, e event, v verdict, resp 
 		}
 		if a.phase != trying { // a non-INVITE that had its 100
 			how, why, seen = attemptNoProgress, failedProgress, 0
+		} else if a.stream {
+			r.streamFailed(s, a.host)
 		}
 	case noProgress:
 		how, why = attemptNoProgress, failedProgress
@@ -148,7 +156,7 @@ func (r *Router) note(s *scratch, c *call, a *attempt, e event, v verdict, resp 
 		r.answered2xx(s, a, resp)
 	}
 	if seen != 0 {
-		a.host.health.Observe(s.now, health.Observation{Event: seen, Began: a.started, Besides: !c.invite()})
+		a.host.health.Observe(s.now, health.Observation{Event: seen, Began: a.started, Besides: !c.invite() || a.stream})
 	}
 	return why
 }
@@ -253,7 +261,7 @@ func (r *Router) revoke(s *scratch, c *call, a *attempt, m *wire.Message) {
 		return
 	}
 	a.cancelSent = true
-	if !a.host.transport.Reliable() {
+	if !a.reliable() {
 		a.cancelIv = t1
 		a.cancelAt = s.now + t1
 	}
@@ -270,11 +278,11 @@ func (r *Router) sendCancel(s *scratch, c *call, a *attempt, m *wire.Message) {
 	if c.answered {
 		h.Extra = lostReason
 	}
-	s.out.Send(a.host.listeners[c.listener], a.host.addr, r.appendHop(s.out.Buf(), s, c, a, m, h))
+	s.out.Send(c.out(a), a.host.addr, r.appendHop(s.out.Buf(), s, c, a, m, h))
 }
 
 // sendAck acknowledges a refusal to the host that sent it, each time it comes.
 func (r *Router) sendAck(s *scratch, c *call, a *attempt, m, resp *wire.Message) {
 	h := wire.Hop{Method: wire.ACK, To: resp.Bytes(resp.To.Value)}
-	s.out.Send(a.host.listeners[c.listener], a.host.addr, r.appendHop(s.out.Buf(), s, c, a, m, h))
+	s.out.Send(c.out(a), a.host.addr, r.appendHop(s.out.Buf(), s, c, a, m, h))
 }

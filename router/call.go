@@ -84,6 +84,7 @@ type attempt struct {
 	abandoned  bool // left behind for the next candidate
 	revoked    bool // CANCEL is sent, or waits for the first provisional
 	cancelSent bool
+	stream     bool // over TCP, to a host over UDP: it is large
 
 	started  int64
 	ended    int64

@@ -32,8 +32,9 @@ type Step struct {
 	Region    string    `json:"region,omitempty"`
 	Host      string    `json:"host"`
 	Health    string    `json:"health"`
-	Reason    string    `json:"reason"`             // why it stands there
-	Settings  []Setting `json:"settings,omitempty"` // of an attempt on it, and of its health
+	Reason    string    `json:"reason"`               // why it stands there
+	Settings  []Setting `json:"settings,omitempty"`   // of an attempt on it, and of its health
+	Large     string    `json:"large_over,omitempty"` // what a request of more than udp_mtu would go over now, if not what others do
 }
 
 // Setting is a value in force and the level that it comes from.
@@ -118,7 +119,7 @@ func (x *explainer) steps(now int64) (steps []Step) {
 			break
 		}
 		tried = append(tried, pick.entry.host)
-		steps = append(steps, x.step(i+1, pick.entry, pick.view.State, x.reasonFor(pick)))
+		steps = append(steps, x.step(now, i+1, pick.entry, pick.view.State, x.reasonFor(pick)))
 	}
 	for i := range x.route.entries {
 		e := &x.route.entries[i]
@@ -128,7 +129,7 @@ func (x *explainer) steps(now int64) (steps []Step) {
 			why = fmt.Sprintf("%s (%s), and when_all_down is reject", view.State, e.host.health.Status().Reason)
 		}
 		if why != "" {
-			steps = append(steps, x.step(0, e, view.State, why))
+			steps = append(steps, x.step(now, 0, e, view.State, why))
 		}
 	}
 	return append(steps, x.unlocated()...)
@@ -164,13 +165,14 @@ func (x *explainer) candidates(now int64) (cs, spared []candidate) {
 	return cs[:n], cs[n:]
 }
 
-func (x *explainer) step(place int, e *entry, state health.State, why string) Step {
+func (x *explainer) step(now int64, place int, e *entry, state health.State, why string) Step {
 	c := e.host.connector
 	seen := state.String()
 	if max(c.state, e.host.state) == catalog.Disabled {
 		seen = "not probed"
 	}
 	return Step{
+		Large: e.host.largeOver(now),
 		Place: place, Connector: c.name, Region: c.region, Host: e.host.uri, Health: seen, Reason: why,
 		Settings: x.attemptSettings(e),
 	}
@@ -238,6 +240,9 @@ func (x *explainer) attemptSettings(e *entry) []Setting {
 		if p.Catalog.Connectors[i].Name != c.name {
 			continue
 		}
+		if e.host.transport == catalog.UDP {
+			all = append(all, largeSettings(p.Catalog.Connectors[i].Large, p.Large, c.name)...)
+		}
 		words := p.Catalog.HealthLevels(i)
 		for _, field := range catalog.HealthFields {
 			global := "default"
@@ -248,6 +253,24 @@ func (x *explainer) attemptSettings(e *entry) []Setting {
 		}
 	}
 	return all
+}
+
+// largeSettings are those of large requests to a host over UDP.
+func largeSettings(own, all catalog.Large, connector string) []Setting {
+	in := own.Or(all).Or(catalog.DefaultLarge())
+	from := func(own, all bool) string {
+		switch {
+		case own:
+			return "connector " + connector
+		case all:
+			return "global"
+		}
+		return "default"
+	}
+	return []Setting{
+		{"large_requests", in.Requests.String(), from(own.Requests != 0, all.Requests != 0)},
+		{"udp_mtu", strconv.Itoa(in.MTU), from(own.MTU != 0, all.MTU != 0)},
+	}
 }
 
 // reasonFor says why a host is in its place.

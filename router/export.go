@@ -32,6 +32,7 @@ const (
 	CountTrunk     = "trunk"     // calls by trunk: trunk, outcome
 	CountOverRate  = "over_rate" // refused for max_cps: trunk
 	CountParked    = "parked"    // messages that waited for a name
+	CountLarge     = "large"     // requests to hosts over UDP of more than udp_mtu: what they left by
 	CountPassedBy  = "passed_by" // hosts without room for a call that could have gone there: connector
 )
 
@@ -77,6 +78,9 @@ func (r *Router) Counts(f func(Count)) {
 	}
 	for i, name := range failoverNames {
 		one(CountFailovers, name, func(t *tally) *atomic.Uint64 { return &t.failovers[i] })
+	}
+	for i, name := range largeNames {
+		one(CountLarge, name, func(t *tally) *atomic.Uint64 { return &t.large[i] })
 	}
 	one(CountLate2xx, "", func(t *tally) *atomic.Uint64 { return &t.late2xx })
 	one(CountDialog, "", func(t *tally) *atomic.Uint64 { return &t.dialog })

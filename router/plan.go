@@ -16,7 +16,8 @@ import (
 // Policy is what can be changed while calls run.
 type Policy struct {
 	Catalog   *catalog.Catalog
-	Trunks    []Trunk // none: loopback sources may call in
+	Trunks    []Trunk       // none: loopback sources may call in
+	Large     catalog.Large // of connectors that say nothing; 0 is the default
 	Failover  catalog.Failover
 	Untrusted Untrusted
 	// TryingAfter is how long a 100 to an INVITE waits for something better to
@@ -117,6 +118,7 @@ type host struct {
 	settings   catalog.Health
 	limit      limit
 	limited    bool // it or its connector
+	large      large
 }
 
 // compile makes the plan of a policy. Hosts that were there before keep their
@@ -181,6 +183,7 @@ func (pl *plan) compileConnectors(r *Router) (map[string][]entry, error) {
 			// listener are another means to know it: they change no key, so that
 			// what is known outlives a change of theirs, and marks of calls and
 			// probes meet in one place.
+			h.large = r.largeOf(h, cc.Large.Or(pl.policy.Large).Or(catalog.DefaultLarge()))
 			h.health = r.health.Host(health.Key{
 				URI: "sip:" + ch.Addr.String() + ch.Transport.Param(), Addr: ch.Addr, Listener: r.listeners[h.listeners[0]].Addr.String(),
 			})

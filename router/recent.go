@@ -52,7 +52,8 @@ type AttemptRecord struct {
 	Connector string  `json:"connector"`
 	Region    string  `json:"region,omitempty"`
 	Host      string  `json:"host"`
-	Outcome   string  `json:"outcome"` // answered, refused, failed, silent, no_progress, no_answer, icmp, send_error, cancelled, timeout or pending
+	Transport string  `json:"transport,omitempty"` // that it went over, when that is not the host's own
+	Outcome   string  `json:"outcome"`             // answered, refused, failed, silent, no_progress, no_answer, icmp, send_error, cancelled, timeout or pending
 	Status    int     `json:"status,omitempty"`
 	Start     float64 `json:"start_ms"`
 	First     float64 `json:"first_response_ms,omitempty"`
@@ -84,6 +85,7 @@ type past struct {
 type pastAttempt struct {
 	host    *host
 	outcome attemptOutcome
+	stream  bool // over TCP, to a host over UDP
 	status  int16
 	// On the router's clock; 0 of what did not happen.
 	started, heard, rang, ended int64
@@ -177,7 +179,7 @@ func (p *past) fill(c *call, now int64, how outcome) {
 	p.count = uint8(c.count)
 	for i := range c.count {
 		a := c.at(i)
-		p.attempts[i] = pastAttempt{a.host, a.outcome, a.status, a.started, a.heard, a.rang, a.ended}
+		p.attempts[i] = pastAttempt{a.host, a.outcome, a.stream, a.status, a.started, a.heard, a.rang, a.ended}
 	}
 }
 
@@ -236,9 +238,12 @@ func (r *Router) callRecord(p *past) CallRecord {
 	}
 	c.Progress = after(p.rang, p.began)
 	for i := range p.attempts[:p.count] {
-		a := &p.attempts[i]
+		a, over := &p.attempts[i], ""
+		if a.stream {
+			over = catalog.TCP.String()
+		}
 		c.Attempts = append(c.Attempts, AttemptRecord{
-			Connector: a.host.connector.name, Region: a.host.connector.region, Host: a.host.uri,
+			Connector: a.host.connector.name, Region: a.host.connector.region, Host: a.host.uri, Transport: over,
 			Outcome: a.outcome.String(), Status: int(a.status),
 			Start: ms(a.started - p.began), First: after(a.heard, p.began), Progress: after(a.rang, p.began), End: after(a.ended, p.began),
 		})

@@ -31,6 +31,7 @@ type recordKind uint8
 const (
 	recordCallEnd recordKind = iota
 	recordUntrusted
+	recordNoStream // source: the host
 )
 
 // offer hands a record to the log, or counts it as lost when the log is behind.
@@ -62,8 +63,12 @@ func (r *Router) RunLog(ctx context.Context) {
 }
 
 func (r *Router) write(rec *record) {
-	if rec.kind == recordUntrusted {
+	switch rec.kind {
+	case recordUntrusted:
 		r.writeUntrusted(rec)
+		return
+	case recordNoStream:
+		r.log.Warn("a large request did not get through to the host over TCP: UDP until it is tried again", "host", rec.source.String(), "for", streamRest.String())
 		return
 	}
 	level, text := slog.LevelInfo, "call failed over"

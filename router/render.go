@@ -29,7 +29,7 @@ func (r *Router) appendRequest(dst []byte, s *scratch, c *call, a *attempt, m *w
 		s.text = r.appendRecordRoute(s.text, s, c, a, m)
 	}
 	s.text = appendHops(s.text, m)
-	s.text = r.appendLength(s.text, m, a.host.listeners[c.listener])
+	s.text = r.appendLength(s.text, m, c.out(a))
 	e.Insert(m.Headers[0].Line.Start, s.text[start:])
 
 	r.completeVia(s, m, c.source, r.symmetric(c.trunk, c.listener))
@@ -50,7 +50,7 @@ func (r *Router) target(m *wire.Message) (u wire.URI, ours bool) {
 func (r *Router) appendVia(dst []byte, s *scratch, c *call, a *attempt, m *wire.Message) []byte {
 	b := branch{marker: markCall, listener: c.listener, key: c.key, host: a.hash, loop: c.loop}
 	b.seal(s, &r.keys[0], m, &m.TopVia, c.replyTo)
-	return r.appendViaOf(dst, a.host.listeners[c.listener], &b)
+	return r.appendViaOf(dst, c.out(a), &b)
 }
 
 func (r *Router) appendViaOf(dst []byte, listener int, b *branch) []byte {
@@ -59,7 +59,8 @@ func (r *Router) appendViaOf(dst []byte, listener int, b *branch) []byte {
 
 // appendRecordRoute appends our Record-Route, doubled when the call leaves by
 // another listener than it came to (RFC 5658): each side then sees an address
-// that it can reach.
+// that it can reach. A large request over TCP has what a small one has: the dialog
+// goes on over UDP.
 func (r *Router) appendRecordRoute(dst []byte, s *scratch, c *call, a *attempt, m *wire.Message) []byte {
 	t := token{day: r.day(s.now) + tokenLifeDays, connector: a.host.connector.id, host: a.host.id}
 	t.mac = t.sum(s, &r.keys[0], m.Bytes(m.CallID), m.Bytes(m.From.Tag))

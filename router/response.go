@@ -76,7 +76,7 @@ func (r *Router) answerHop(s *scratch, b *branch) {
 
 // probed hands the answer to a probe on. Only hosts that we probe get that far.
 func (r *Router) probed(s *scratch) {
-	if r.probe == nil || s.plan.byAddr[hostPlace{s.source, r.listeners[s.listener].Transport}] == nil {
+	if r.probe == nil || !s.plan.probes(hostPlace{s.source, r.listeners[s.listener].Transport}) {
 		s.tally.drop(dropViaNotOurs)
 		return
 	}

@@ -68,7 +68,10 @@ type Options struct {
 	// no probe to there has that branch. Both may be nil.
 	Probe       func(listener int, data []byte, source netip.AddrPort) bool
 	ProbeFailed func(dest netip.AddrPort, branch []byte) bool
-	Log         *slog.Logger
+	// Ask has somebody find out whether a host over UDP takes connections too, and
+	// tell TakesStream if it does. It never blocks. nil: nobody finds out.
+	Ask func(Question)
+	Log *slog.Logger
 	// Names knows the addresses of names in Contact and Route; nil: they lead
 	// nowhere. Its Resolved is to call the Router's.
 	Names *names.Names
@@ -97,6 +100,7 @@ type Router struct {
 	health      *health.Registry
 	probe       func(int, []byte, netip.AddrPort) bool
 	probeFailed func(netip.AddrPort, []byte) bool
+	ask         func(Question)
 	log         *slog.Logger
 	epoch       int64
 	started     int64
@@ -126,6 +130,7 @@ type Router struct {
 	alias          func(int, netip.AddrPort, netip.AddrPort)
 	parking        park
 	dialogs        dialogs
+	takers         takers
 	relays         relays
 	flows          maphash.Seed
 	late           histogram // how much later than asked timers fire
@@ -185,6 +190,7 @@ func New(opts Options, p Policy) (*Router, error) {
 		health:        opts.Health,
 		probe:         opts.Probe,
 		probeFailed:   opts.ProbeFailed,
+		ask:           opts.Ask,
 		log:           opts.Log,
 		epoch:         opts.Epoch,
 		started:       opts.Now,
@@ -247,6 +253,7 @@ func (r *Router) setPolicy(now int64, p Policy) error {
 	pl.known = knownAfter(r.plan.Load(), pl, now)
 	r.plan.Store(pl)
 	r.ledger.forget(pl, now)
+	r.takers.retain(pl)
 	keys := make([]health.Key, 0, len(pl.hosts))
 	for _, h := range pl.hosts {
 		keys = append(keys, h.health.Key())

@@ -21,6 +21,7 @@ type tally struct {
 	stateless  atomic.Uint64 // responses forwarded without a call
 	icmp       atomic.Uint64
 	parked     atomic.Uint64 // messages that waited for a name
+	large      [largeWays]atomic.Uint64
 }
 
 func (t *tally) drop(why dropReason) { t.drops[why].Add(1) }

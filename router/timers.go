@@ -135,9 +135,12 @@ func (r *Router) fireAttempt(s *scratch, st *stripe, c *call, a *attempt) {
 	if a.waitAt <= now {
 		a.waitAt = never
 		kind := a.timeout(c, now)
-		if kind == noAnswer && !r.another(s, c) {
+		switch {
+		case kind == noAnswer && !r.another(s, c):
 			a.patient, a.waitAt = true, a.ringUntil
-		} else {
+		case kind == silence && a.stream && r.lastResort(s, c, a):
+			r.fallBack(s, c, a)
+		default:
 			r.event(s, st, c, a, event{kind: kind}, nil)
 		}
 	}

@@ -59,6 +59,10 @@ func (r *Router) Unreachable(now int64, u transport.Unreachable, out *transport.
 	s := r.acquire(now, out)
 	defer r.release(s)
 	s.text = s.text[:0]
+	if stream && !a.host.transport.Reliable() {
+		r.streamLost(s, st, c, a)
+		return
+	}
 	if u.Code == transport.TooBig {
 		if a.phase == trying && !a.abandoned && !u.Local {
 			r.sendRequest(s, c, a, r.original(s, c)) // the path's size is known now

@@ -20,10 +20,19 @@ func writeCall(out io.Writer, c *router.CallRecord) {
 	for i := range c.Attempts {
 		a := &c.Attempts[i]
 		fmt.Fprintf(w, "  %d\t%s\t%s\t%s\t+%.2f s\t%s\n",
-			i+1, a.Connector, cmp.Or(a.Region, "-"), a.Host, a.Start/1000, attemptStory(c, i))
+			i+1, a.Connector, cmp.Or(a.Region, "-"), a.Host+over(a), a.Start/1000, attemptStory(c, i))
 	}
 	_ = w.Flush() // out is memory
 	fmt.Fprintf(out, "  call-id %s\n", cmp.Or(printable(c.CallID), "-"))
+}
+
+// over is what an attempt went over that did not go over what its host is reached
+// over.
+func over(a *router.AttemptRecord) string {
+	if a.Transport == "" {
+		return ""
+	}
+	return " over " + a.Transport
 }
 
 // parties is whom the call is to, whom it is from, and where it led.

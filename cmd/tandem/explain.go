@@ -188,6 +188,9 @@ func writeSteps(out io.Writer, ex *router.Explanation, live bool) {
 		if live {
 			fmt.Fprintf(w, "%s\t", s.Health)
 		}
+		if s.Large != "" {
+			s.Reason += "; large requests go over " + s.Large
+		}
 		fmt.Fprintf(w, "%s\n", s.Reason)
 	}
 	_ = w.Flush() // out is memory

@@ -9,6 +9,7 @@ import (
 func policyOf(cfg *config.Config) router.Policy {
 	p := router.Policy{
 		Catalog:     &cfg.Catalog,
+		Large:       cfg.Large,
 		Failover:    cfg.Failover,
 		FailoverSet: cfg.FailoverSet,
 		Health:      cfg.Health,

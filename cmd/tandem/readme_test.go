@@ -48,7 +48,7 @@ func TestReadmeConfig(t *testing.T) {
 	none.Sum = written.Sum
 	require.Equal(t, catalog.EveryField, written.FailoverSet, "every key is there")
 	require.EqualValues(t, 1<<len(catalog.HealthFields)-1, written.HealthSet)
-	none.FailoverSet, none.HealthSet = written.FailoverSet, written.HealthSet
+	none.FailoverSet, none.HealthSet, none.Large = written.FailoverSet, written.HealthSet, catalog.DefaultLarge()
 	require.Equal(t, none, written)
 	require.Equal(t, catalog.DefaultHealth(), written.Health)
 }
