@@ -22,6 +22,7 @@ type HostInfo struct {
 	Health     *health.Host
 	Listener   int   // to probe from
 	Listeners  []int // that calls may leave from, and probes
+	Large      []int // that large requests may leave from over TCP, of a host over UDP
 	Transport  catalog.Transport
 	TLS        catalog.PeerTLS // who has to be there
 	Probe      catalog.Probe   // what probes say
@@ -50,7 +51,7 @@ func (r *Router) Hosts() []HostInfo {
 			Connector: h.connector.name, Region: h.connector.region,
 			URI: h.uri, Configured: h.configured, Named: h.named, Addr: h.addr, State: max(h.state, h.connector.state), Why: h.wanted(),
 			Key: h.health.Key(), Health: h.health, Listener: h.probeFrom, Probe: h.connector.probe,
-			Listeners: append(slices.Clone(h.listeners), h.probeFrom), Transport: h.transport, TLS: h.tls,
+			Listeners: append(slices.Clone(h.listeners), h.probeFrom), Large: h.large.reach(), Transport: h.transport, TLS: h.tls,
 		})
 	}
 	return hosts

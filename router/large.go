@@ -155,6 +155,16 @@ func (r *Router) takesStream(now int64, h *host, listener int) bool {
 	return false
 }
 
+// reach is the listeners that large requests may leave from over TCP.
+func (l *large) reach() (listeners []int) {
+	for _, i := range l.streams {
+		if i >= 0 && l.mode != catalog.LargeUDP {
+			listeners = append(listeners, i)
+		}
+	}
+	return listeners
+}
+
 // overStream reports whether TCP is what is known to do.
 func (l *large) overStream(now int64) bool {
 	return (l.mode == catalog.LargeTCP || l.taker.takes.Load()) && now >= l.taker.rests.Load()

@@ -151,11 +151,14 @@ func TestLargeIsMoreThanTheMTU(t *testing.T) {
 	p.Catalog.Connectors[0].Large = catalog.Large{MTU: 65535}
 	require.Equal(t, overUDP, newLargeRig(t, p).calls(1, 60_000).listener)
 	p.Catalog.Connectors[0].Large = catalog.Large{Requests: catalog.LargeUDP}
-	require.Equal(t, overUDP, newLargeRig(t, p).calls(1, 60_000).listener)
+	g := newLargeRig(t, p)
+	require.Equal(t, overUDP, g.calls(1, 60_000).listener)
+	require.Empty(t, g.r.Hosts()[0].Large)
+	require.Equal(t, []int{overTCP, overTCP}, g.r.Hosts()[1].Large, "of calls over UDP and of those over TCP")
 	// Nothing that is over connections anyway is large.
 	p = hostOver(catalog.TCP)
 	p.Large.Requests = catalog.LargeTCP
-	g := newLargeRig(t, p)
+	g = newLargeRig(t, p)
 	require.Equal(t, overTCP, g.calls(1, 60_000).listener)
 	require.Equal(t, [largeWays]uint64{}, g.large())
 }

@@ -172,6 +172,9 @@ func (s *streams) know(hosts []router.HostInfo) error {
 	var errs []error
 	before, peers := s.peers.Load(), make(map[peerAt]knownPeer)
 	for _, h := range hosts {
+		for _, listener := range h.Large {
+			peers[peerAt{listener, h.Addr}] = knownPeer{}
+		}
 		if !h.Transport.Reliable() {
 			continue
 		}
