@@ -6,11 +6,12 @@
 // All mistakes of a file are reported together, each with its line and what to
 // do about it. The package opens no socket, asks no DNS server and looks at
 // nothing but the file, the numbers files that it names, the environment and
-// this machine's addresses: whether a host answers or an address can be bound
-// is for others to find out. It writes no file.
+// this machine's addresses: whether a certificate can be used, a
+// host answers or an address can be bound is for others to find out. It writes no file.
 package config
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"io"
 	"net"
@@ -56,6 +57,7 @@ type Config struct {
 	Health       catalog.Health
 	HealthSet    catalog.HealthField // what of Health the file says
 	Quotas       Quotas
+	PEM          []PEM             // the files of certificates that it names, in the order of their lines
 	Sum          [sha256.Size]byte // of the file's contents and those of its numbers files
 	Warnings     []Error           // what can be served but is worth a look
 }
@@ -199,6 +201,8 @@ func parse(file string, data []byte, w world) (*Config, error) {
 		cfg.Catalog.Groups[i].FileNumbers.Seal()
 	}
 	cfg.Warnings = d.warnings.sorted()
+	slices.SortStableFunc(d.pem, func(a, b PEM) int { return cmp.Compare(a.Line, b.Line) })
+	cfg.PEM = d.pem
 	sums := make([][sha256.Size]byte, len(d.files))
 	for i, f := range d.files {
 		sums[i] = f.sum

@@ -76,6 +76,13 @@ func (d *decoder) peerTLS(n node) catalog.PeerTLS {
 	case p.Key == "":
 		p.Key = p.Certificate // one file may have both
 	}
+	d.showing(f["certificate"], f["key"], p.Certificate, p.Key)
+	d.trusting(f["ca"], p.CA)
+	if name := f["name"]; p.Name != "" {
+		if err := checkIdentity(p.Name); err != nil {
+			d.fail(name, "%v", err)
+		}
+	}
 	return p
 }
 

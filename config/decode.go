@@ -23,6 +23,7 @@ type decoder struct {
 	failed   map[string]bool // paths with an error: what follows from it is not reported
 	warned   map[string]bool // paths that a rule has warned of
 
+	pem         []PEM          // in the order read
 	files       []*numbersFile // in the order read
 	numbersRead int            // of all of them
 	told        time.Time      // when progress was told of

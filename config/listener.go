@@ -122,6 +122,8 @@ func (d *decoder) listenerTLS(l *listening, block, address node) {
 	if l.TLS.Key == "" {
 		l.TLS.Key = l.TLS.Certificate // one file may have both
 	}
+	d.showing(f["certificate"], f["key"], l.TLS.Certificate, l.TLS.Key)
+	d.trusting(f["client_ca"], l.TLS.ClientCA)
 	if l.TLS.ClientCA != "" && l.TLS.Clients == ClientsAny {
 		d.fail(f["client_ca"], "has no effect while clients is any; write clients: required, or optional")
 	}
@@ -269,6 +271,10 @@ func (d *decoder) checkFamilies(cfg *Config, connector string, hosts []catalog.H
 		}
 		same := func(l Listener) bool { return l.Addr.Addr().Is4() == h.Addr.Addr().Is4() }
 		over := func(l Listener) bool { return l.Transport == h.Transport && same(l) }
+		if h.Name != "" {
+			d.checkNamed(cfg, child(element(child(connector, "hosts"), j), "uri"), &h)
+			continue
+		}
 		if !h.Addr.IsValid() || len(cfg.Listen) == 0 || slices.ContainsFunc(cfg.Listen, over) {
 			continue
 		}
@@ -281,6 +287,17 @@ func (d *decoder) checkFamilies(cfg *Config, connector string, hosts []catalog.H
 		}
 		d.failAt(line, path, "%s is an %s address, and no listener has one: add one to listen, or write another host", h.Addr, family)
 	}
+}
+
+// checkNamed finds a host with a name that no listener reaches, whatever DNS has
+// for it: its URI says over what it is reached (RFC 3263 4.1).
+func (d *decoder) checkNamed(cfg *Config, path string, h *catalog.Host) {
+	if !h.SaysTransport() && h.Port == 0 || len(cfg.Listen) == 0 ||
+		slices.ContainsFunc(cfg.Listen, func(l Listener) bool { return l.Transport == h.Transport }) {
+		return
+	}
+	d.failAt(d.root.find(path).line(), path, "%s is reached over %s, and there is no %s:// listener: add one to listen, which calls leave from, or write another host",
+		h.HostPort, strings.ToUpper(h.Transport.String()), h.Transport)
 }
 
 // checkChosen checks that there is a listener with a name, and that it reaches
@@ -297,9 +314,9 @@ func (d *decoder) checkChosen(cfg *Config, path, name string, hosts []catalog.Ho
 	}
 	for _, h := range hosts {
 		l := &cfg.Listen[at]
-		if h.Addr.IsValid() && l.Transport != h.Transport {
+		if (h.Addr.IsValid() || h.SaysTransport() || h.Port != 0) && l.Transport != h.Transport {
 			d.failAt(line, path, "listener %s is %s://, and %s is reached over %s; choose another listener, or another host",
-				quote(l.Name), l.Transport, h.Addr, strings.ToUpper(h.Transport.String()))
+				quote(l.Name), l.Transport, h.Place(), strings.ToUpper(h.Transport.String()))
 			return
 		}
 		if h.Addr.IsValid() && !l.reaches(h.Addr.Addr()) {

@@ -23,7 +23,8 @@ func newCheck() *cobra.Command {
 		Short: "Say whether a config can be served, and what it would change",
 		Long: `Say whether a config can be served: "ok" and exit code 0, or every mistake in it
 and 1. Warnings are printed too and change nothing about the code. No address
-is bound, and nothing is sent but what --resolve asks for. Of a config that can be served it tells how long a
+is bound, and nothing is sent but what --resolve asks for. Certificates and keys
+are opened: a bad one is a mistake, one that expires soon a warning. Of a config that can be served it tells how long a
 silent host may go unnoticed by its settings.
 
 With --diff OTHER it also shows what would change if a node that runs OTHER took
@@ -52,7 +53,8 @@ func check(ctx context.Context, out, progress io.Writer, path, other string, nam
 		fmt.Fprintln(out, err)
 		return exitError{code: exitFailed}
 	}
-	for _, w := range cfg.Warnings {
+	_, dates := examine(cfg, time.Now())
+	for _, w := range slices.Concat(cfg.Warnings, dates) {
 		fmt.Fprintln(out, "warning:", w.Error())
 	}
 	if other != "" {
@@ -106,12 +108,15 @@ func some(names []string) string {
 	return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", len(names)-most)
 }
 
-// checked loads a config and has a router compiled from it, which needs no
-// socket and may find more.
+// checked loads a config, opens the certificates that it names and has a router
+// compiled from it, which needs no socket and may find more.
 func checked(path string, opts config.Options) (*config.Config, error) {
 	cfg, err := config.LoadWith(path, opts)
 	if err != nil {
 		return nil, err
+	}
+	if mistakes, _ := examine(cfg, time.Now()); len(mistakes) > 0 {
+		return nil, mistakes
 	}
 	if _, err := offline(cfg); err != nil {
 		return nil, config.Error{File: path, Text: err.Error()}

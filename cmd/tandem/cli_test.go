@@ -29,18 +29,6 @@ func write(t *testing.T, text string) string {
 	return path
 }
 
-func TestCheckExamples(t *testing.T) {
-	paths, err := filepath.Glob("../../examples/*.yaml")
-	require.NoError(t, err)
-	require.NotEmpty(t, paths)
-	for _, path := range paths {
-		out, _, code := command(t, "check", path)
-		require.Equal(t, 0, code, "%s: %s", path, out)
-		// Of a wildcard there may be a warning: it depends on the machine.
-		require.True(t, strings.HasSuffix("\n"+out, "\nok\n"), "%s: %s", path, out)
-	}
-}
-
 // Six different mistakes in one file: all six are told, each with its line.
 func TestCheckTellsAllMistakes(t *testing.T) {
 	path := write(t, `listen: [udp://0.0.0.0:5060]

@@ -35,7 +35,7 @@ func newAuthority(t testing.TB) *authority {
 	a.ca = filepath.Join(a.dir, "ca.pem")
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority of a test"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(60 * 24 * time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	var err error
@@ -58,11 +58,17 @@ func (a *authority) write(path, kind string, der []byte) {
 // it into a file NAME.pem with its key in NAME.key, in place of one that is there.
 func (a *authority) sign(name string) tls.Certificate {
 	a.t.Helper()
+	return a.signFor(name, -time.Hour, 60*24*time.Hour)
+}
+
+// signFor is sign of one that is valid between two times from now.
+func (a *authority) signFor(name string, from, until time.Duration) tls.Certificate {
+	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(a.t, err)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), DNSNames: []string{name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		NotBefore: time.Now().Add(from), NotAfter: time.Now().Add(until),
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -129,7 +130,8 @@ func (r *reloader) take(why string) string {
 	if err := r.node.apply(next); err != nil {
 		return r.fail(why, old.File, config.Errors{{File: old.File, Text: err.Error()}})
 	}
-	for _, w := range cfg.Warnings {
+	_, dates := examine(cfg, time.Now())
+	for _, w := range slices.Concat(cfg.Warnings, dates) {
 		r.log.Warn("config: "+w.Text, "file", w.File, "line", w.Line, "field", w.Field)
 	}
 	taken, waiting := []string{}, []string{}

@@ -6,8 +6,10 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -47,7 +49,11 @@ func serve(ctx context.Context, path string, stderr io.Writer) error {
 	if err != nil {
 		return exitError{exitConfig, err}
 	}
-	for _, w := range cfg.Warnings {
+	mistakes, dates := examine(cfg, time.Now())
+	if len(mistakes) > 0 {
+		return exitError{exitConfig, mistakes}
+	}
+	for _, w := range slices.Concat(cfg.Warnings, dates) {
 		log.Warn("config: "+w.Text, "file", w.File, "line", w.Line, "field", w.Field)
 	}
 	log.Info("memory", memory...)

@@ -81,6 +81,20 @@ func (h *Host) Label() string {
 	return h.URI + " (" + h.Addr.String() + ")"
 }
 
+// SaysTransport reports whether the URI says over what the host is reached; where
+// that of a name does not, DNS does.
+func (h *Host) SaysTransport() bool {
+	if len(h.URI) > len("sips:") && strings.EqualFold(h.URI[:len("sips:")], "sips:") {
+		return true
+	}
+	for param := range strings.SplitSeq(h.Params, ";") {
+		if name, _, _ := strings.Cut(param, "="); strings.EqualFold(name, "transport") {
+			return true
+		}
+	}
+	return false
+}
+
 // Place is where the host is: its address and port, or the name and port of its
 // URI while no address of it is known.
 func (h *Host) Place() string {
