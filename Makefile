@@ -65,7 +65,7 @@ soak: tools ## long runs: 10,000 SIPp calls at 500/s, dead connectors behind a v
 
 # PAIRS is a regular expression: PAIRS='to TLS6' goes on with what leads there,
 # PAIRS='^UDP4 to TCP6$$' runs one pair. ARGS are go test's: ARGS='-run EveryPair'.
-transport-soak: peer ## long runs over UDP, TCP and TLS: 1,000 calls over each pair of transports and families, and by way of Kamailio
+transport-soak: peer ## long runs over UDP, TCP and TLS: 1,000 calls over each pair of transports and families, by way of Kamailio, beside 10,000 idle connections and bad peers
 	PAIRS='$(PAIRS)' $(GO) test -tags soak -count 1 -run '^TestSoakTransports_' -v -timeout 60m $(SYSTEM) $(ARGS)
 
 # HEALTH_TABLE=FILE.md has the table written there, the curve of an evacuation

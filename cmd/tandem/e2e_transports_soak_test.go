@@ -16,3 +16,5 @@ func TestSoakTransports_EveryPair(t *testing.T) {
 }
 
 func TestSoakTransports_Kamailio(t *testing.T) { besideKamailio(t, 1000, 50) }
+
+func TestSoakTransports_BadPeers(t *testing.T) { besideBadPeers(t, 5000, 100, 50) }
