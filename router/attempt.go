@@ -105,7 +105,7 @@ func (r *Router) note(s *scratch, c *call, a *attempt, e event, v verdict, resp 
 		if a.phase != trying { // a non-INVITE that had its 100
 			how, why, seen = attemptNoProgress, failedProgress, 0
 		} else if a.stream {
-			r.streamFailed(s, a.host)
+			r.streamFailed(s.now, a.host)
 		}
 	case noProgress:
 		how, why = attemptNoProgress, failedProgress

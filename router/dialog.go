@@ -215,6 +215,11 @@ func (r *Router) forwardDialog(s *scratch, rt *routeSet) {
 		e.Insert(m.Headers[rt.restored.Header].Line.End, s.text[start:])
 	}
 	msg := e.Apply(s.out.Buf(), wire.Span{End: m.Body.End})
+	if over == catalog.UDP && len(msg) > s.plan.leastMTU {
+		if out, msg = r.largerDialog(s, dest, out, msg); r.listeners[out].Transport == catalog.TCP {
+			over = catalog.TCP
+		}
+	}
 	if len(msg) > largestMessage(dest, over) {
 		r.refuseForward(s, 513, dropTooLarge)
 		return

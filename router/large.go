@@ -22,7 +22,8 @@ import (
 //
 // It is the request alone that changes its transport, with its CANCEL and the ACK
 // of a refusal. Record-Route says what it says for small ones: what follows in the
-// dialog is small as a rule, and plain Contacts mean UDP.
+// dialog is small as a rule, and plain Contacts mean UDP. A large request within
+// the dialog, to the address of such a host, goes the same way in its turn.
 
 // streamRest is how long a host gets nothing over TCP after that has failed, and
 // how long it is not asked again.
@@ -125,7 +126,7 @@ var largeNames = [largeWays]string{"tcp", "udp", "fallback"}
 // larger decides what attempt a travels over, whose request as it would leave by
 // UDP is msg and is large, and returns it as it leaves.
 func (r *Router) larger(s *scratch, c *call, a *attempt, m *wire.Message, msg []byte) []byte {
-	if !r.takesStream(s.now, a.host, c.listener) {
+	if !r.takesStream(s.now, a.host, a.host.large.streams[c.listener]) {
 		s.tally.large[largeUDP].Add(1)
 		return msg
 	}
@@ -134,11 +135,11 @@ func (r *Router) larger(s *scratch, c *call, a *attempt, m *wire.Message, msg []
 	return r.appendRequest(s.out.Buf(), s, c, a, m)
 }
 
-// takesStream reports whether large requests of calls to a listener go to h over
-// TCP now. While that is not known it has somebody find out.
-func (r *Router) takesStream(now int64, h *host, listener int) bool {
+// takesStream reports whether large requests go to h over TCP now, from the
+// listener out, -1 for none. While that is not known it has somebody find out.
+func (r *Router) takesStream(now int64, h *host, out int) bool {
 	l := &h.large
-	if l.mode == catalog.LargeUDP || l.streams[listener] < 0 {
+	if l.mode == catalog.LargeUDP || out < 0 {
 		return false
 	}
 	if l.overStream(now) {
@@ -150,7 +151,7 @@ func (r *Router) takesStream(now int64, h *host, listener int) bool {
 	}
 	// Probes that are switched off say that the host does not want OPTIONS.
 	if next := t.asked.Load(); r.ask != nil && h.settings.Probe && now >= next && t.asked.CompareAndSwap(next, now+int64(streamRest)) {
-		r.ask(Question{Listener: l.streams[listener], Addr: h.addr, URI: h.configured, Says: h.connector.probe})
+		r.ask(Question{Listener: out, Addr: h.addr, URI: h.configured, Says: h.connector.probe})
 	}
 	return false
 }
@@ -210,12 +211,12 @@ func (r *Router) TakesStream(at netip.AddrPort) {
 }
 
 // streamFailed has large requests to h leave by UDP for a while.
-func (r *Router) streamFailed(s *scratch, h *host) {
+func (r *Router) streamFailed(now int64, h *host) {
 	t := h.large.taker
-	until := s.now + int64(streamRest)
+	until := now + int64(streamRest)
 	t.asked.Store(until)
 	took, rested := t.takes.Swap(false), t.rests.Swap(until)
-	if took || rested <= s.now { // else it was said before
+	if took || rested <= now { // else it was said before
 		r.offer(record{kind: recordNoStream, source: h.addr})
 	}
 }
@@ -223,7 +224,7 @@ func (r *Router) streamFailed(s *scratch, h *host) {
 // streamLost handles the request of an attempt to a host over UDP that could not
 // be delivered over TCP. That says nothing about the host.
 func (r *Router) streamLost(s *scratch, st *stripe, c *call, a *attempt) {
-	r.streamFailed(s, a.host)
+	r.streamFailed(s.now, a.host)
 	if !a.stream || a.phase != trying || a.abandoned {
 		return
 	}
@@ -234,7 +235,7 @@ func (r *Router) streamLost(s *scratch, st *stripe, c *call, a *attempt) {
 // fallBack sends the request of attempt a by UDP, after TCP. The host has as long
 // to answer it as any other.
 func (r *Router) fallBack(s *scratch, c *call, a *attempt) {
-	r.streamFailed(s, a.host)
+	r.streamFailed(s.now, a.host)
 	s.tally.large[largeFallback].Add(1)
 	a.stream = false
 	a.interval = t1

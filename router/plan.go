@@ -3,6 +3,7 @@ package router
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"time"
@@ -56,6 +57,7 @@ type plan struct {
 	classes  []catalog.FailoverPart // what trunks say of failover, by class
 	failover map[catalog.Failover]*catalog.Failover
 	longest  time.Duration // the longest timer_c of any call
+	leastMTU int           // the least udp_mtu of any host
 }
 
 // route is what a number leads to: a group, or a single connector.
@@ -127,6 +129,7 @@ func (r *Router) compile(p Policy) (*plan, error) {
 	pl := &plan{
 		policy:   p,
 		byAddr:   make(map[hostPlace]*host),
+		leastMTU: math.MaxInt,
 		sources:  make(map[netip.Addr]bool),
 		byTrunk:  make(map[string]*trunk),
 		proof:    make(map[string]*trunk),
@@ -184,6 +187,7 @@ func (pl *plan) compileConnectors(r *Router) (map[string][]entry, error) {
 			// what is known outlives a change of theirs, and marks of calls and
 			// probes meet in one place.
 			h.large = r.largeOf(h, cc.Large.Or(pl.policy.Large).Or(catalog.DefaultLarge()))
+			pl.leastMTU = min(pl.leastMTU, h.large.mtu)
 			h.health = r.health.Host(health.Key{
 				URI: "sip:" + ch.Addr.String() + ch.Transport.Param(), Addr: ch.Addr, Listener: r.listeners[h.listeners[0]].Addr.String(),
 			})

@@ -31,7 +31,7 @@ func (r *Router) tooLarge(s *scratch, key uint64, rt *route) bool {
 	r.describe(s, &c, s.loopHash(&r.keys[0], m))
 	for i := range rt.entries {
 		h := rt.entries[i].host
-		if h.large.mtu < int(m.Body.End) && r.takesStream(s.now, h, s.listener) {
+		if h.large.mtu < int(m.Body.End) && r.takesStream(s.now, h, h.large.streams[s.listener]) {
 			return false
 		}
 		a := attempt{host: h, hash: h.id}

@@ -39,7 +39,9 @@ func (r *Router) Unreachable(now int64, u transport.Unreachable, out *transport.
 	}
 	b, ok := parseBranch(quoted)
 	if ok && b.marker == markDialog && u.Local {
-		r.undelivered(now, u, b.key, out)
+		if !r.dialogFallBack(now, u, &b, method, out) {
+			r.undelivered(now, u, b.key, out)
+		}
 		return
 	}
 	if !ok || b.marker != markCall {

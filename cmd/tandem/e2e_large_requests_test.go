@@ -74,8 +74,22 @@ func TestE2E_LargeHostTakesBoth(t *testing.T) {
 			n.goodLarge(from, stream, size)
 		}
 	}
-	n.goodCall(caller, datagrams, "+15550000001")
-	require.Equal(t, []float64{4, 1, 0}, []float64{n.large("tcp"), n.large("udp"), n.large("fallback")})
+	// A dialog over UDP, with a re-INVITE that is large.
+	d := caller.call(n.addr, "+15550000001").start()
+	datagrams.pickUp()
+	caller.expect("180 INVITE")
+	d.established()
+	datagrams.expect("ACK")
+	d.cseq++
+	d.branch += "re"
+	caller.send(d.next(), d.large(6_000).invite)
+	m := stream.expect("INVITE")
+	stream.answer(m, 200, "OK", datagrams.contact())
+	d.expect("200 INVITE")
+	caller.send(d.next(), d.request("ACK", d.branch+"ack"))
+	require.Contains(t, datagrams.expect("ACK").header("CSeq"), "2 ACK")
+	d.bye(datagrams)
+	require.Equal(t, []float64{5, 1, 0}, []float64{n.large("tcp"), n.large("udp"), n.large("fallback")})
 	require.Equal(t, 1, strings.Count(n.logs.String(), "takes TCP"))
 	out, _ := run(t, "calls", "--admin", "http://"+n.admin, "--last", "2")
 	require.Equal(t, 1, strings.Count(out, "sip:"+datagrams.addr.String()+" over tcp"), out)

@@ -1,0 +1,70 @@
+package router
+
+import (
+	"bytes"
+	"net/netip"
+
+	"tandem/config/catalog"
+	"tandem/router/transport"
+)
+
+// largerDialog decides what an in-dialog request to dest travels over that would
+// leave by UDP, from the listener out, as msg: over TCP when it is large and goes
+// to a host that takes it. It returns the listener and the request as it leaves.
+func (r *Router) largerDialog(s *scratch, dest netip.AddrPort, out int, msg []byte) (int, []byte) {
+	h := s.plan.byAddr[hostPlace{addr: dest}]
+	if h == nil || len(msg) <= h.large.mtu {
+		return out, msg
+	}
+	over := r.streamFor(dest.Addr(), out)
+	start := len(s.text)
+	if s.m.ContentLength >= 0 && r.takesStream(s.now, h, over) {
+		if text, ok := r.appendFrom(s.text, msg, out, over); ok {
+			s.text = text
+			s.tally.large[largeTCP].Add(1)
+			return over, text[start:]
+		}
+	}
+	s.tally.large[largeUDP].Add(1)
+	return out, msg
+}
+
+// appendFrom appends a request that was rendered to leave from the listener was as
+// it leaves from another one, is: its first header is our Via. ok is false when
+// that is not so.
+func (r *Router) appendFrom(dst, msg []byte, was, is int) (text []byte, ok bool) {
+	const via = "Via: "
+	at := bytes.IndexByte(msg, '\n') + 1 + len(via)
+	sent := r.listeners[was].sent
+	if at >= len(msg) || string(msg[at-len(via):at]) != via || !bytes.HasPrefix(msg[at:], sent) {
+		return dst, false
+	}
+	dst = append(dst, msg[:at]...)
+	dst = append(dst, r.listeners[is].sent...)
+	return append(dst, msg[at+len(sent):]...), true
+}
+
+// dialogFallBack sends a large in-dialog request by UDP that could not leave over
+// TCP, until it is answered where its sender will not (RFC 3261 16.11). It is
+// false for what did not go over TCP for its size.
+func (r *Router) dialogFallBack(now int64, u transport.Unreachable, b *branch, method []byte, out *transport.Batch) bool {
+	pl := r.plan.Load()
+	h := pl.byAddr[hostPlace{addr: u.Dest}]
+	if r.listeners[u.Listener].Transport != catalog.TCP || h == nil || len(u.Quote) <= h.large.mtu ||
+		pl.byAddr[hostPlace{u.Dest, catalog.TCP}] != nil || b.listener >= len(r.listeners) {
+		return false
+	}
+	udp := h.listeners[b.listener]
+	msg, ok := r.appendFrom(out.Buf(), u.Quote, u.Listener, udp)
+	if !ok {
+		return false
+	}
+	r.streamFailed(now, h)
+	r.tally.large[largeFallback].Add(1)
+	out.Send(udp, u.Dest, msg)
+	if string(method) != "ACK" && r.listeners[b.listener].Transport.Reliable() {
+		r.relays.add(now, b.key, string(method) == "INVITE", udp, u.Dest, msg)
+		r.wakeTimers()
+	}
+	return true
+}
