@@ -71,10 +71,24 @@ func (f fields) addr(a netip.AddrPort) fields {
 // response to it goes (RFC 3261 18.2.2). How it is spelled does not matter,
 // since a peer may write a Via anew when it copies it.
 func (f fields) viaTarget(m *wire.Message, v *wire.ViaValue, target netip.AddrPort) fields {
-	f = f.lower(m.Bytes(v.Host))
+	host := m.Bytes(v.Host)
+	if a, ok := parseIPv6(host); ok { // which can be written in many ways
+		b := a.As16()
+		f = f.bytes(b[:])
+	} else {
+		f = f.lower(host)
+	}
 	f = f.u16(portOr(v.Port))
 	f = f.lower(m.Bytes(v.Branch))
 	return f.addr(target)
+}
+
+// parseIPv6 reads an IPv6 reference.
+func parseIPv6(host []byte) (netip.Addr, bool) {
+	if len(host) == 0 || host[0] != '[' {
+		return netip.Addr{}, false
+	}
+	return parseAddr(host)
 }
 
 func portOr(p uint16) uint16 {
