@@ -233,10 +233,10 @@ func listenerOf(listeners []Listener, name string, h *catalog.Host) int {
 }
 
 // reaches reports whether messages to a host can leave from l: of its family,
-// and loopback to loopback only.
+// loopback to loopback only, and what is on a link from there.
 func (l *Listener) reaches(host netip.Addr) bool {
 	own := l.Addr.Addr()
-	return own.Is4() == host.Is4() && (own.IsUnspecified() || own.IsLoopback() == host.IsLoopback())
+	return own.Is4() == host.Is4() && (own.IsUnspecified() || own.IsLoopback() == host.IsLoopback() && catalog.SameLink(own, host))
 }
 
 // checkListeners checks that the listeners which connectors choose can serve them,
@@ -342,6 +342,8 @@ func (l *Listener) whyNot(host netip.Addr) string {
 	switch {
 	case l.Addr.Addr().Is4() != host.Is4():
 		return "one is IPv4 and the other IPv6"
+	case host.IsLoopback() == l.Addr.Addr().IsLoopback():
+		return "a link-local address sends to its own link only, which is reached from there"
 	case host.IsLoopback():
 		return "a loopback address is reached from loopback and wildcard listeners only"
 	}

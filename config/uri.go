@@ -48,11 +48,12 @@ func parseHostURI(text string, h *catalog.Host) error {
 	if i := strings.IndexByte(rest, ';'); i >= 0 {
 		hostport, params = rest[:i], rest[i:]
 	}
-	if _, _, _, err := parseHostAddr(hostport, catalog.UDP); err != nil {
+	first, _, _, err := parseHostAddr(hostport, catalog.UDP)
+	if err != nil {
 		return err // it says more than what follows
 	}
 	var uri sip.Uri
-	if err := sip.ParseUri(text, &uri); err != nil {
+	if err := sip.ParseUri(withoutZone(text, first), &uri); err != nil {
 		return fmt.Errorf("%s is not a SIP URI (%w); write one as in sip:10.0.1.10:%d", quote(text), err, sipPort)
 	}
 	transport, err := hostTransport(uri.UriParams, len(scheme) == len("sips"))
@@ -67,7 +68,7 @@ func parseHostURI(text string, h *catalog.Host) error {
 		return fmt.Errorf(`%s has an empty parameter; remove a ";"`, quote(text))
 	}
 	h.Transport = transport
-	h.URI, h.HostPort, h.Params = text, hostport, params
+	h.URI, h.HostPort, h.Params = text, withoutZone(hostport, addr), params
 	h.Addr, h.Name, h.Port = addr, name, port
 	return nil
 }
@@ -90,8 +91,10 @@ func parseHostAddr(hostport string, t catalog.Transport) (addr netip.AddrPort, n
 		return addr, strings.ToLower(host), port, nil
 	}
 	switch {
-	case ip.Zone() != "":
-		return addr, "", 0, fmt.Errorf("%s has a zone, which a URI cannot have; remove it", quote(host))
+	case ip.Zone() != "" && !ip.IsLinkLocalUnicast():
+		return addr, "", 0, fmt.Errorf("%s has a zone, which link-local addresses alone have (fe80::/10); remove it", quote(host))
+	case ip.Zone() == "" && ip.Is6() && ip.IsLinkLocalUnicast():
+		return addr, "", 0, fmt.Errorf("%s is on a link, and does not say on which; write the interface too, as in [%s%%eth0]", ip, ip)
 	case ip.IsUnspecified(), ip.IsMulticast():
 		return addr, "", 0, fmt.Errorf("no call can be sent to %s; write the host's own address", ip)
 	}
@@ -99,6 +102,16 @@ func parseHostAddr(hostport string, t catalog.Transport) (addr netip.AddrPort, n
 		port = t.Port()
 	}
 	return netip.AddrPortFrom(ip.Unmap(), port), "", 0, nil
+}
+
+// withoutZone is a URI, or a part of one, as others may see it: which interface of
+// this machine a link is at says nothing to them, and no SIP URI has room for it
+// (RFC 3261 25.1).
+func withoutZone(text string, addr netip.AddrPort) string {
+	if zone := addr.Addr().Zone(); zone != "" {
+		return strings.Replace(text, "%"+zone+"]", "]", 1)
+	}
+	return text
 }
 
 // maxHostName leaves room for the labels of SRV records before a name (RFC 1035

@@ -179,6 +179,7 @@ func (r *Router) forwardDialog(s *scratch, rt *routeSet) {
 		r.refuseForward(s, 503, dropUnresolved)
 		return
 	}
+	dest = r.zoned(s, dest, rt.listener, s.local)
 	if !dest.IsValid() {
 		var wait bool
 		if dest, over, wait = r.named(s, rt, host, portOf(&hop, over), over); wait && r.park(s, rt.token.mac, host) {
@@ -328,13 +329,16 @@ func portOf(u *wire.URI, t catalog.Transport) uint16 {
 
 // allowed reports whether in-dialog requests may go to dest: not to ourselves,
 // and to this machine or link only for those who are there themselves: hosts of
-// connectors, a sender on this machine, or when we listen there.
+// connectors, a sender on this machine or that link, or when we listen there.
 func (r *Router) allowed(s *scratch, dest netip.AddrPort) bool {
 	a := dest.Addr()
 	if r.ownDest(dest) || a.IsUnspecified() || a.IsMulticast() {
 		return false
 	}
 	if !a.IsLoopback() && !a.IsLinkLocalUnicast() || s.plan.known.addrs[a] || a.IsLoopback() && s.source.Addr().IsLoopback() {
+		return true
+	}
+	if zone := s.source.Addr().Zone(); zone != "" && zone == a.Zone() {
 		return true
 	}
 	for i := range r.listeners {

@@ -145,7 +145,8 @@ func (s *scratch) loopHash(k *keys, m *wire.Message) uint32 {
 // hostHash is the part of a branch that says where the request was sent.
 func hostHash(k *keys, dest netip.AddrPort) uint32 {
 	var b [18]byte
-	return uint32(k.host.sum(fields(b[:0]).addr(dest)))
+	f := fields(b[:0]).addr(dest)
+	return uint32(k.host.sum(append(f, dest.Addr().Zone()...)))
 }
 
 // toTag is the To tag of every response of our own to the request with this

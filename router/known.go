@@ -12,6 +12,7 @@ import (
 type known struct {
 	hosts map[knownID]knownHost
 	addrs map[netip.Addr]bool
+	zones map[netip.Addr]string // of link-local addresses, by the address alone
 }
 
 // knownID is a host as a token names it.
@@ -26,7 +27,7 @@ type knownHost struct {
 // knownAfter makes the hosts known of pl, which comes after before (nil for
 // none) at the time now.
 func knownAfter(before, pl *plan, now int64) known {
-	k := known{make(map[knownID]knownHost), make(map[netip.Addr]bool)}
+	k := known{make(map[knownID]knownHost), make(map[netip.Addr]bool), make(map[netip.Addr]string)}
 	if before != nil {
 		for id, h := range before.known.hosts {
 			h.last = min(h.last, now)
@@ -39,7 +40,11 @@ func knownAfter(before, pl *plan, now int64) known {
 		k.hosts[knownID{h.connector.id, h.id}] = knownHost{h.addr, h.transport, never}
 	}
 	for _, h := range k.hosts {
-		k.addrs[h.addr.Addr()] = true
+		a := h.addr.Addr()
+		k.addrs[a] = true
+		if a.Zone() != "" {
+			k.zones[a.WithZone("")] = a.Zone()
+		}
 	}
 	return k
 }

@@ -148,15 +148,35 @@ func sameAddr(host []byte, addr netip.Addr) bool {
 
 // ownDest reports whether a message to dest would come back to us.
 func (r *Router) ownDest(dest netip.AddrPort) bool {
+	bare := dest.Addr().WithZone("")
 	for i := range r.listeners {
 		l := &r.listeners[i]
-		if dest == l.Addr || dest.Port() == l.port && sameAddr(l.host, dest.Addr()) {
+		if dest == l.Addr || dest.Port() == l.port && sameAddr(l.host, bare) {
 			return true
 		}
 		if l.Addr.Addr().IsUnspecified() && dest.Port() == l.Addr.Port() &&
-			(dest.Addr().IsLoopback() || r.machine.has(dest.Addr())) {
+			(bare.IsLoopback() || r.machine.has(bare)) {
 			return true
 		}
 	}
 	return false
+}
+
+// zoned gives a link-local address of IPv6, which was written in a message and so
+// has no zone, that of the link it is on: the listener's that it is reached from,
+// else that of the host which has the address, else that of local, where a message
+// of the dialog came to.
+func (r *Router) zoned(s *scratch, dest netip.AddrPort, listener int, local netip.Addr) netip.AddrPort {
+	a := dest.Addr()
+	if !a.Is6() || !a.IsLinkLocalUnicast() || a.Zone() != "" {
+		return dest
+	}
+	zone := r.listeners[listener].Addr.Addr().Zone()
+	if zone == "" {
+		zone = s.plan.known.zones[a]
+	}
+	if zone == "" {
+		zone = local.Zone()
+	}
+	return netip.AddrPortFrom(a.WithZone(zone), dest.Port())
 }

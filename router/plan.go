@@ -363,8 +363,8 @@ func (r *Router) listenerFor(dest netip.Addr, t catalog.Transport, preferred int
 }
 
 // reaches reports whether messages to dest can leave from l: of its family,
-// and loopback to loopback only.
+// loopback to loopback only, and what is on a link from there.
 func (l *listener) reaches(dest netip.Addr) bool {
 	own := l.Addr.Addr()
-	return own.Is4() == dest.Is4() && (own.IsUnspecified() || own.IsLoopback() == dest.IsLoopback())
+	return own.Is4() == dest.Is4() && (own.IsUnspecified() || own.IsLoopback() == dest.IsLoopback() && catalog.SameLink(own, dest))
 }

@@ -33,8 +33,10 @@ type Conn struct {
 	local *net.UDPAddr
 	write func(data []byte, dest netip.AddrPort) error
 
-	sources atomic.Pointer[map[netip.AddrPort]struct{}] // who may answer
-	asked   asked                                       // and who besides
+	// Who may answer, by the address as sipgo has it, and the address itself: a
+	// link-local one has a zone, which sipgo does not know.
+	sources atomic.Pointer[map[netip.AddrPort]netip.AddrPort]
+	asked   asked // and who besides
 	queue   chan packet
 	dropped atomic.Uint64
 
@@ -65,7 +67,7 @@ func NewConn(local net.Addr, write func(data []byte, dest netip.AddrPort) error)
 	if addr, err := netip.ParseAddrPort(local.String()); err == nil {
 		c.local = udpAddr(plain(addr))
 	}
-	c.sources.Store(&map[netip.AddrPort]struct{}{})
+	c.sources.Store(&map[netip.AddrPort]netip.AddrPort{})
 	return c
 }
 
@@ -120,8 +122,11 @@ func (c *Conn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	if !ok {
 		return 0, &net.OpError{Op: "write", Net: "udp", Addr: addr, Err: errors.New("not a UDP address")}
 	}
-	dest := to.AddrPort()
-	if err := c.write(b, netip.AddrPortFrom(dest.Addr().Unmap(), dest.Port())); err != nil {
+	dest := plain(to.AddrPort())
+	if whole, known := (*c.sources.Load())[dest]; known {
+		dest = whole
+	}
+	if err := c.write(b, dest); err != nil {
 		return 0, err
 	}
 	return len(b), nil

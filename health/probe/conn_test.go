@@ -20,7 +20,7 @@ func newTestConn(sent *[]netip.AddrPort) *Conn {
 		*sent = append(*sent, dest)
 		return nil
 	})
-	c.sources.Store(&map[netip.AddrPort]struct{}{hostAddr: {}})
+	c.sources.Store(&map[netip.AddrPort]netip.AddrPort{hostAddr: hostAddr})
 	return c
 }
 

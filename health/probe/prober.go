@@ -137,9 +137,9 @@ func New(opts Options) (*Prober, error) {
 func (p *Prober) SetTargets(targets []Target) error {
 	var errs []error
 	parsed := make([]target, 0, len(targets))
-	sources := make([]map[netip.AddrPort]struct{}, len(p.agents))
+	sources := make([]map[netip.AddrPort]netip.AddrPort, len(p.agents))
 	for i := range sources {
-		sources[i] = make(map[netip.AddrPort]struct{})
+		sources[i] = make(map[netip.AddrPort]netip.AddrPort)
 	}
 	for _, t := range targets {
 		p, err := p.parse(t)
@@ -151,7 +151,7 @@ func (p *Prober) SetTargets(targets []Target) error {
 			continue
 		}
 		parsed = append(parsed, p)
-		sources[t.Listener][p.Addr] = struct{}{}
+		sources[t.Listener][p.Addr] = netip.AddrPortFrom(t.Addr.Addr().Unmap(), t.Addr.Port())
 	}
 	for i, a := range p.agents {
 		a.conn.sources.Store(&sources[i])
@@ -170,9 +170,13 @@ func (p *Prober) parse(t Target) (target, error) {
 	if t.Listener < 0 || t.Listener >= len(p.agents) || !t.Addr.IsValid() || t.Addr.Port() == 0 {
 		return target{}, errors.New("need a listener, an address and a port")
 	}
+	uri := t.URI
+	if zone := t.Addr.Addr().Zone(); zone != "" { // it stands in no URI that others see
+		uri = strings.Replace(uri, "%"+zone+"]", "]", 1)
+	}
 	t.Addr = plain(t.Addr)
 	parsed := target{Target: t}
-	recipient, err := parseURI(cmp.Or(t.Says.RequestURI, t.URI))
+	recipient, err := parseURI(cmp.Or(t.Says.RequestURI, uri))
 	if err != nil {
 		return target{}, err
 	}

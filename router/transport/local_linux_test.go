@@ -441,7 +441,7 @@ func TestLocalIsRemoved(t *testing.T) {
 func TestFindControl(t *testing.T) {
 	var c control
 	var zones zoneCache
-	for _, want := range []netip.Addr{other4, bogus6, netip.MustParseAddr("fe80::1%7")} {
+	for _, want := range []netip.Addr{other4, bogus6, netip.MustParseAddr("fe80::1%lo")} {
 		n := c.put(want, &zones)
 		if want.Is4() { // as the kernel fills it in on receipt
 			info := find[unix.Inet4Pktinfo](c.bytes(), unix.IPPROTO_IP, unix.IP_PKTINFO)

@@ -63,23 +63,43 @@ func (sa *sockaddr) get(zones *zoneCache) netip.AddrPort {
 }
 
 // zoneCache translates between an interface's index, which the kernel speaks,
-// and the zone of a netip.Addr. It remembers the last of each direction: a
-// machine seldom has link-local peers on two networks, and looking a name up
-// costs a system call.
+// and the zone of a netip.Addr, which is its name, as a config and the sockets of
+// package net have it. It remembers the last of each direction: a machine seldom
+// has link-local peers on two networks, and looking a name up costs system calls.
 type zoneCache struct {
 	in      uint32
 	inName  string
-	inAddr  netip.Addr // keeps the interned zone alive, so WithZone does not allocate
+	inAddr  netip.Addr        // keeps the interned zone alive, so WithZone does not allocate
+	names   map[uint32]string // of all that came, for peers that take turns
 	outName string
 	out     uint32
 }
 
+// mostZones bounds the names that are kept: interfaces come and go.
+const mostZones = 256
+
 func (z *zoneCache) with(ip netip.Addr, index uint32) netip.Addr {
 	if z.in != index {
-		z.in, z.inName = index, strconv.FormatUint(uint64(index), 10)
-		z.inAddr = ip.WithZone(z.inName)
+		name, known := z.names[index]
+		if !known {
+			if len(z.names) == mostZones || z.names == nil {
+				z.names = make(map[uint32]string)
+			}
+			name = zoneName(index)
+			z.names[index] = name
+		}
+		z.in, z.inName = index, name
+		z.inAddr = ip.WithZone(name)
 	}
 	return ip.WithZone(z.inName)
+}
+
+// zoneName is the name of an interface, or its index where there is none.
+func zoneName(index uint32) string {
+	if i, err := net.InterfaceByIndex(int(index)); err == nil {
+		return i.Name
+	}
+	return strconv.FormatUint(uint64(index), 10)
 }
 
 func (z *zoneCache) id(zone string) uint32 {
@@ -133,7 +153,7 @@ func boundAddr(fd int) (netip.AddrPort, error) {
 	case *unix.SockaddrInet6:
 		ip := netip.AddrFrom16(sa.Addr)
 		if sa.ZoneId != 0 {
-			ip = ip.WithZone(strconv.FormatUint(uint64(sa.ZoneId), 10))
+			ip = ip.WithZone(zoneName(sa.ZoneId))
 		}
 		return netip.AddrPortFrom(ip, uint16(sa.Port)), nil
 	}
