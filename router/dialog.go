@@ -154,6 +154,9 @@ func (r *Router) refuseDialog(s *scratch, status int) {
 // forwardDialog sends an in-dialog request to its next hop.
 func (r *Router) forwardDialog(s *scratch, rt *routeSet) {
 	m := &s.m
+	if m.Method == wire.ACK {
+		r.acked(s)
+	}
 	if r.parkBehind(s, rt.token.mac) {
 		return
 	}

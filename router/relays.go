@@ -9,11 +9,12 @@ import (
 	"tandem/router/wire"
 )
 
-// relays are the in-dialog requests that came over a connection and left by UDP.
-// Who sent them sends nothing again, so we do, as a client transaction would
-// (RFC 3261 17.1.1.2, 17.1.2.2), until a response comes back. What comes by UDP
-// and leaves over a connection is sent again by its sender, and lost by nobody
-// else.
+// relays are what came over a connection within a dialog and left by UDP. Who
+// sent it sends nothing again, so we do: a request as a client transaction would
+// (RFC 3261 17.1.1.2, 17.1.2.2), until a response comes back, and the refusal of
+// an INVITE as a server transaction would (17.2.1, Timer G), until its ACK does.
+// What comes by UDP and leaves over a connection is sent again by its sender, and
+// lost by nobody else.
 type relays struct {
 	count atomic.Int64 // of byKey, to look at without mu
 	mu    sync.Mutex
@@ -30,6 +31,7 @@ type relay struct {
 	stage    int
 	due, end int64
 	listener int
+	local    netip.Addr // of a response: what it leaves from
 	dest     netip.AddrPort
 	msg      []byte
 	settled  bool // it needs nothing more, and is taken out of its queue when its turn comes
@@ -51,23 +53,24 @@ func (p *relay) wait() int64 {
 	return wait
 }
 
-// add keeps a request that was just sent. When there are too many it is left to
-// its fate, false.
-func (l *relays) add(now int64, key uint64, invite bool, listener int, dest netip.AddrPort, msg []byte) bool {
+// add keeps what was just sent. When there are too many it is left to its fate,
+// false.
+func (l *relays) add(now int64, p relay) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.byKey == nil {
 		l.byKey = make(map[uint64]*relay)
 	}
-	if l.byKey[key] != nil || len(l.byKey) >= maxRelays || l.bytes+len(msg) > relayBytes {
+	if l.byKey[p.key] != nil || len(l.byKey) >= maxRelays || l.bytes+len(p.msg) > relayBytes {
 		return false
 	}
-	p := &relay{key: key, invite: invite, due: now + t1, end: now + timerB, listener: listener, dest: dest, msg: append([]byte(nil), msg...)}
-	l.byKey[key] = p
+	p.due, p.end = now+t1, now+timerB
+	p.msg = append([]byte(nil), p.msg...)
+	l.byKey[p.key] = &p
 	l.count.Add(1)
-	l.bytes += len(msg)
-	q := l.queue(p)
-	*q = append(*q, p)
+	l.bytes += len(p.msg)
+	q := l.queue(&p)
+	*q = append(*q, &p)
 	return true
 }
 
@@ -120,7 +123,7 @@ func (l *relays) fire(now int64, out *transport.Batch) (next int64) {
 				case now >= p.end:
 					l.forget(p) // its sender knows by a timer of its own
 				default:
-					out.Send(p.listener, p.dest, append(out.Buf(), p.msg...))
+					out.SendFrom(p.listener, p.local, p.dest, append(out.Buf(), p.msg...))
 					p.stage = min(p.stage+1, relayStages-1)
 					p.due = min(now+p.wait(), p.end)
 					again := l.queue(p)
@@ -143,8 +146,25 @@ func (r *Router) repeatRelay(s *scratch, out int, dest netip.AddrPort, msg []byt
 	if !r.mixed || s.m.Method == wire.ACK || !r.listeners[s.listener].Transport.Reliable() || r.listeners[out].Transport.Reliable() {
 		return
 	}
-	key := s.callKey(&r.keys[0], &s.m)
-	if r.relays.add(s.now, key, s.m.Method == wire.INVITE, out, dest, msg) && s.now+t1 < r.sleepUntil.Load() {
+	r.repeatLater(s, relay{key: s.callKey(&r.keys[0], &s.m), invite: s.m.Method == wire.INVITE, listener: out, dest: dest, msg: msg})
+}
+
+// repeatFinal does the same for the refusal of an INVITE, until acked.
+func (r *Router) repeatFinal(s *scratch, b *branch, out int, dest netip.AddrPort, msg []byte) {
+	if r.listeners[s.listener].Transport.Reliable() && !r.listeners[out].Transport.Reliable() {
+		r.repeatLater(s, relay{key: ^b.key, listener: out, local: r.machine.at(b.local), dest: dest, msg: msg})
+	}
+}
+
+// acked ends the retransmission of the refusal that the ACK which came is for.
+func (r *Router) acked(s *scratch) {
+	if r.relays.count.Load() > 0 {
+		r.relays.heard(^s.callKey(&r.keys[0], &s.m), 200)
+	}
+}
+
+func (r *Router) repeatLater(s *scratch, p relay) {
+	if r.relays.add(s.now, p) && s.now+t1 < r.sleepUntil.Load() {
 		r.wakeTimers()
 	}
 }

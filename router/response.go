@@ -241,11 +241,21 @@ func (r *Router) relayStateless(s *scratch, b *branch, target netip.AddrPort) {
 		s.tally.drop(dropForbidden)
 		return
 	}
-	if r.mixed {
-		r.relays.heard(b.key, s.m.Status)
-	}
 	s.tally.stateless.Add(1)
-	s.out.SendFrom(out, r.machine.at(b.local), target, r.appendRelayed(s.out.Buf(), s, &s.m, out))
+	msg := r.appendRelayed(s.out.Buf(), s, &s.m, out)
+	s.out.SendFrom(out, r.machine.at(b.local), target, msg)
+	if !r.mixed {
+		return
+	}
+	r.relays.heard(b.key, s.m.Status)
+	if b.marker == markDialog && s.m.Method == wire.INVITE && s.m.Status >= 300 {
+		r.repeatFinal(s, b, out, target, msg)
+		if s.source.IsValid() && r.listeners[out].Transport.Reliable() && !r.listeners[s.listener].Transport.Reliable() {
+			// Over a connection one ACK comes back, and none for what is sent again
+			// because that was lost (17.1.1.2, Timer D).
+			r.ackOrphan(s)
+		}
+	}
 }
 
 // orphan handles a response to an attempt of a call that is not here: this

@@ -231,8 +231,8 @@ func TestRFC3261_16_11_FromAConnectionToUDP(t *testing.T) {
 	}
 	// Nobody answers: it ends after 64*T1.
 	g := newMixedRig(t, hostOver(catalog.UDP))
-	g.r.relays.add(g.now, 1, false, overUDP, east1, []byte("BYE"))
-	g.r.relays.add(g.now, 2, true, overUDP, east1, []byte("INVITE"))
+	g.r.relays.add(g.now, relay{key: 1, listener: overUDP, dest: east1, msg: []byte("BYE")})
+	g.r.relays.add(g.now, relay{key: 2, invite: true, listener: overUDP, dest: east1, msg: []byte("INVITE")})
 	count := map[string]int{}
 	for _, m := range g.pass(time.Minute) {
 		count[m.text]++
@@ -240,6 +240,59 @@ func TestRFC3261_16_11_FromAConnectionToUDP(t *testing.T) {
 	require.Equal(t, map[string]int{"BYE": 10, "INVITE": 6}, count) // Timers E and A
 	require.Empty(t, g.r.relays.byKey)
 	require.Zero(t, g.r.relays.bytes)
+}
+
+// The refusal of a re-INVITE is not sent again over a connection, and not asked
+// for again over UDP once something rang: we send it again, until its ACK comes.
+func TestRFC3261_17_2_1_RefusalFromAConnectionToUDP(t *testing.T) {
+	g := newMixedRig(t, hostOver(catalog.TCP))
+	byCaller := g.answeredOver(overUDP, catalog.TCP)
+	out := g.over(overUDP, caller, byCaller("INVITE"))[0]
+	require.Len(t, g.over(overTCP, east1, respond(sent{out.to, out.text}, 180)), 1)
+	require.Empty(t, g.pass(time.Minute))
+	refusal := g.over(overTCP, east1, respond(sent{out.to, out.text}, 488))
+	require.Len(t, refusal, 1)
+	again := g.pass(3600 * time.Millisecond)
+	require.Len(t, again, 3, "after 0.5, 1.5 and 3.5 s")
+	for _, m := range again {
+		require.Equal(t, sent{caller, refusal[0].text}, m)
+	}
+	ack := strings.Replace(byCaller("INVITE"), "INVITE sip", "ACK sip", 1)
+	ack = strings.Replace(ack, "CSeq: 2 INVITE", "CSeq: 2 ACK", 1)
+	require.Len(t, g.over(overUDP, caller, ack), 1, "it goes on to who waits for it")
+	require.Empty(t, g.pass(time.Minute))
+
+	// Nobody acknowledges: it ends after 64*T1 (Timer H).
+	g.over(overTCP, east1, respond(sent{out.to, out.text}, 488))
+	require.Len(t, g.pass(time.Minute), 10)
+	require.Empty(t, g.r.relays.byKey)
+
+	// What is no refusal of an INVITE is asked for again, or sent again by who sent it.
+	for method, status := range map[string]int{"INVITE": 200, "BYE": 481} {
+		out = g.over(overUDP, caller, byCaller(method, "CSeq: 3 "+method))[0]
+		require.Len(t, g.over(overTCP, east1, respond(sent{out.to, out.text}, status)), 1)
+		require.Empty(t, g.pass(time.Minute), method)
+	}
+}
+
+// The other way a refusal comes as often as its ACK is lost, and over a connection
+// only one ACK comes back: each is acknowledged by us.
+func TestRFC3261_17_1_1_2_RefusalFromUDPToAConnection(t *testing.T) {
+	g := newMixedRig(t, hostOver(catalog.UDP))
+	byCaller := g.answeredOver(overTCP, catalog.UDP)
+	out := g.over(overTCP, connection, byCaller("INVITE"))[0]
+	for range 3 {
+		all := g.over(overUDP, east1, respond(sent{out.to, out.text}, 488))
+		require.Len(t, all, 2)
+		require.Equal(t, []any{overTCP, connection}, []any{all[0].listener, all[0].to})
+		ack := all[1]
+		require.Equal(t, []any{overUDP, east1}, []any{ack.listener, ack.to})
+		require.True(t, strings.HasPrefix(ack.text, "ACK "), ack.text)
+		require.Equal(t, header(out.text, "Via")[0], header(ack.text, "Via")[0], "with the branch of the INVITE")
+		require.Equal(t, []string{"2 ACK"}, header(ack.text, "CSeq"))
+	}
+	require.Len(t, g.over(overUDP, east1, respond(sent{out.to, out.text}, 200)), 1, "who called acknowledges that")
+	require.Empty(t, g.pass(time.Minute))
 }
 
 // A sips URI, and transport=tls, lead to TLS and nowhere else.

@@ -25,7 +25,7 @@ func (r *Router) undelivered(now int64, u transport.Unreachable, key uint64, out
 		return
 	}
 	s.tally.replies[5].Add(1)
-	s.listener, s.source, s.text = u.Listener, u.Dest, s.text[:0]
+	s.listener, s.source, s.text = u.Listener, netip.AddrPort{}, s.text[:0] // it comes from nobody
 	r.response(s)
 }
 
