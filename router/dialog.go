@@ -182,7 +182,9 @@ func (r *Router) forwardDialog(s *scratch, rt *routeSet) {
 		r.refuseForward(s, 503, dropUnresolved)
 		return
 	}
-	dest = r.zoned(s, dest, rt.listener, s.local)
+	if dest.Addr().Is6() {
+		dest = r.zoned(s, dest, rt.listener, s.local)
+	}
 	if !dest.IsValid() {
 		var wait bool
 		if dest, over, wait = r.named(s, rt, host, portOf(&hop, over), over); wait && r.park(s, rt.token.mac, host) {

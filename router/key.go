@@ -72,9 +72,8 @@ func (f fields) addr(a netip.AddrPort) fields {
 // since a peer may write a Via anew when it copies it.
 func (f fields) viaTarget(m *wire.Message, v *wire.ViaValue, target netip.AddrPort) fields {
 	host := m.Bytes(v.Host)
-	if a, ok := parseIPv6(host); ok { // which can be written in many ways
-		b := a.As16()
-		f = f.bytes(b[:])
+	if len(host) > 0 && host[0] == '[' { // an address of IPv6 can be written in many ways
+		f = f.reference(host)
 	} else {
 		f = f.lower(host)
 	}
@@ -83,12 +82,14 @@ func (f fields) viaTarget(m *wire.Message, v *wire.ViaValue, target netip.AddrPo
 	return f.addr(target)
 }
 
-// parseIPv6 reads an IPv6 reference.
-func parseIPv6(host []byte) (netip.Addr, bool) {
-	if len(host) == 0 || host[0] != '[' {
-		return netip.Addr{}, false
+// reference adds an IPv6 reference by the address that it is.
+func (f fields) reference(host []byte) fields {
+	a, ok := parseAddr(host)
+	if !ok {
+		return f.lower(host)
 	}
-	return parseAddr(host)
+	b := a.As16()
+	return f.bytes(b[:])
 }
 
 func portOr(p uint16) uint16 {
@@ -146,7 +147,10 @@ func (s *scratch) loopHash(k *keys, m *wire.Message) uint32 {
 func hostHash(k *keys, dest netip.AddrPort) uint32 {
 	var b [18]byte
 	f := fields(b[:0]).addr(dest)
-	return uint32(k.host.sum(append(f, dest.Addr().Zone()...)))
+	if dest.Addr().Is6() {
+		f = append(f, dest.Addr().Zone()...)
+	}
+	return uint32(k.host.sum(f))
 }
 
 // toTag is the To tag of every response of our own to the request with this

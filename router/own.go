@@ -168,7 +168,7 @@ func (r *Router) ownDest(dest netip.AddrPort) bool {
 // of the dialog came to.
 func (r *Router) zoned(s *scratch, dest netip.AddrPort, listener int, local netip.Addr) netip.AddrPort {
 	a := dest.Addr()
-	if !a.Is6() || !a.IsLinkLocalUnicast() || a.Zone() != "" {
+	if !a.IsLinkLocalUnicast() || a.Zone() != "" {
 		return dest
 	}
 	zone := r.listeners[listener].Addr.Addr().Zone()

@@ -235,7 +235,9 @@ func (r *Router) relayStateless(s *scratch, b *branch, target netip.AddrPort) {
 	if listener >= len(r.listeners) {
 		listener = s.listener
 	}
-	target = r.zoned(s, target, listener, r.machine.at(b.local))
+	if target.Addr().Is6() {
+		target = r.zoned(s, target, listener, r.machine.at(b.local))
+	}
 	out, ok := r.listenerFor(target.Addr(), r.listeners[listener].Transport, listener)
 	if !ok || r.ownDest(target) {
 		s.tally.drop(dropForbidden)
