@@ -223,6 +223,7 @@ func TestRFC3261_18_1_1_BackToUDP(t *testing.T) {
 		first := g.calls(0, 6000)
 		g.over(overUDP, east1, respond(sent{first.to, first.text}, 200))
 		g.r.TakesStream(east1)
+		g.now += 2 * int64(streamRest)
 		inv := g.calls(1, 6000)
 		g.now += second
 		again := g.lost(inv, why)
@@ -248,6 +249,19 @@ func TestRFC3261_18_1_1_BackToUDP(t *testing.T) {
 		g.r.TakesStream(east1)
 		require.Equal(t, overTCP, g.calls(4, 6000).listener)
 	}
+}
+
+// What of the time went by over TCP says nothing about the host by UDP.
+func TestLargeFallbackIsJudgedFromItsBeginning(t *testing.T) {
+	p := oneHost(catalog.LargeTCP)
+	p.Failover.SetupBudget = 1200 * time.Millisecond
+	g := newLargeRig(t, p)
+	inv := g.calls(1, 6000)
+	g.now += 900 * milli
+	require.Len(t, g.lost(inv, transport.NoHost), 1)
+	sends(t, g.pass(499*time.Millisecond))
+	sends(t, g.pass(20*time.Millisecond), "caller 503 INVITE")
+	require.Equal(t, health.Up, g.r.Hosts()[0].Health.Status().State, "half a second by UDP")
 }
 
 // A host that takes neither is given up as any that cannot be reached.
