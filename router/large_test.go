@@ -251,6 +251,21 @@ func TestRFC3261_18_1_1_BackToUDP(t *testing.T) {
 	}
 }
 
+// What is heard of the connection too late sends nothing again: the host has rung,
+// or the call has moved on.
+func TestLargeConnectionLostTooLate(t *testing.T) {
+	g := newLargeRig(t, both(catalog.LargeTCP))
+	inv := g.calls(1, 6000)
+	g.over(overTCP, east1, respond(sent{inv.to, inv.text}, 180))
+	require.Empty(t, g.lost(inv, transport.NoHost))
+
+	g = newLargeRig(t, both(catalog.LargeTCP))
+	inv = g.calls(1, 6000)
+	sends(t, g.pass(2100*time.Millisecond), "west1 INVITE")
+	require.Empty(t, g.lost(inv, transport.NoHost))
+	require.Zero(t, g.large()[largeFallback])
+}
+
 // What of the time went by over TCP says nothing about the host by UDP.
 func TestLargeFallbackIsJudgedFromItsBeginning(t *testing.T) {
 	p := oneHost(catalog.LargeTCP)
