@@ -57,10 +57,11 @@ type Options struct {
 
 	Router          *router.Router
 	Transport       func() []transport.WorkerStats
-	Streams         func() []stream.Stats // nil: no listener of TCP or TLS
-	Listeners       []netip.AddrPort      // their names in metrics, by index
-	Now             func() int64          // the router's clock
-	StatePersistent bool                  // a restart has the same secret
+	Streams         func() []stream.Stats       // nil: no listener of TCP or TLS
+	Certificates    func() map[string]time.Time // when those that the node shows end, by their files; nil: none
+	Listeners       []netip.AddrPort            // their names in metrics, by index
+	Now             func() int64                // the router's clock
+	StatePersistent bool                        // a restart has the same secret
 	Version         string
 	Detection       func() time.Duration // longest time until a silent host is down
 	Names           func() names.Stats

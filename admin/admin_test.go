@@ -60,6 +60,7 @@ func options(t testing.TB) Options {
 			s.Ended[stream.BadCertificate] = 1
 			return []stream.Stats{s}
 		},
+		Certificates:    func() map[string]time.Time { return map[string]time.Time{"cert.pem": time.Unix(1_800_000_000, 0)} },
 		Listeners:       []netip.AddrPort{listen},
 		Now:             func() int64 { return 2 },
 		StatePersistent: true,

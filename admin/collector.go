@@ -116,6 +116,11 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			c.stream(s, &l)
 		}
 	}
+	if o.Certificates != nil {
+		for file, end := range o.Certificates() {
+			s.value(certificateEnds, float64(end.Unix()), file)
+		}
+	}
 }
 
 func (c *collector) usage(s scrape) {

@@ -125,6 +125,8 @@ var (
 	streamFull        = counter("stream_queue_full_total", "Messages not sent because too much waited for the peer already: it does not read.", "listener")
 	streamUndelivered = counter("stream_undelivered_total", "Messages that could not be delivered: reported to the call that they are of, unreported (too many at once).", "result", "listener")
 	streamPings       = counter("stream_pings_total", "Keep-alives (RFC 5626): in (answered), out, ignored (by peers that have never answered one).", "kind", "listener")
+
+	certificateEnds = gauge("tls_certificate_expires_timestamp_seconds", "When the certificate ends that the node shows, as a listener or to connectors, in Unix time; of the one in use, not of a file that was not read again.", "file")
 )
 
 // counts are the router's counters by their names there.

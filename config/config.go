@@ -48,6 +48,7 @@ type Config struct {
 	RecentCalls  int           // ended calls that are kept in memory to look at; 0 for none
 	Reload       Reload
 	DNS          DNS
+	Streams      Streams
 	Trunks       []Trunk // none: only loopback sources are accepted
 	Store        Store
 	Catalog      catalog.Catalog
@@ -216,7 +217,7 @@ const maxTryingAfter = 190 * time.Millisecond // and 10 ms that a timer may be l
 
 var topKeys = keys{
 	known: []string{"listen", "advertise", "aliases", "admin", "metrics", "state_dir", "secrets", "record_route", "drain_timeout",
-		"store", "untrusted", "trying_after", "workers", "segmentation", "recent_calls", "reload", "dns", "trunks", "connectors", "groups", "large_requests", "udp_mtu", "failover", "health", "quotas"},
+		"store", "untrusted", "trying_after", "workers", "segmentation", "recent_calls", "reload", "dns", "streams", "trunks", "connectors", "groups", "large_requests", "udp_mtu", "failover", "health", "quotas"},
 	later: []string{"tls", "tcp", "log", "regions", "max_cps", "max_calls", "max_detection", "keys",
 		"numbers", "events", "tracing", "cluster"},
 }
@@ -255,6 +256,7 @@ func (d *decoder) config(data []byte) *Config {
 		RecentCalls:  d.countOrOff(f["recent_calls"], defaultRecentCalls, maxRecentCalls),
 		Reload:       d.reload(f["reload"]),
 		DNS:          d.dns(f["dns"]),
+		Streams:      d.streams(f["streams"]),
 		Trunks:       d.trunks(f["trunks"]),
 		Store:        store,
 		Catalog: catalog.Catalog{

@@ -125,6 +125,7 @@ func (d *differ) node(old, new *Config) {
 			count(len(old.Secrets)), count(len(new.Secrets)))})
 	}
 	d.restart("dns", old.DNS.text(), new.DNS.text())
+	d.streams(&old.Streams, &new.Streams)
 	d.restart("record_route", strconv.FormatBool(old.RecordRoute), strconv.FormatBool(new.RecordRoute))
 	d.value(owner{}, "drain_timeout", catalog.Duration(old.DrainTimeout), catalog.Duration(new.DrainTimeout))
 	d.value(owner{}, "untrusted", old.Untrusted.String(), new.Untrusted.String())

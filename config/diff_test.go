@@ -185,7 +185,11 @@ func full() *Config {
 		Listen:  []Listener{{Name: "public", Addr: netip.MustParseAddrPort("192.0.2.10:5060"), Advertise: "203.0.113.10:5060"}},
 		Aliases: []string{"a"}, Admin: "a", Metrics: "m", StateDir: "s", Secrets: [][]byte{[]byte("0123456789abcdef")},
 		AdminKeys: []AdminKey{{Name: "k", SHA256: [32]byte{1}}}, Store: Store{Path: "s"},
-		DNS:          DNS{Servers: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")}, Timeout: time.Second, MinTTL: time.Second, MaxTTL: time.Minute},
+		DNS: DNS{Servers: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")}, Timeout: time.Second, MinTTL: time.Second, MaxTTL: time.Minute},
+		Streams: Streams{
+			Connections: 9, PerSource: 8, Outgoing: 7, Header: 2000, Body: 3000, Idle: time.Minute, Connect: time.Second, Handshake: time.Second,
+			Message: time.Second, KeepAlive: time.Second,
+		},
 		DrainTimeout: time.Second, Workers: 1, RecentCalls: 10,
 		Trunks: []Trunk{{
 			Name: "t", Sources: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, TLS: []string{"a.example"}, Strip: "0", Prepend: "1", MaxCPS: 5, Burst: 6, Refused: true,
@@ -211,7 +215,7 @@ func full() *Config {
 }
 
 // restarts are the fields that are taken at a start only.
-var restarts = []string{"Listen", "Aliases", "Admin", "Metrics", "StateDir", "Secrets", "RecordRoute", "Workers", "Segmentation", "RecentCalls", "Reload", "DNS", "AdminKeys", "Store"}
+var restarts = []string{"Listen", "Aliases", "Admin", "Metrics", "StateDir", "Secrets", "RecordRoute", "Workers", "Segmentation", "RecentCalls", "Reload", "DNS", "Streams", "AdminKeys", "Store"}
 
 // Whatever differs between two configs is a change, and is said to need a
 // restart or not. A field that is added and forgotten fails here.

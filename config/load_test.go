@@ -48,6 +48,10 @@ func TestDefaults(t *testing.T) {
 			RecordRoute:  true,
 			DrainTimeout: 30 * time.Second,
 			DNS:          DNS{Timeout: 2 * time.Second, MinTTL: 5 * time.Second, MaxTTL: time.Hour},
+			Streams: Streams{
+				Connections: 20_000, PerSource: 2000, Outgoing: 5000, Header: 16384, Body: 262144,
+				Idle: 10 * time.Minute, Connect: 5 * time.Second, Handshake: 5 * time.Second, Message: 10 * time.Second,
+			},
 			Segmentation: true,
 			RecentCalls:  10_000,
 			Catalog:      catalog.Catalog{Connectors: []catalog.Connector{}, Groups: []catalog.Group{}},
@@ -77,6 +81,7 @@ workers: 4
 segmentation: false
 recent_calls: 500
 reload: {watch: true}
+streams: {connections: 10, per_source: 5, outgoing: 6, header: 2048, body: 4096, idle: 1m, connect: 1s, handshake: 2s, message: 3s, keep_alive: 20s}
 dns: {servers: [192.0.2.53, "[2001:db8::53]:5353"], timeout: 500ms, min_ttl: 1s, max_ttl: 30m}
 trunks:
   - name: carrier-a
@@ -145,6 +150,10 @@ quotas: {groups: 3, connectors_per_group: 3}
 		DNS: DNS{
 			Servers: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53"), netip.MustParseAddrPort("[2001:db8::53]:5353")},
 			Timeout: 500 * time.Millisecond, MinTTL: time.Second, MaxTTL: 30 * time.Minute,
+		},
+		Streams: Streams{
+			Connections: 10, PerSource: 5, Outgoing: 6, Header: 2048, Body: 4096,
+			Idle: time.Minute, Connect: time.Second, Handshake: 2 * time.Second, Message: 3 * time.Second, KeepAlive: 20 * time.Second,
 		},
 		Trunks: []Trunk{{
 			Name: "carrier-a",

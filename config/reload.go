@@ -12,7 +12,7 @@ func UntilRestart(old, new *Config) (*Config, error) {
 	next := *new
 	next.Listen, next.Aliases, next.Admin, next.Metrics = old.Listen, old.Aliases, old.Admin, old.Metrics
 	next.AdminKeys, next.Store = old.AdminKeys, old.Store
-	next.DNS = old.DNS
+	next.DNS, next.Streams = old.DNS, old.Streams
 	next.StateDir, next.Secrets, next.RecordRoute = old.StateDir, old.Secrets, old.RecordRoute
 	next.Workers, next.Segmentation = old.Workers, old.Segmentation
 	next.RecentCalls, next.Reload = old.RecentCalls, old.Reload

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +21,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"gopkg.in/yaml.v3"
+
+	"tandem/config"
+
+	"tandem/config/catalog"
 )
 
 // seen is what a scrape has: the values of each label of each series' name.
@@ -25,7 +33,9 @@ type seen map[string]map[string]map[string]bool
 // scrapeNode is all series of a node that runs, as Prometheus would keep them.
 func scrapeNode(t *testing.T) seen {
 	t.Helper()
-	r := start(t, settings(t, newSIPSocket(t).addr()))
+	cfg := settings(t, newSIPSocket(t).addr())
+	cfg.Listen = append(cfg.Listen, config.Listener{Transport: catalog.TLS, Addr: netip.MustParseAddrPort("127.0.0.1:0"), TLS: anyCertificate(t)})
+	r := start(t, cfg)
 	res, err := http.Get("http://" + r.admin.AdminAddr() + "/metrics")
 	require.NoError(t, err)
 	defer res.Body.Close()
@@ -52,10 +62,23 @@ func scrapeNode(t *testing.T) seen {
 	return have
 }
 
+// anyCertificate is one in a file, with its key.
+func anyCertificate(t *testing.T) config.ListenerTLS {
+	t.Helper()
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	pair := server.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	require.NoError(t, err)
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]})
+	path := write(t, string(append(text, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})...)))
+	return config.ListenerTLS{Certificate: path, Key: path}
+}
+
 // The words of PromQL that are used. Any other has to be a metric's name.
 var promWords = []string{
 	"sum", "min", "max", "avg", "count", "by", "on", "group_left", "and", "or", "unless", "offset",
-	"rate", "increase", "changes", "histogram_quantile", "absent", "vector",
+	"rate", "increase", "changes", "histogram_quantile", "absent", "vector", "time",
 }
 
 var (

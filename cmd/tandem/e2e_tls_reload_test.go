@@ -8,9 +8,11 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -23,7 +25,13 @@ func TestE2E_TLSReload(t *testing.T) {
 	caller, _ := l.streamPeer("127.0.0.2:5061", a.end("carrier.example.com", nodeName))
 	first, socket := l.streamPeer("127.0.0.11:5061", a.end("first.example.com", nodeName))
 	n := l.serveTLS(a, "clients: required, client_ca: DIR/ca.pem", tlsConnectors+"health: {probe: false}\n").over("127.0.0.1:5061")
+	ends := func() float64 {
+		return n.metric(`^tandem_tls_certificate_expires_timestamp_seconds\{file="` + regexp.QuoteMeta(a.file(nodeName+".pem")))
+	}
 	before := shown(t, n, a)
+	was := ends()
+	require.InDelta(t, time.Now().Add(60*24*time.Hour).Unix(), was, 60)
+	require.NotContains(t, n.logs.String(), "expires on")
 	n.goodCall(caller, first, "+15550000001")
 	require.Equal(t, []*big.Int{before}, socket.serials(), "what the node shows to a connector")
 	up := caller.call(n.addr, "+15550000001").start()
@@ -32,8 +40,10 @@ func TestE2E_TLSReload(t *testing.T) {
 	up.established()
 	first.expect("ACK")
 
-	renewed := a.sign(nodeName).Leaf.SerialNumber
+	renewed := a.signFor(nodeName, -time.Hour, 10*24*time.Hour).Leaf.SerialNumber
 	n.hup("certificates read again")
+	require.InDelta(t, was-50*24*3600, ends(), 60)
+	require.Contains(t, n.logged("expires on")["msg"], "in 9 days")
 	require.Equal(t, renewed, shown(t, n, a))
 	up.bye(first) // on a connection that was made by the new ones; the one of before is up
 	require.EqualValues(t, 2, n.metric(`^tandem_stream_connections\{direction="out",listener="`+n.addr.String()))

@@ -225,3 +225,36 @@ func TestE2E_ProbesOverConnections(t *testing.T) {
 		state(host, "up")
 	}
 }
+
+// The limits of connections are the config's.
+func TestE2E_StreamLimits(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	n := l.serveFile(l.addr("127.0.0.1"), l.admin(8080), `
+listen: ["udp://LISTEN", "tcp://LISTEN"]
+admin: {listen: ADMIN}
+state_dir: STATE
+streams: {per_source: 2, body: 1024, keep_alive: 1s}
+health: {probe: false}
+`+strings.Replace(twoConnectors, "127.0.0.11:5060", "127.0.0.11:5060;transport=tcp", 1))
+	first, _ := l.streamPeer("127.0.0.11:5060", nil)
+	caller, _ := l.streamPeer("127.0.0.2:5060", nil)
+	ended := func(reason string) float64 {
+		return n.metric(`^tandem_stream_ended_total.*reason="` + reason + `"`)
+	}
+	n.goodCall(caller, first, "+15550000001")
+	until(t, "pings on the connection to the host", func() bool { return n.metric(`^tandem_stream_pings_total.*kind="out"`) > 0 })
+	for range 2 {
+		from := &net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(l.addr("127.0.0.2:0")), Timeout: patience}
+		conn, err := from.Dial("tcp", n.addr.String())
+		require.NoError(t, err)
+		defer func() { _ = conn.Close() }()
+	}
+	until(t, "the third connection refused", func() bool { return ended("too_many_connections_of_the_source") == 1 })
+
+	d := caller.call(n.addr, "+15550000001")
+	d.invite = strings.Replace(d.invite, fmt.Sprintf("%d\r\n\r\n%s", len(sdp), sdp), "1025\r\n\r\n"+strings.Repeat("x", 1025), 1)
+	d.start()
+	until(t, "the connection of the long body ended", func() bool { return ended("body_too_long") == 1 })
+	first.quiet(settle)
+}

@@ -91,7 +91,7 @@ func (n *node) open(secrets [][]byte, persistent bool) (err error) {
 			listen = append(listen, l.Addr)
 		}
 	}
-	if n.streams, err = openStreams(n.listen, n.log); err != nil {
+	if n.streams, err = openStreams(n.listen, n.cfg.Streams, n.log); err != nil {
 		return err
 	}
 	workers := n.cfg.Workers
@@ -307,7 +307,7 @@ func (n *node) adminOptions(persistent bool) admin.Options {
 		Log:             n.log,
 	}
 	if n.streams != nil {
-		opts.Streams = n.streams.Stats
+		opts.Streams, opts.Certificates = n.streams.Stats, n.streams.expiries
 	}
 	if n.cfg.Admin != config.Off {
 		opts.Admin = n.cfg.Admin

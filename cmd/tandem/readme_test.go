@@ -74,7 +74,7 @@ func TestReadmeMetrics(t *testing.T) {
 func TestReadmeNamesMetricsThatExist(t *testing.T) {
 	cfg := settings(t, newSIPSocket(t).addr())
 	cfg.Catalog.Connectors[0].Limits.MaxCalls = 100
-	cfg.Listen = append(cfg.Listen, config.Listener{Addr: netip.MustParseAddrPort("127.0.0.1:0"), Transport: catalog.TCP})
+	cfg.Listen = append(cfg.Listen, config.Listener{Addr: netip.MustParseAddrPort("127.0.0.1:0"), Transport: catalog.TLS, TLS: anyCertificate(t)})
 	r := start(t, cfg)
 	res, err := http.Get("http://" + r.admin.AdminAddr() + "/metrics")
 	require.NoError(t, err)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"tandem/config"
 	"tandem/config/catalog"
@@ -57,9 +58,9 @@ func byTransport(listen []config.Listener) []config.Listener {
 }
 
 // openStreams opens what of listen is no datagram socket.
-func openStreams(listen []config.Listener, log *slog.Logger) (*streams, error) {
+func openStreams(listen []config.Listener, limits config.Streams, log *slog.Logger) (*streams, error) {
 	s := &streams{servers: make(map[int]*stream.ServerTLS)}
-	cfg := stream.Config{Log: log, Dial: s.peer, Known: s.known, Stranger: s.stranger}
+	cfg := stream.Config{Log: log, Limits: limitsOf(limits), Dial: s.peer, Known: s.known, Stranger: s.stranger}
 	for i, l := range listen {
 		if l.Transport == catalog.UDP {
 			continue
@@ -217,6 +218,38 @@ func newPeer(says catalog.PeerTLS) (p knownPeer, err error) {
 	}
 	p.client = stream.NewClientTLS(says.Name, p.roots, p.ours)
 	return p, nil
+}
+
+// limitsOf are the limits of connections that a config has.
+func limitsOf(s config.Streams) stream.Limits {
+	return stream.Limits{
+		Connections: s.Connections, PerSource: s.PerSource, Dialled: s.Outgoing, Header: s.Header, Body: s.Body,
+		Idle: s.Idle, Connect: s.Connect, Handshake: s.Handshake, Complete: s.Message, Keepalive: s.KeepAlive,
+	}
+}
+
+// expiries is when the certificates end that are shown now, by their files.
+func (s *streams) expiries() map[string]time.Time {
+	ends := make(map[string]time.Time)
+	note := func(c *stream.Certificates) {
+		for i, leaf := range c.Leaves() {
+			file := c.Pairs()[i].Certificate
+			if end, known := ends[file]; !known || leaf.NotAfter.Before(end) {
+				ends[file] = leaf.NotAfter
+			}
+		}
+	}
+	for _, server := range s.servers {
+		note(server.Certificates)
+	}
+	if peers := s.peers.Load(); peers != nil {
+		for _, p := range *peers {
+			if p.ours != nil {
+				note(p.ours)
+			}
+		}
+	}
+	return ends
 }
 
 // reload reads all certificates again, those of the listeners and those that

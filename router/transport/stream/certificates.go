@@ -52,6 +52,9 @@ func (c *Certificates) Leaves() (all []*x509.Certificate) {
 	return all
 }
 
+// Pairs returns the files that they are read from, in the order of Leaves.
+func (c *Certificates) Pairs() []KeyPair { return c.pairs }
+
 // forClient chooses for who connects: the first for the name that it asks for,
 // else the first of all.
 func (c *Certificates) forClient(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
