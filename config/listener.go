@@ -154,7 +154,7 @@ func (d *decoder) listenerName(n node, names map[string]node) string {
 // its own address. When public is not all that was written, what is missing is
 // not reported.
 func (d *decoder) advertiseAll(listeners []*listening, public []publicAddr, all bool) {
-	shared := make(map[string]bool)
+	shared, ports := make(map[string]bool), make(map[string]uint16)
 	for _, l := range listeners {
 		at := l.node
 		chosen, own, ok := d.publicOf(l, public)
@@ -163,6 +163,11 @@ func (d *decoder) advertiseAll(listeners []*listening, public []publicAddr, all 
 		case chosen != nil:
 			at = chosen.node
 			l.Advertise = chosen.of(&l.Listener)
+			if first, known := ports[at.path]; !own && chosen.port != 0 && known && first != l.Addr.Port() && !d.failed[at.path] {
+				d.fail(at, "has a port, and is for listeners of different ports, %d and %d; leave the port out, and each says its own, or give each listener an advertise",
+					first, l.Addr.Port())
+			}
+			ports[at.path] = l.Addr.Port()
 		case l.Addr.Addr().IsUnspecified() && all:
 			d.fail(l.node, "%s is every address of this machine, and peers need one: set advertise to the address that they reach it by (%s)",
 				l.Addr.Addr(), d.tellAddrs(l.Addr.Addr().Is4()))
@@ -174,7 +179,7 @@ func (d *decoder) advertiseAll(listeners []*listening, public []publicAddr, all 
 		// Of a name each family resolves to an address of its own.
 		said := l.Advertise + strconv.FormatBool(l.Addr.Addr().Is4()) + strconv.FormatBool(l.Transport.Reliable())
 		switch {
-		case !shared[said]:
+		case !shared[said] || d.failed[at.path]:
 		case own:
 			d.warnAt(at.line(), at.path, "another listener advertises %s too: peers cannot tell them apart; give each its own", l.Advertise)
 		case chosen != nil:
