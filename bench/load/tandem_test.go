@@ -8,6 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -54,6 +57,18 @@ func TestBesideSIPp(t *testing.T) {
 		t.Skip("sipp is not installed")
 	}
 	startTandem(t)
+	for range 3 {
+		if besideSIPp(t) {
+			return
+		}
+		t.Log("SIPp forgot a call while it paused, and never sent its 200; once more")
+	}
+	t.Error("SIPp forgets calls each time")
+}
+
+// besideSIPp is false when SIPp has forgotten calls, as happens to it on a machine
+// with much to do: by its own count it never sent the answers that are missing.
+func besideSIPp(t *testing.T) bool {
 	const calls = 200
 	dir := t.TempDir()
 	scenario, err := filepath.Abs("../sipp/connector.xml")
@@ -69,10 +84,10 @@ func TestBesideSIPp(t *testing.T) {
 	}
 	ended := make(chan struct{})
 	go func() { _ = sipp.Wait(); close(ended) }()
-	t.Cleanup(func() {
+	defer func() {
 		_ = sipp.Process.Kill()
 		<-ended
-	})
+	}()
 	await(t, "SIPp", func() bool {
 		conn, err := net.ListenPacket("udp4", "127.89.0.11:5060")
 		if err == nil {
@@ -85,11 +100,14 @@ func TestBesideSIPp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(g.Close)
+	defer g.Close()
 	w := g.Window("SIPp")
 	run(t, g, 200, calls)
 	r := w.Report()
 	t.Log(r)
+	if sent := sippSent(t, dir); sent < calls && r.Counts[Good] == sent {
+		return false
+	}
 	if r.Counts[Good] != calls || r.Counts[Failed]+r.Counts[Duplicate] != 0 {
 		t.Error("calls failed, or SIPp answered again")
 	}
@@ -103,6 +121,31 @@ func TestBesideSIPp(t *testing.T) {
 		text, _ := os.ReadFile(errors[0])
 		t.Errorf("SIPp found errors: %s", text)
 	}
+	return true
+}
+
+// sippSent is how many calls SIPp has answered by its own count.
+func sippSent(t *testing.T, dir string) int {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*_counts.csv"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("SIPp's counts: %v %v", files, err)
+	}
+	text, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	names, values := strings.Split(lines[0], ";"), strings.Split(lines[len(lines)-1], ";")
+	at := slices.Index(names, "4_200_Sent")
+	if at < 0 || len(values) != len(names) {
+		t.Fatalf("SIPp's counts: %s", text)
+	}
+	sent, err := strconv.Atoi(values[at])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sent
 }
 
 // startTandem runs a tandem at 127.89.0.1 until the test ends.
