@@ -208,7 +208,7 @@ func contenders(cs []candidate, tried []*host, most int) (n int) {
 // same address and transport in two connectors.
 func doubled(cs []candidate, i int) bool {
 	for j := range i {
-		if cs[j].entry.host.place() == cs[i].entry.host.place() {
+		if cs[j].entry.host.same(cs[i].entry.host) {
 			return true
 		}
 	}
@@ -240,7 +240,7 @@ func triedOf(c *connector, tried []*host) (n int) {
 // (RFC 3261 16.5: each target once).
 func wasTried(h *host, tried []*host) bool {
 	for _, t := range tried {
-		if t.place() == h.place() {
+		if t.same(h) {
 			return true
 		}
 	}

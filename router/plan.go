@@ -219,6 +219,9 @@ func (a hostPlace) String() string { return a.addr.String() + a.over.Param() }
 
 func (h *host) place() hostPlace { return hostPlace{h.addr, h.transport} }
 
+// same reports whether h and o have one place.
+func (h *host) same(o *host) bool { return h.addr == o.addr && h.transport == o.transport }
+
 // overOf tells hosts apart that have one address and different transports.
 func overOf(t catalog.Transport) uint32 { return uint32(t) * 0x9e3779b9 }
 
