@@ -15,9 +15,10 @@ func (r *Router) RunTimers(ctx context.Context, now func() int64, flush func(now
 	defer timer.Stop()
 	for {
 		at := r.Tick(now(), &out, flush)
+		began := now()
 		pause := time.Hour
 		if at != never {
-			pause = time.Duration(max(at-now(), 0))
+			pause = time.Duration(max(at-began, 0))
 		}
 		timer.Reset(pause)
 		select {
@@ -28,8 +29,9 @@ func (r *Router) RunTimers(ctx context.Context, now func() int64, flush func(now
 		}
 		// A process that stood still (a machine that is moved or has too much to
 		// do) hears first what came meanwhile: what a host has said long ago is no
-		// silence, whatever the clock says now.
-		if late := now() - at; at != never && late > stoodStill {
+		// silence, whatever the clock says now. Timers that are late because there
+		// are many of them do not wait: that would make it more.
+		if late := now() - max(at, began); at != never && late > stoodStill {
 			select {
 			case <-ctx.Done():
 				return

@@ -1,13 +1,16 @@
 package router
 
 import (
+	"context"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"tandem/config/catalog"
+	"tandem/router/transport"
 )
 
 // The caller waits in vain for a silent host: that ends at its time, wherever
@@ -39,4 +42,41 @@ func TestRetransmissionsShareTicks(t *testing.T) {
 	}
 	require.Empty(t, g.pass(time.Duration(began+t1+wheelTick-1-g.now)))
 	require.Len(t, g.pass(1), 9)
+}
+
+// With more to do than there is time for, timers are late, and not made later.
+func TestTimersThatAreManyDoNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, twoRegions())
+		began, base := time.Now(), g.now
+		now := func() int64 { return base + int64(time.Since(began)) }
+		const calls = 20
+		for i := range calls {
+			g.now = now()
+			sends(t, g.from(caller, invite(fmt.Sprintf("Call-ID: many-%d", i), fmt.Sprintf("Via: SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bKmany%d", i))), "caller 100 INVITE", "east1 INVITE")
+			time.Sleep(10 * time.Millisecond)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		var again int
+		var idle time.Duration // between timers that were due all the time
+		var last time.Time
+		go func() {
+			defer close(done)
+			g.r.RunTimers(ctx, now, func(_ int64, out *transport.Batch) {
+				if again > 0 && again < calls {
+					idle += time.Since(last)
+				}
+				again += out.Len()
+				out.Reset()
+				time.Sleep(40 * time.Millisecond) // a timer comes every 10 ms
+				last = time.Now()
+			})
+		}()
+		time.Sleep(1300 * time.Millisecond)
+		cancel()
+		<-done
+		require.GreaterOrEqual(t, again, calls)
+		require.Zero(t, idle)
+	})
 }
