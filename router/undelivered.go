@@ -3,15 +3,18 @@ package router
 import (
 	"net/netip"
 
+	"tandem/config/catalog"
 	"tandem/router/transport"
 	"tandem/router/wire"
 )
 
-// undelivered handles an in-dialog request that could not be sent, over a
-// connection mostly. Its sender hears what it would if the next hop had answered
-// 503 (RFC 3261 16.9): nobody else knows of the request, and a sender that came
-// over a connection would wait for its Timer B or F. All that is needed stands in
-// the request, which is quoted whole. An ACK has no answer.
+// undelivered handles an in-dialog request that could not be sent and that came or
+// was to leave over a connection. Its sender hears what it would if the next hop had
+// answered 503 (RFC 3261 16.9): nobody else knows of the request, and a sender that
+// came over a connection would wait for its Timer B or F. Between UDP and UDP it is
+// lost without a word, as on a network: its sender sends it again, and an error of
+// this machine's may be over by then. All that is needed stands in the request,
+// which is quoted whole. An ACK has no answer.
 func (r *Router) undelivered(now int64, u transport.Unreachable, key uint64, out *transport.Batch) {
 	s := r.acquire(now, out)
 	defer r.release(s)
@@ -27,6 +30,14 @@ func (r *Router) undelivered(now int64, u transport.Unreachable, key uint64, out
 	s.tally.replies[5].Add(1)
 	s.listener, s.source, s.text = u.Listener, netip.AddrPort{}, s.text[:0] // it comes from nobody
 	r.response(s)
+}
+
+// over is the transport of a listener as a branch names it.
+func (r *Router) over(listener int) catalog.Transport {
+	if listener >= len(r.listeners) {
+		return catalog.UDP
+	}
+	return r.listeners[listener].Transport
 }
 
 // reconnect sends a response whose connection has ended to where its receiver

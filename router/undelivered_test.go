@@ -59,6 +59,10 @@ func TestRFC3261_16_9_InDialogRequestThatCannotBeSent(t *testing.T) {
 					require.Len(t, out, 1)
 					require.EqualValues(t, over, out[0].listener)
 					back := g.lost(out[0])
+					if in == overUDP && over == catalog.UDP {
+						require.Empty(t, back, "its sender sends it again, and this machine may send it by then")
+						return
+					}
 					require.Len(t, back, 1)
 					require.Equal(t, []any{in, source}, []any{back[0].listener, back[0].to})
 					top := "SIP/2.0/" + inName + " 192.0.2.10:5060;branch=z9hG4bKx"
