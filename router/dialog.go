@@ -194,6 +194,10 @@ func (r *Router) forwardDialog(s *scratch, rt *routeSet) {
 			r.refuseForward(s, 503, dropUnresolved)
 			return
 		}
+		if rt.secure() && over != catalog.TLS { // the host that answered, over what it has
+			r.refuseForward(s, 503, dropUnresolved)
+			return
+		}
 	}
 	out, ok := r.listenerFor(dest.Addr(), over, rt.listener)
 	if !ok || !r.allowed(s, dest) {

@@ -438,3 +438,18 @@ func TestNoConnectionForUs(t *testing.T) {
 		require.Equal(t, state, g.r.Hosts()[0].Health.Status().State.String())
 	}
 }
+
+// A sips target whose name nobody knows is not made good by the host that
+// answered, when that is reached over UDP.
+func TestRFC3261_26_2_SipsNameThatIsNotKnown(t *testing.T) {
+	for over, want := range map[catalog.Transport]string{catalog.UDP: "SIP/2.0 503 ", catalog.TLS: "BYE sips:agent@pbx.example.com "} {
+		g := newMixedRig(t, hostOver(over)) // without names: no name is known
+		inv := g.over(overTLS, connection, invite(viaOver("TLS")))[1]
+		back := g.over(int(over), east1, respond(sent{inv.to, inv.text}, 200, "Contact: <sips:agent@pbx.example.com>"))
+		got := g.over(overTLS, connection, request("BYE", "sips:agent@pbx.example.com", viaOver("TLS")+"x",
+			"Route: "+strings.Join(reversed(header(back[0].text, "Record-Route")), ", "),
+			"To: <sip:+15550000001@198.51.100.1>;tag=calleetag", "CSeq: 2 BYE"))
+		require.Len(t, got, 1)
+		require.True(t, strings.HasPrefix(got[0].text, want), got[0].text)
+	}
+}
