@@ -49,6 +49,8 @@ const (
 	// wait for their timers to end, half a minute: a minute of a flood must not take
 	// the machine's memory.
 	maxCalls = 500_000
+	// Bytes of messages for each of them.
+	callRoom = 2 << 10
 
 	// A candidate is given this much of a call's setup budget, or what is left
 	// of it: less would give up hosts that are only far away.

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"sync"
@@ -114,6 +115,30 @@ func TestAsManyCallsAsThereMayBe(t *testing.T) {
 		st.count = maxCalls / stripes
 	}
 	require.Equal(t, []string{"caller 503 INVITE"}, summary(g.from(caller, invite())))
+}
+
+// Few calls with large bodies take the memory of many.
+func TestAsManyMessagesAsThereMayBe(t *testing.T) {
+	g := newRig(t, twoRegions(), func(o *Options) { o.MostCalls = 10 * stripes }) // 20 KiB a stripe
+	large := func(i int) string {
+		text := invite(fmt.Sprintf("Call-ID: large-%d", i), "Content-Length: 60000") + strings.Repeat("x", 60_000)
+		return strings.Replace(text, "Content-Length: 0\r\n", "", 1)
+	}
+	let := 0
+	for i := range 10 * stripes {
+		if got := summary(g.from(caller, large(i))); got[0] == "caller 100 INVITE" {
+			let++
+		} else {
+			require.Equal(t, []string{"caller 503 INVITE"}, got)
+		}
+	}
+	require.InDelta(t, stripes, let, 2, "one for each stripe")
+	g.pass(5 * time.Minute) // all of them are over
+	for _, st := range g.r.stripes {
+		require.Zero(t, st.count)
+		require.Zero(t, st.held)
+	}
+	require.Equal(t, "caller 100 INVITE", summary(g.from(caller, large(0)))[0])
 }
 
 func TestEndless183Ends(t *testing.T) {

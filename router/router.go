@@ -81,7 +81,8 @@ type Options struct {
 	// RecentCalls is how many calls that are over are kept to look at.
 	RecentCalls int
 	// MostCalls is how many calls may be in memory at once, those included that
-	// are over and wait for their timers; 0 is 500,000. What is above gets 503.
+	// are over and wait for their timers; 0 is 500,000. Their messages may have 2 KiB
+	// for each, all together. What is above gets 503.
 	MostCalls int
 	// Now is the time on the monotonic clock that all methods are called with,
 	// Epoch the time of day at its zero, in nanoseconds since 1970.

@@ -59,6 +59,9 @@ func (k *simChecker) nothingLeft(n *simNode) {
 		if idle := len(st.idle.free); idle != st.made {
 			w.fail(nil, "memory", "stripe %d made %d calls and has %d back", i, st.made, idle)
 		}
+		if st.held != 0 {
+			w.fail(nil, "memory", "stripe %d says that %d bytes of messages are in use", i, st.held)
+		}
 		for _, s := range st.buffers {
 			for _, b := range s.free {
 				if at := &b[:1][0]; seen[at] {

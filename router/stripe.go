@@ -19,6 +19,26 @@ type stripe struct {
 	made    int                           // calls that there is memory for
 	spares  shelf[*[moreAttempts]attempt] // room for long searches, to be used again
 	buffers                               // of messages
+	held    int                           // bytes of buffers in use
+}
+
+// store and release are those of its buffers, and keep count.
+func (st *stripe) store(dst *[]byte, b []byte) {
+	before := cap(*dst)
+	st.buffers.store(dst, b)
+	st.held += cap(*dst) - before
+}
+
+func (st *stripe) release(b *[]byte) {
+	st.held -= cap(*b)
+	st.buffers.release(b)
+}
+
+// full reports whether the stripe has its share of what most calls may take, of
+// which each has room for messages of callRoom bytes: few calls with large bodies
+// take as much as many others.
+func (st *stripe) full(most int) bool {
+	return st.count >= most/stripes || st.held >= most/stripes*callRoom
 }
 
 // newStripe returns a stripe for its share of all calls, which keeps its share

@@ -67,12 +67,12 @@ func room() (bytes uint64) {
 }
 
 // mostCalls is how many calls may be in memory at once on a machine, or in a
-// control group, with so many bytes: half of them at 1 KiB a call, which is what
-// an ordinary one takes. A call stays for half a minute after its answer, so at a
+// control group, with so many bytes: half of them at 2 KiB a call, which is what
+// an ordinary one takes with its messages. A call stays for half a minute after its answer, so at a
 // steady rate there are 32 times as many as begin in a second. 0, the router's own
 // number, where the memory is not known.
 func mostCalls(room uint64) int {
-	const perCall, least, most = 1 << 10, 50_000, 2_000_000
+	const perCall, least, most = 2 << 10, 50_000, 2_000_000
 	if room == 0 {
 		return 0
 	}
