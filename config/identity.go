@@ -60,8 +60,7 @@ func checkIdentity(text string) error {
 // checkIdentities finds trunks that nobody can be, as no listener asks for
 // certificates.
 func (d *decoder) checkIdentities(cfg *Config) {
-	asks := func(l Listener) bool { return l.Transport == catalog.TLS && l.TLS.Clients != ClientsAny }
-	if d.failedUnder("listen") || slices.ContainsFunc(cfg.Listen, asks) {
+	if d.failedUnder("listen") || cfg.asksForCertificates() {
 		return
 	}
 	for i, t := range cfg.Trunks {
@@ -69,4 +68,8 @@ func (d *decoder) checkIdentities(cfg *Config) {
 			d.fail(n, "no listener asks for certificates; write clients: required, or optional, in the tls block of a tls:// listener")
 		}
 	}
+}
+
+func (cfg *Config) asksForCertificates() bool {
+	return slices.ContainsFunc(cfg.Listen, func(l Listener) bool { return l.Transport == catalog.TLS && l.TLS.Clients != ClientsAny })
 }

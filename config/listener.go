@@ -295,15 +295,19 @@ func (d *decoder) checkFamilies(cfg *Config, connector string, hosts []catalog.H
 }
 
 // checkNamed finds a host with a name that no listener reaches, whatever DNS has
-// for it: its URI says over what it is reached (RFC 3263 4.1).
+// for it.
 func (d *decoder) checkNamed(cfg *Config, path string, h *catalog.Host) {
-	if !h.SaysTransport() && h.Port == 0 || len(cfg.Listen) == 0 ||
+	if !fixesTransport(h) || len(cfg.Listen) == 0 ||
 		slices.ContainsFunc(cfg.Listen, func(l Listener) bool { return l.Transport == h.Transport }) {
 		return
 	}
 	d.failAt(d.root.find(path).line(), path, "%s is reached over %s, and there is no %s:// listener: add one to listen, which calls leave from, or write another host",
 		h.HostPort, strings.ToUpper(h.Transport.String()), h.Transport)
 }
+
+// fixesTransport reports whether the URI of a host with a name says over what it
+// is reached, and not DNS (RFC 3263 4.1).
+func fixesTransport(h *catalog.Host) bool { return h.SaysTransport() || h.Port != 0 }
 
 // checkChosen checks that there is a listener with a name, and that it reaches
 // all hosts.
@@ -319,7 +323,7 @@ func (d *decoder) checkChosen(cfg *Config, path, name string, hosts []catalog.Ho
 	}
 	for _, h := range hosts {
 		l := &cfg.Listen[at]
-		if (h.Addr.IsValid() || h.SaysTransport() || h.Port != 0) && l.Transport != h.Transport {
+		if (h.Addr.IsValid() || fixesTransport(&h)) && l.Transport != h.Transport {
 			d.failAt(line, path, "listener %s is %s://, and %s is reached over %s; choose another listener, or another host",
 				quote(l.Name), l.Transport, h.Place(), strings.ToUpper(h.Transport.String()))
 			return

@@ -32,11 +32,11 @@ func UntilRestart(old, new *Config) (*Config, error) {
 	}
 	for i, c := range next.Catalog.Connectors {
 		for j, h := range c.Hosts {
-			if !h.Addr.IsValid() {
-				continue // a name
-			}
 			suits := func(name string) bool {
 				return slices.ContainsFunc(next.Listen, func(l Listener) bool {
+					if !h.Addr.IsValid() { // a name: DNS says the rest
+						return (name == "" || l.Name == name) && (l.Transport == h.Transport || !fixesTransport(&h))
+					}
 					if name != "" {
 						return l.Name == name && l.Transport == h.Transport && l.reaches(h.Addr.Addr())
 					}
@@ -44,8 +44,13 @@ func UntilRestart(old, new *Config) (*Config, error) {
 				})
 			}
 			if !suits(c.Listener) || !suits(c.Probe.Listener) {
-				fail((placed{h, i, j}).path(), "the listener that reaches %s comes with a restart only: restart the node to take this file", h.Addr)
+				fail((placed{h, i, j}).path(), "the listener that reaches %s comes with a restart only: restart the node to take this file", h.Place())
 			}
+		}
+	}
+	for i, t := range next.Trunks {
+		if len(t.TLS) > 0 && !next.asksForCertificates() {
+			fail(child(element("trunks", i), "tls"), "the listener that asks for certificates comes with a restart only: restart the node to take this file")
 		}
 	}
 	for _, l := range next.unreachedLarge() {

@@ -89,6 +89,22 @@ groups: [{name: g, connectors: [{connector: east, priority: 1}], numbers: ["+155
 `, "test.yaml: connectors[0].hosts[0].uri: the listener that reaches [2001:db8::1]:5060 comes with a restart only: restart the node to take this file"},
 		{`
 listen: [udp://192.0.2.10:5060, tcp://192.0.2.10:5060]
+connectors: [{name: east, hosts: ["sip:10.0.0.1", "sip:sbc.example.com;transport=tcp"]}]
+groups: [{name: g, connectors: [{connector: east, priority: 1}], numbers: ["+1555"]}]
+`, "test.yaml: connectors[0].hosts[1].uri: the listener that reaches sbc.example.com comes with a restart only: restart the node to take this file"},
+		{`
+listen: [{address: "udp://192.0.2.10:5060", name: inside}]
+connectors: [{name: east, listener: inside, hosts: ["sip:sbc.example.com"]}]
+groups: [{name: g, connectors: [{connector: east, priority: 1}], numbers: ["+1555"]}]
+`, "test.yaml: connectors[0].hosts[0].uri: the listener that reaches sbc.example.com comes with a restart only: restart the node to take this file"},
+		{`
+listen: [udp://192.0.2.10:5060, {address: "tls://192.0.2.10:5061", tls: {certificate: a.pem, clients: required}}]
+trunks: [{name: b, sources: [10.8.0.0/24]}, {name: a, tls: [carrier.example.com]}]
+connectors: [{name: east, hosts: ["sip:10.0.0.1"]}]
+groups: [{name: g, connectors: [{connector: east, priority: 1}], numbers: ["+1555"]}]
+`, "test.yaml: trunks[1].tls: the listener that asks for certificates comes with a restart only: restart the node to take this file"},
+		{`
+listen: [udp://192.0.2.10:5060, tcp://192.0.2.10:5060]
 connectors: [{name: east, large_requests: tcp, hosts: ["sip:10.0.0.1"]}]
 groups: [{name: g, connectors: [{connector: east, priority: 1}], numbers: ["+1555"]}]
 `, "test.yaml: connectors[0].large_requests: the tcp:// listener that 10.0.0.1:5060 needs comes with a restart only: restart the node to take this file"},
