@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,10 +27,14 @@ func (d *decoder) large(f map[string]node) (l catalog.Large) {
 }
 
 // largeHost is a host that cannot be sent large requests as its level says.
-type largeHost struct{ host, path string }
+type largeHost struct {
+	host, path string
+	at         string // where the tcp:// listener has to be: "" or " at ADDRESS, where listener NAME is,"
+}
 
 // unreachedLarge are the first host of each connector, over UDP, that is to get
-// large requests by TCP and is reached by no tcp:// listener.
+// large requests by TCP and is reached by no tcp:// listener: by none at all when it
+// is a name, and by none at the address of the listener that its connector chooses.
 func (cfg *Config) unreachedLarge() (all []largeHost) {
 	for i, c := range cfg.Catalog.Connectors {
 		if c.Large.Or(cfg.Large).Requests != catalog.LargeTCP {
@@ -39,10 +44,26 @@ func (cfg *Config) unreachedLarge() (all []largeHost) {
 		if c.Large.Requests == catalog.LargeTCP {
 			path = child(element("connectors", i), path)
 		}
+		var from []Listener // over UDP
+		for _, l := range cfg.Listen {
+			if l.Transport == catalog.UDP && (c.Listener == "" || l.Name == c.Listener) {
+				from = append(from, l)
+			}
+		}
+		if len(from) == 0 {
+			continue // nothing leaves by UDP
+		}
+		at := ""
+		if c.Listener != "" {
+			at = fmt.Sprintf(" at %s, where listener %s is,", from[0].Addr.Addr(), quote(c.Listener))
+		}
 		for _, h := range c.Hosts {
-			reached := func(l Listener) bool { return l.Transport == catalog.TCP && l.reaches(h.Addr.Addr()) }
-			if h.Transport == catalog.UDP && h.Addr.IsValid() && !slices.ContainsFunc(cfg.Listen, reached) {
-				all = append(all, largeHost{h.Addr.String(), path})
+			reached := func(l Listener) bool {
+				return l.Transport == catalog.TCP && (c.Listener == "" || l.Addr.Addr() == from[0].Addr.Addr()) &&
+					(!h.Addr.IsValid() || l.reaches(h.Addr.Addr()))
+			}
+			if h.Transport == catalog.UDP && !slices.ContainsFunc(cfg.Listen, reached) {
+				all = append(all, largeHost{h.Place(), path, at})
 				break
 			}
 		}
@@ -60,7 +81,7 @@ func (d *decoder) checkLarge(cfg *Config) {
 	for _, l := range cfg.unreachedLarge() {
 		if !d.failed[l.path] {
 			d.failAt(d.root.find(l.path).line(), l.path,
-				"is tcp, and no tcp:// listener reaches %s: add one to listen, or write auto", l.host)
+				"is tcp, and no tcp:// listener%s reaches %s: add one to listen, or write auto", l.at, l.host)
 		}
 	}
 }

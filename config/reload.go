@@ -54,7 +54,7 @@ func UntilRestart(old, new *Config) (*Config, error) {
 		}
 	}
 	for _, l := range next.unreachedLarge() {
-		fail(l.path, "the tcp:// listener that %s needs comes with a restart only: restart the node to take this file", l.host)
+		fail(l.path, "the tcp:// listener%s that %s needs comes with a restart only: restart the node to take this file", l.at, l.host)
 	}
 	if len(errs) > 0 {
 		return nil, slices.Clip(errs)

@@ -33,7 +33,8 @@ const streamRest = 5 * time.Minute
 type large struct {
 	mtu     int // bytes of what is not large; a host over connections has no limit
 	mode    catalog.LargeRequests
-	streams []int // the listener to send from over TCP, by the listener a call came to; -1 is none
+	named   bool  // the connector names the listener to send from
+	streams []int // the one over TCP, by the listener a call came to; -1 is none
 	taker   *taker
 }
 
@@ -71,21 +72,22 @@ func (t *takers) retain(pl *plan) {
 }
 
 // largeOf is what becomes of large requests to h, which has its listeners.
-func (r *Router) largeOf(h *host, says catalog.Large) large {
-	l := large{mtu: math.MaxInt, mode: says.Requests}
+func (r *Router) largeOf(h *host, cc *catalog.Connector, says catalog.Large) large {
+	l := large{mtu: math.MaxInt, mode: says.Requests, named: cc.Listener != ""}
 	if h.transport != catalog.UDP {
 		return l
 	}
 	l.mtu, l.taker = says.MTU, r.takers.of(h.addr)
 	for _, udp := range h.listeners {
-		l.streams = append(l.streams, r.streamFor(h.addr.Addr(), udp))
+		l.streams = append(l.streams, r.streamFor(h.addr.Addr(), udp, l.named))
 	}
 	return l
 }
 
 // streamFor is the TCP listener that reaches dest, at best one at the address of
-// the listener of UDP that is used for it; -1 when there is none.
-func (r *Router) streamFor(dest netip.Addr, udp int) int {
+// the listener of UDP that is used for it, and only there when that is named; -1
+// when there is none.
+func (r *Router) streamFor(dest netip.Addr, udp int, named bool) int {
 	found := -1
 	for i := range r.listeners {
 		l := &r.listeners[i]
@@ -95,7 +97,7 @@ func (r *Router) streamFor(dest netip.Addr, udp int) int {
 		if l.Addr.Addr() == r.listeners[udp].Addr.Addr() {
 			return i
 		}
-		if found < 0 {
+		if found < 0 && !named {
 			found = i
 		}
 	}

@@ -176,6 +176,24 @@ func TestLargeWithoutAListener(t *testing.T) {
 	}
 }
 
+// A connector that names a listener means its address, for large requests too, also
+// within the dialog.
+func TestLargeFromTheListenerThatIsNamed(t *testing.T) {
+	for _, named := range []bool{false, true} {
+		p := oneHost(catalog.LargeTCP)
+		if named {
+			p.Catalog.Connectors[0].Listener = "out"
+		}
+		g := &largeRig{}
+		g.rig = newRig(t, p, func(o *Options) {
+			o.Listeners = []Listener{{Addr: ownAddr, Name: "out"}, {Addr: addr("192.0.2.99:5060"), Transport: catalog.TCP}}
+		})
+		require.Equal(t, named, g.calls(1, 6000).listener == overUDP)
+		within := g.up(overUDP)
+		require.Equal(t, named, g.over(overUDP, caller, within("INVITE", 6000))[0].listener == overUDP)
+	}
+}
+
 // A large INVITE over TCP is one client transaction: nothing is sent again, and
 // CANCEL and the ACK of a refusal go where it went. The dialog goes on over UDP.
 func TestRFC3261_18_1_1_TransactionOverTCP(t *testing.T) {

@@ -16,7 +16,7 @@ func (r *Router) largerDialog(s *scratch, dest netip.AddrPort, out int, msg []by
 	if h == nil || len(msg) <= h.large.mtu {
 		return out, msg
 	}
-	over := r.streamFor(dest.Addr(), out)
+	over := r.streamFor(dest.Addr(), out, h.large.named)
 	start := len(s.text)
 	if s.m.ContentLength >= 0 && r.takesStream(s.now, h, over) {
 		if text, ok := r.appendFrom(s.text, msg, out, over); ok {

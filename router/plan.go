@@ -186,7 +186,7 @@ func (pl *plan) compileConnectors(r *Router) (map[string][]entry, error) {
 			// listener are another means to know it: they change no key, so that
 			// what is known outlives a change of theirs, and marks of calls and
 			// probes meet in one place.
-			h.large = r.largeOf(h, cc.Large.Or(pl.policy.Large).Or(catalog.DefaultLarge()))
+			h.large = r.largeOf(h, cc, cc.Large.Or(pl.policy.Large).Or(catalog.DefaultLarge()))
 			pl.leastMTU = min(pl.leastMTU, h.large.mtu)
 			h.health = r.health.Host(health.Key{
 				URI: "sip:" + ch.Addr.String() + ch.Transport.Param(), Addr: ch.Addr, Listener: r.listeners[h.listeners[0]].Addr.String(),
