@@ -117,21 +117,14 @@ func (r *reloader) setWatched(on bool) {
 // one line.
 func (r *reloader) take(why string) string {
 	began := time.Now()
-	r.certificates(why)
 	old := r.config()
-	cfg, err := loadLogged(old.File, r.log)
+	cfg, told, err := r.bring(old)
+	// After the config, which may have given the files other names.
+	r.certificates(why)
 	if err != nil {
 		return r.fail(why, old.File, err)
 	}
-	next, err := config.UntilRestart(old, cfg)
-	if err != nil {
-		return r.fail(why, old.File, err)
-	}
-	if err := r.node.apply(next); err != nil {
-		return r.fail(why, old.File, config.Errors{{File: old.File, Text: err.Error()}})
-	}
-	_, dates := examine(cfg, time.Now())
-	for _, w := range slices.Concat(cfg.Warnings, dates) {
+	for _, w := range slices.Concat(cfg.Warnings, told) {
 		r.log.Warn("config: "+w.Text, "file", w.File, "line", w.Line, "field", w.Field)
 	}
 	taken, waiting := []string{}, []string{}
@@ -150,6 +143,24 @@ func (r *reloader) take(why string) string {
 	}
 	r.log.Info("config reloaded", args...)
 	return "taking calls; config reloaded"
+}
+
+// bring reads the file and brings it into force. It returns what there is to
+// tell of certificates although it is: of those that peers refuse, and of those that
+// cannot be used in place of the ones in force.
+func (r *reloader) bring(old *config.Config) (cfg *config.Config, told config.Errors, err error) {
+	if cfg, err = loadLogged(old.File, r.log); err != nil {
+		return nil, nil, err
+	}
+	next, err := config.UntilRestart(old, cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	mistakes, dates := examine(cfg, time.Now())
+	if err := r.node.apply(next); err != nil {
+		return nil, nil, append(mistakes, config.Error{File: old.File, Text: err.Error()})
+	}
+	return cfg, slices.Concat(mistakes, dates), nil
 }
 
 // certificates has the files of certificates read again, which may be others

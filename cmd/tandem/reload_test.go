@@ -42,7 +42,9 @@ func (f *file) start() *running {
 	f.t.Helper()
 	cfg, err := config.Load(f.path)
 	require.NoError(f.t, err)
-	cfg.Listen[0].Addr = netip.MustParseAddrPort("127.0.0.1:0")
+	for i := range cfg.Listen {
+		cfg.Listen[i].Addr = netip.MustParseAddrPort("127.0.0.1:0")
+	}
 	cfg.Admin, cfg.Metrics, cfg.StateDir = "127.0.0.1:0", "", f.t.TempDir()
 	return start(f.t, cfg)
 }
@@ -162,6 +164,40 @@ func TestReloadOfAListenerThatIsNotThereYet(t *testing.T) {
 		strings.Replace(policy([]netip.AddrPort{east.addr()}, ""), "name: c1,", "name: c1, listener: inside,", 1))
 	r.reload.take("test")
 	require.Contains(t, fmt.Sprint(r.lastLine(t, "config not reloaded")["mistakes"]), "comes with a restart only: restart the node to take this file")
+}
+
+// Certificates are read again after the config, which may name other files: one that
+// was renamed with it is not missed. What cannot be used is told of at its line.
+func TestReloadOfCertificates(t *testing.T) {
+	ours, ca := anyCertificate(t).Certificate, anyCertificate(t).Certificate
+	with := func(ca string) string {
+		return fmt.Sprintf("listen: [udp://127.0.0.1:5060, {address: \"tls://127.0.0.1:5061\", tls: {certificate: %s}}]\nhealth: {probe: false}\n", ours) +
+			fmt.Sprintf("connectors:\n  - {name: c1, hosts: [\"sip:127.0.0.1:5999;transport=tls\"], tls: {ca: %s}}\n", ca) +
+			"groups: [{name: g, numbers: [\"+1555\"], connectors: [{connector: c1, priority: 1}]}]\n"
+	}
+	f := newFile(t, with(ca))
+	r := f.start()
+
+	require.NoError(t, os.Rename(ca, ca+".new"))
+	f.write(with(ca + ".new"))
+	r.reload.take("test")
+	r.lastLine(t, "config reloaded")
+	r.lastLine(t, "certificates read again")
+	require.Nil(t, r.findLine(t, "certificates not read again"))
+
+	f.write(with(f.path)) // no certificate
+	r.reload.take("test")
+	require.Contains(t, fmt.Sprint(r.lastLine(t, "config not reloaded")["mistakes"]),
+		fmt.Sprintf("%[1]s:4: connectors[0].tls.ca: %[1]s holds no certificate in PEM", f.path))
+	require.Nil(t, r.findLine(t, "certificates not read again"), "those in force are good")
+
+	f.write(with(ca + ".new"))
+	require.NoError(t, os.WriteFile(ours, []byte("half of a certi"), 0o600))
+	r.reload.take("test")
+	require.Contains(t, fmt.Sprint(r.lastLine(t, "certificates not read again")["mistakes"]), ours)
+	line := r.lastLine(t, "config: "+ours)
+	require.Equal(t, []any{"listen[1].tls.certificate", 1.0}, []any{line["field"], line["line"]})
+	require.Equal(t, "1", r.metric(t, "tandem_config_last_reload_successful"), "the ones before stay in use")
 }
 
 // Hosts that stay keep their health; those that come are up.
