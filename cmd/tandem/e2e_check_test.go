@@ -66,7 +66,7 @@ func TestE2E_CheckCertificates(t *testing.T) {
 		"a key":              {"certificate: good.pem", "certificate: good.key", "tandem.yaml:4: listen[0].tls.certificate: DIR/good.key holds no certificate in PEM; write the file that has it"},
 		"half of it":         {"certificate: good.pem", "certificate: torn.pem", "tandem.yaml:4: listen[0].tls.certificate: DIR/torn.pem holds a certificate that cannot be read (malformed certificate); write a file in PEM that has it whole"},
 		"another's key":      {"key: good.key", "key: old.key", "tandem.yaml:4: listen[0].tls.key: DIR/old.key is not the key of DIR/good.pem (private key does not match public key); write the file that has it, in PEM and without a password"},
-		"no key":             {", key: good.key", "", "tandem.yaml:4: listen[0].tls.certificate: DIR/good.pem is not the key of DIR/good.pem ("},
+		"no key":             {", key: good.key", "", "tandem.yaml:4: listen[0].tls.certificate: DIR/good.pem holds no key; write key: FILE"},
 		"no file for a key":  {"key: good.key", "key: nobody.key", "tandem.yaml:4: listen[0].tls.key: DIR/nobody.key cannot be read: no such file or directory"},
 		"no authority":       {"client_ca: ca.pem", "client_ca: empty.pem", "tandem.yaml:4: listen[0].tls.client_ca: DIR/empty.pem holds no certificate in PEM; write the file that has it"},
 		"a connector's":      {"{ca: ca.pem", "{certificate: soon.pem, key: good.key, ca: ca.pem", "tandem.yaml:8: connectors[0].tls.key: DIR/good.key is not the key of DIR/soon.pem (private key does not match public key)"},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/tls"
 	"crypto/x509"
@@ -106,6 +107,9 @@ func checkKey(certificate, key string) error {
 	if err != nil {
 		return err
 	}
+	if key == certificate && !bytes.Contains(keyText, []byte("PRIVATE KEY-----")) {
+		return fmt.Errorf("%s holds no key; write key: FILE", certificate)
+	}
 	if _, err := tls.X509KeyPair(text, keyText); err != nil {
 		return fmt.Errorf("%s is not the key of %s (%s); write the file that has it, in PEM and without a password", key, certificate, bare(err))
 	}
@@ -128,7 +132,20 @@ func lifeOf(file string, c *x509.Certificate, now time.Time) string {
 	case left < 0:
 		return fmt.Sprintf("%s has expired on %s: peers refuse it; renew it", file, day(c.NotAfter))
 	case left < renewWithin:
-		return fmt.Sprintf("%s expires on %s, in %d days; renew it", file, day(c.NotAfter), left/(24*time.Hour))
+		return fmt.Sprintf("%s expires on %s, %s; renew it", file, day(c.NotAfter), inDays(now, c.NotAfter))
 	}
 	return ""
+}
+
+// inDays is how far off an end is, as people say it.
+func inDays(now, end time.Time) string {
+	switch days := end.Sub(now) / (24 * time.Hour); {
+	case days > 1:
+		return fmt.Sprintf("in %d days", days)
+	case days == 1:
+		return "in 1 day"
+	case now.UTC().YearDay() != end.UTC().YearDay():
+		return "tomorrow"
+	}
+	return "today"
 }
