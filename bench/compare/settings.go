@@ -76,7 +76,7 @@ func parse(args []string) (settings, error) {
 	proxies := flags.String("proxies", "tandem,kamailio-1,kamailio-2,sipgo,floor,floor-batch", "of "+strings.Join(peer.Names(), ", "))
 	rates := flags.String("rates", "500,1000,2000,3000", "calls a second of the CPU part")
 	transportRates := flags.String("transport-rates", "500,1000,2000", "calls a second of the transports part")
-	quick := flags.Bool("quick", false, "the same with fewer rates, rounds and calls: some 6 minutes")
+	quick := flags.Bool("quick", false, "the same with fewer rates, rounds and calls: some 8 minutes")
 	flags.IntVar(&s.Rounds, "rounds", 5, "blocks of each proxy at each rate; peers that are no rivals have about half of them")
 	flags.DurationVar(&s.Window, "window", 5*time.Second, "how long CPU is measured in each block")
 	flags.DurationVar(&s.Warmup, "warmup", 2*time.Second, "load before each window")
