@@ -109,12 +109,14 @@ func (g *Generator) connect(proxy netip.AddrPort) error {
 			if c, err = g.dial(s, proxy); err != nil {
 				return fmt.Errorf("caller: %w", err)
 			}
-			g.add(c)
 		}
 		g.mu.Lock()
 		s.conns[proxy] = c
 		s.to, s.text = hop{conn: c}, newCallerText(g.cfg.Transport, c.local, proxy)
 		g.mu.Unlock()
+		if !stands {
+			g.add(c) // in use from now on, so its end counts
+		}
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -177,6 +179,7 @@ func (l *loop) read(a *arrival) {
 		if place = end; msg == nil {
 			break
 		}
+		c.used = l.g.window()
 		endpoint.receive(msg, at, &from)
 	}
 	c.in = c.in[:copy(c.in, c.in[place:])]
@@ -187,10 +190,13 @@ func (l *loop) read(a *arrival) {
 	endpoint.flush()
 }
 
-// drop gives a connection up. With the lock held.
+// drop gives a connection up. It is counted when it is in use: a proxy that was
+// measured before may end those that it has had. With the lock held.
 func (l *loop) drop(c *stream) {
 	if !c.gone {
-		l.g.newest().Counts[Broken]++
+		if s, ok := c.whose.(*source); ok && s.to.conn == c || c.used == l.g.window() {
+			l.g.newest().Counts[Broken]++
+		}
 		if c.fd < len(l.arrivals) && l.arrivals[c.fd].conn == c {
 			l.arrivals[c.fd] = arrival{}
 		}

@@ -20,6 +20,7 @@ type stream struct {
 	secure *tls.Conn // nil over TCP
 	in     []byte    // what has come and is no whole message yet
 	out    []byte    // what leaves at the next flush
+	used   int       // the window in which a message last came
 	gone   bool
 }
 

@@ -158,6 +158,43 @@ func TestStreamsBroken(t *testing.T) {
 	}
 }
 
+// Connections that end when calls have gone to another proxy since are not
+// counted: nobody uses them.
+func TestStreamsLeft(t *testing.T) {
+	g := overStreams(t, TCP, loopback, loopback, 1)
+	end := make(chan struct{})
+	left := relay(t, g, 100_000, func(r io.Reader) io.Reader {
+		return readerFunc(func([]byte) (int, error) {
+			<-end
+			_ = r.(io.Closer).Close() // the connector's too
+			return 0, io.EOF
+		})
+	})
+	if err := g.Aim(left); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Aim(relay(t, g, 100_000, func(r io.Reader) io.Reader { return r })); err != nil {
+		t.Fatal(err)
+	}
+	w := g.Window("all")
+	g.mu.Lock()
+	c := g.sources[0].conns[left]
+	g.mu.Unlock()
+	close(end)
+	for gone := false; !gone; time.Sleep(time.Millisecond) {
+		g.mu.Lock()
+		gone = c.gone
+		g.mu.Unlock()
+	}
+	if r := w.Report(); r.Counts[Broken] != 0 {
+		t.Error(r)
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
+
 // A handshake that agrees on another cipher than all others have is none.
 func TestStreamsSuite(t *testing.T) {
 	g := overStreams(t, TLS, loopback, loopback, 1)

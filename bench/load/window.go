@@ -232,3 +232,6 @@ func cpu() time.Duration {
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+// window is the number of the newest, which are counted from 1.
+func (g *Generator) window() int { return g.forgotten + len(g.windows) }
