@@ -30,11 +30,17 @@ var crossings = []struct{ name, scheme, sipp, listen, callee string }{
 var ports6 atomic.Uint32
 
 // freePort6 claims a port of ::1 that nobody has, below those that the system
-// gives to connections.
+// gives to connections. It is claimed until the test ends by a socket that has its
+// number as a name, so that tests in other processes leave it alone.
 func freePort6(t testing.TB) uint16 {
 	t.Helper()
 	for range 1000 {
 		at := netip.AddrPortFrom(netip.IPv6Loopback(), uint16(12000+ports6.Add(1)))
+		claim, err := net.Listen("unix", fmt.Sprintf("@tandem-port6-%d", at.Port()))
+		if err != nil {
+			continue
+		}
+		t.Cleanup(func() { _ = claim.Close() })
 		udp, err := net.ListenUDP("udp6", net.UDPAddrFromAddrPort(at))
 		if err != nil {
 			continue
@@ -48,6 +54,13 @@ func freePort6(t testing.TB) uint16 {
 	}
 	t.Fatal("no free port at ::1")
 	return 0
+}
+
+// A port is claimed while nobody has bound it yet, too.
+func TestFreePort6(t *testing.T) {
+	was := freePort6(t)
+	ports6.Store(uint32(was) - 12000 - 1) // where another process begins
+	require.NotEqual(t, was, freePort6(t))
 }
 
 // pairs is a node with a listener for each crossing, and behind it a connector
