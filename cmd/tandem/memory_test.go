@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"tandem/config"
 )
 
 func TestCollection(t *testing.T) {
@@ -41,6 +43,18 @@ func TestMostCalls(t *testing.T) {
 	for room, want := range map[uint64]int{0: 0, 64 << 20: 50_000, 256 << 20: 65_536, 1 << 30: 262_144, 8 << 30: 2_000_000} {
 		require.Equal(t, want, mostCalls(room))
 	}
+}
+
+// A quarter of the memory is for connections of others, at 32 KiB each, unless the
+// config says how many. One address has no more than all.
+func TestMostConnections(t *testing.T) {
+	for room, want := range map[uint64]int{0: 20_000, 16 << 20: 1000, 256 << 20: 2048, 512 << 20: 4096, 8 << 30: 20_000} {
+		require.Equal(t, want, mostConnections(room))
+	}
+	limits := limitsOf(config.Streams{PerSource: 2000}, 128<<20)
+	require.Equal(t, [2]int{1024, 1024}, [2]int{limits.Connections, limits.PerSource})
+	limits = limitsOf(config.Streams{Connections: 3000, PerSource: 2000}, 128<<20)
+	require.Equal(t, [2]int{3000, 2000}, [2]int{limits.Connections, limits.PerSource})
 }
 
 // Some memory is there, and less than all of it may be used.

@@ -60,7 +60,7 @@ func byTransport(listen []config.Listener) []config.Listener {
 // openStreams opens what of listen is no datagram socket.
 func openStreams(listen []config.Listener, limits config.Streams, log *slog.Logger) (*streams, error) {
 	s := &streams{servers: make(map[int]*stream.ServerTLS)}
-	cfg := stream.Config{Log: log, Limits: limitsOf(limits), Dial: s.peer, Known: s.known, Stranger: s.stranger}
+	cfg := stream.Config{Log: log, Limits: limitsOf(limits, room()), Dial: s.peer, Known: s.known, Stranger: s.stranger}
 	for i, l := range listen {
 		if l.Transport == catalog.UDP {
 			continue
@@ -220,8 +220,13 @@ func newPeer(says catalog.PeerTLS) (p knownPeer, err error) {
 	return p, nil
 }
 
-// limitsOf are the limits of connections that a config has.
-func limitsOf(s config.Streams) stream.Limits {
+// limitsOf are the limits of connections that a config has, with so many bytes of
+// memory.
+func limitsOf(s config.Streams, room uint64) stream.Limits {
+	if s.Connections == 0 {
+		s.Connections = mostConnections(room)
+		s.PerSource = min(s.PerSource, s.Connections)
+	}
 	return stream.Limits{
 		Connections: s.Connections, PerSource: s.PerSource, Dialled: s.Outgoing, Header: s.Header, Body: s.Body,
 		Idle: s.Idle, Connect: s.Connect, Handshake: s.Handshake, Complete: s.Message, Keepalive: s.KeepAlive,
