@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +17,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
+
+	"tandem/config/inventory"
 )
 
 // apiDoc is what the test reads of openapi.json.
@@ -261,6 +264,28 @@ func typeOf(value any) string {
 		return "array"
 	}
 	return "object"
+}
+
+// What connectors, groups and their parts can have is described, and no more.
+func TestOpenAPIHasEachField(t *testing.T) {
+	doc := readDoc(t)
+	for name, value := range map[string]any{
+		"ConnectorSpec": inventory.ConnectorSpec{}, "ConnectorPatch": inventory.ConnectorSpec{}, "Connector": ManagedConnector{},
+		"GroupSpec": inventory.GroupSpec{}, "GroupPatch": inventory.GroupSpec{}, "Group": ManagedGroup{},
+		"Host": inventory.HostSpec{}, "Member": inventory.Member{},
+	} {
+		require.ElementsMatch(t, jsonFields(reflect.TypeOf(value)), slices.Collect(maps.Keys(doc.Components.Schemas[name].Properties)), name)
+	}
+}
+
+// jsonFields are the names of a struct's fields in JSON, with those that it embeds.
+func jsonFields(of reflect.Type) (names []string) {
+	for _, f := range reflect.VisibleFields(of) {
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // Errors are as they are described too.
