@@ -35,6 +35,7 @@ func snapshotOf(cat *catalog.Catalog) *inventory.Snapshot {
 func connectorSpec(c *catalog.Connector) inventory.ConnectorSpec {
 	spec := inventory.ConnectorSpec{
 		Name: c.Name, Region: c.Region, Strip: c.Strip, Prepend: c.Prepend, Listener: c.Listener,
+		Large: c.Large.Requests.String(), UDPMTU: c.Large.MTU, TLS: tlsBlock(c.TLS),
 		State: stateSpec(c.State), MaxCalls: c.Limits.MaxCalls, MaxCPS: c.Limits.MaxCPS,
 		Failover: failoverBlock(c.Failover), Health: healthBlock(c.Health), Probe: probeBlock(c.Probe),
 		RequestURI: [...]string{catalog.RewriteHost: "", catalog.KeepURI: "keep"}[c.RequestURI],
@@ -80,6 +81,16 @@ func probeBlock(p catalog.Probe) json.RawMessage {
 	for _, key := range catalog.ProbeKeys {
 		if text := p.Text(key); text != "" {
 			block[key] = scalarJSON(text)
+		}
+	}
+	return blockJSON(block)
+}
+
+func tlsBlock(p catalog.PeerTLS) json.RawMessage {
+	block := make(map[string]json.RawMessage)
+	for key, text := range map[string]string{"name": p.Name, "ca": p.CA, "certificate": p.Certificate, "key": p.Key} {
+		if text != "" {
+			block[key], _ = json.Marshal(text) // a text has JSON
 		}
 	}
 	return blockJSON(block)
