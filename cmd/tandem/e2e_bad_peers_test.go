@@ -179,6 +179,7 @@ func besideBadPeers(t *testing.T, idle, each, rate int) {
 		<-good
 	})
 	go func() {
+		defer close(good)
 		phone, made := newCallerPhone(t, l.addr("127.0.0.4"), n.caller), 0
 		for {
 			for _, err := range phone.place(n.listen[tls4], numberTo(tls4), rate, rate) {
@@ -188,7 +189,6 @@ func besideBadPeers(t *testing.T, idle, each, rate int) {
 			select {
 			case <-enough:
 				good <- made
-				close(good)
 				return
 			default:
 			}
