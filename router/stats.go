@@ -56,7 +56,7 @@ const (
 	dropNotSIP
 	dropTruncated
 	dropDefective   // too broken to be answered, or an ACK that is
-	dropUntrusted   // policy, or over the rate of 403s
+	dropUntrusted   // policy, or over the rate of 403s, or their connection ended
 	dropAck         // an ACK that matches nothing
 	dropAckOwn      // the ACK of a stateless answer of ours
 	dropViaNotOurs  // RFC 3261 18.1.2

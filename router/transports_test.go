@@ -169,7 +169,9 @@ func TestRFC3261_18_2_2_ConnectionEnded(t *testing.T) {
 		"to ourselves":            {"Via: SIP/2.0/TCP 198.51.100.1:5060;branch=z9hG4bKcaller1;received=198.51.100.1", []string{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := newMixedRig(t, hostOver(catalog.UDP))
+			p := hostOver(catalog.UDP)
+			p.Trunks = append(p.Trunks, Trunk{Name: "here", Sources: []netip.Prefix{netip.PrefixFrom(ownAddr.Addr(), 32)}})
+			g := newMixedRig(t, p)
 			source := connection
 			if name == "to ourselves" {
 				source = netip.AddrPortFrom(ownAddr.Addr(), 40001)
@@ -193,6 +195,51 @@ func TestRFC3261_18_2_2_ConnectionEnded(t *testing.T) {
 			lost.Code = transport.SendError
 			g.r.Unreachable(g.now, lost, &g.out)
 			require.Empty(t, g.taken(), "nobody is there either")
+		})
+	}
+}
+
+// Who is no trunk's and no host's has nobody dial, whatever port his Via says; a
+// certificate is not asked for again.
+func TestRFC3261_18_2_2_ConnectionOfAStrangerEnded(t *testing.T) {
+	prefixes := func(text ...string) (p []netip.Prefix) {
+		for _, s := range text {
+			p = append(p, netip.MustParsePrefix(s))
+		}
+		return p
+	}
+	stranger, linked := addr("198.18.0.99:40001"), addr("[fe80::7%eth1]:40001")
+	for name, c := range map[string]struct {
+		trunks []Trunk
+		source netip.AddrPort
+		want   string
+	}{
+		"no trunk's":              {nil, stranger, ""},
+		"a refused trunk's":       {[]Trunk{{Sources: prefixes("198.18.0.99/32"), Refused: true}}, stranger, ""},
+		"a trunk's":               {[]Trunk{{Sources: prefixes("198.18.0.99/32")}}, stranger, "198.18.0.99:5062"},
+		"a host's":                {nil, netip.AddrPortFrom(east1.Addr(), 40001), "203.0.113.1:5062"},
+		"a certificate's sources": {[]Trunk{{Identities: []string{"a.example"}, Sources: prefixes("198.18.0.99/32")}}, stranger, "198.18.0.99:5062"},
+		"not these sources":       {[]Trunk{{Identities: []string{"a.example"}, Sources: prefixes("198.18.0.98/32")}}, stranger, ""},
+		"any certificate's":       {[]Trunk{{Identities: []string{"a.example"}}}, stranger, "198.18.0.99:5062"},
+		"a refused certificate's": {[]Trunk{{Identities: []string{"a.example"}, Refused: true}}, stranger, ""},
+		"on a link":               {[]Trunk{{Sources: prefixes("fe80::/10")}}, linked, "[fe80::7%eth1]:5062"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := hostOver(catalog.UDP)
+			for i := range c.trunks {
+				c.trunks[i].Name = "t"
+			}
+			p.Trunks = append(p.Trunks, c.trunks...)
+			g := newMixedRig(t, p)
+			answer := "SIP/2.0 403 Forbidden\r\nVia: SIP/2.0/TCP pbx.example.com:5062;branch=z9hG4bKx;received=192.0.2.10\r\n" +
+				"From: <sip:a@x>;tag=1\r\nTo: <sip:b@x>;tag=2\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
+			g.r.Unreachable(g.now, transport.Unreachable{Dest: c.source, Code: transport.Gone, Quote: []byte(answer), Local: true, Listener: overTCP}, &g.out)
+			got := ""
+			for _, m := range g.taken() {
+				got += m.to.String()
+			}
+			require.Equal(t, c.want, got)
+			require.Equal(t, c.want == "", g.dropped(dropUntrusted) == 1)
 		})
 	}
 }

@@ -119,6 +119,20 @@ func (pl *plan) proven(peer *transport.Peer, source netip.Addr) (t *trunk) {
 	return t
 }
 
+// mayCall reports whether calls of a trunk may come from source, with its
+// certificate or without.
+func (pl *plan) mayCall(source netip.Addr) bool {
+	if t, _ := pl.trunks.Lookup(source.WithZone("")); t != nil && !t.Refused {
+		return true
+	}
+	for _, t := range pl.proof {
+		if !t.Refused && t.from(source) {
+			return true
+		}
+	}
+	return false
+}
+
 // misplaced is the trunk that one of names is of; "" when there is none.
 func (pl *plan) misplaced(names []string) string {
 	for _, name := range names {

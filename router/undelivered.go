@@ -44,7 +44,9 @@ func (r *Router) over(listener int) catalog.Transport {
 // listens: the address that the request came from, and the port of the sent-by
 // (RFC 3261 18.2.2). A connection is opened for it, over TLS to who proves to be
 // the sent-by. It is tried once: for who does not listen there either, nobody is
-// looked for in the DNS, since the host of a Via is the sender's to choose.
+// looked for in the DNS, since the host of a Via is the sender's to choose. So is
+// its port, and what we open to strangers is bounded: who may not call does not
+// have us dial.
 func (r *Router) reconnect(now int64, u transport.Unreachable, out *transport.Batch) {
 	s := r.acquire(now, out)
 	defer r.release(s)
@@ -52,17 +54,17 @@ func (r *Router) reconnect(now int64, u transport.Unreachable, out *transport.Ba
 	if m.Parse(u.Quote) != nil || m.IsRequest {
 		return
 	}
-	v := &m.TopVia
-	host := m.Bytes(v.Host)
-	if v.ReceivedParam.Len() > 0 {
-		host = m.Bytes(v.Received)
+	addr := u.Dest.Addr()
+	if !s.plan.mayCall(addr) && !s.plan.known.addrs[addr] {
+		s.tally.drop(dropUntrusted)
+		return
 	}
-	addr, ok := parseAddr(host)
+	v := &m.TopVia
 	port := v.Port
 	if port == 0 {
 		port = r.listeners[u.Listener].Transport.Port()
 	}
-	if dest := netip.AddrPortFrom(addr, port); ok && !r.ownDest(dest) {
+	if dest := netip.AddrPortFrom(addr, port); !r.ownDest(dest) {
 		out.Send(u.Listener, dest, append(out.Buf(), u.Quote...))
 		out.Connect(m.Bytes(v.Host))
 	}
