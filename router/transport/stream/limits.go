@@ -17,9 +17,10 @@ type Limits struct {
 
 	// Peers choose where we connect to by what they write into Contact, Route and
 	// Via. What goes to strangers, whom Config.Known does not know, must not take
-	// what hosts need, nor find out for anybody who is where.
-	Strangers         int           // connections that we opened to strangers: 1,000
-	StrangersDialling int           // of these: not connected yet: 100
+	// what hosts need, nor find out for anybody who is where. One IPv4 address or
+	// IPv6 /64 has a tenth of Strangers and of StrangersRate.
+	Strangers         int           // connections that we opened to strangers: 1,000; a fifth of Dialled at most
+	StrangersDialling int           // of these: not connected yet: 100; a fifth of Dialling at most
 	StrangersRate     int           // such connections begun in a second: 100
 	BackOff           time.Duration // until a stranger who could not be connected to is dialled again: 5 s
 
@@ -50,6 +51,8 @@ func (l Limits) withDefaults() Limits {
 	or(&l.Strangers, 1000)
 	or(&l.StrangersDialling, 100)
 	or(&l.StrangersRate, 100)
+	l.Strangers = min(l.Strangers, max(1, l.Dialled/5))
+	l.StrangersDialling = min(l.StrangersDialling, max(1, l.Dialling/5))
 	or(&l.BackOff, 5*time.Second)
 	or(&l.Connect, 5*time.Second)
 	or(&l.Handshake, 5*time.Second)

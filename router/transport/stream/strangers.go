@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"net/netip"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -11,22 +12,42 @@ import (
 type strangers struct {
 	open, dialling int
 	rate           *rate.Limiter
-	failed         map[name]int64 // until when they are not dialled; no more than rate allows
+	shares         map[netip.Addr]*share // by sourceOf; those that are not whole
+	failed         map[name]int64        // until when they are not dialled; no more than rate allows
 }
+
+// share is what one address has of Limits.Strangers and Limits.StrangersRate: a
+// part, or who names many ports of one address leaves nothing to others.
+type share struct {
+	open int
+	rate *rate.Limiter
+}
+
+const shareOf = 10
 
 func (s *strangers) init(perSecond int) {
 	s.rate = rate.NewLimiter(rate.Limit(perSecond), perSecond)
+	s.shares = make(map[netip.Addr]*share)
 	s.failed = make(map[name]int64)
 }
 
 // admit counts one more connection, unless there is no room for it.
 func (s *strangers) admit(n name, now int64, limits *Limits) End {
+	at, source := time.Unix(0, now), sourceOf(n.addr.Addr())
+	of := s.shares[source]
+	if of == nil {
+		perSecond := max(1, limits.StrangersRate/shareOf)
+		of = &share{rate: rate.NewLimiter(rate.Limit(perSecond), perSecond)}
+	}
 	switch {
 	case s.failed[n] > now:
 		return FailedBefore
-	case s.open >= limits.Strangers, s.dialling >= limits.StrangersDialling, !s.rate.AllowN(time.Unix(0, now), 1):
+	case s.open >= limits.Strangers, s.dialling >= limits.StrangersDialling, of.open >= max(1, limits.Strangers/shareOf),
+		!of.rate.AllowN(at, 1), !s.rate.AllowN(at, 1):
 		return TooManyStrangers
 	}
+	s.shares[source] = of
+	of.open++
 	s.open++
 	s.dialling++
 	return NotEnded
@@ -35,6 +56,7 @@ func (s *strangers) admit(n name, now int64, limits *Limits) End {
 // left counts c no longer. If nobody was there, none is opened again for a while.
 func (s *strangers) left(c *conn, until int64) {
 	s.open--
+	s.shares[sourceOf(c.remote.Addr())].open--
 	if !c.arrived {
 		s.dialling--
 		s.failed[name{c.listener, c.remote, dialled, c.who}] = until
@@ -46,6 +68,11 @@ func (s *strangers) forget(now int64) {
 	for n, until := range s.failed {
 		if until <= now {
 			delete(s.failed, n)
+		}
+	}
+	for source, of := range s.shares {
+		if of.open == 0 && of.rate.TokensAt(time.Unix(0, now)) >= float64(of.rate.Burst()) {
+			delete(s.shares, source)
 		}
 	}
 }

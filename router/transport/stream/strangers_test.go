@@ -3,6 +3,7 @@ package stream
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -93,8 +94,8 @@ func TestStrangers(t *testing.T) {
 		return dest
 	}
 
-	t.Run("open at once", func(t *testing.T) {
-		r := limited(t, Limits{Strangers: 2})
+	t.Run("open at once to an address", func(t *testing.T) {
+		r := limited(t, Limits{Strangers: 20})
 		_, one := far(t, loopback4)
 		_, two := far(t, loopback4)
 		_, three := far(t, loopback4)
@@ -112,8 +113,8 @@ func TestStrangers(t *testing.T) {
 		send(r, three)
 		r.eventually(func() bool { return r.stats().Connected == 4 })
 	})
-	t.Run("within a second", func(t *testing.T) {
-		r := limited(t, Limits{StrangersRate: 3})
+	t.Run("within a second to an address", func(t *testing.T) {
+		r := limited(t, Limits{StrangersRate: 30})
 		for range 5 {
 			_, dest := far(t, loopback4)
 			send(r, dest)
@@ -142,9 +143,14 @@ func TestStrangers(t *testing.T) {
 		send(r, dest)
 		r.ends(ConnectFailed, 3)
 		r.pass(5*time.Second + 1)
-		r.eventually(func() bool { r.Streams.mu.RLock(); defer r.Streams.mu.RUnlock(); return len(r.strangers.failed) == 0 }, "nothing is kept")
+		r.eventually(func() bool {
+			r.Streams.mu.RLock()
+			defer r.Streams.mu.RUnlock()
+			return len(r.strangers.failed)+len(r.strangers.shares) == 0
+		}, "nothing is kept")
 		r.Streams.mu.RLock()
 		defer r.Streams.mu.RUnlock()
+		require.Empty(t, r.strangers.shares)
 		require.Zero(t, r.strangers.open)
 		require.Zero(t, r.strangers.dialling)
 	})
@@ -158,6 +164,60 @@ func TestStrangers(t *testing.T) {
 			r.ends(ConnectFailed, uint64(n+1))
 		}
 	})
+}
+
+// One address has a tenth of what all have, however many ports it names, and in
+// IPv6 however many addresses of its /64.
+func TestStrangers_OneAddress(t *testing.T) {
+	const second = int64(time.Second)
+	admitted := func(s *strangers, now int64, limits *Limits, dest func(i int) string) (n int) {
+		for i := range 1000 {
+			if s.admit(name{addr: netip.MustParseAddrPort(dest(i))}, now, limits) == NotEnded {
+				n++
+			}
+		}
+		return n
+	}
+	ports := func(i int) string { return fmt.Sprintf("203.0.113.1:%d", 1000+i) }
+	others := func(i int) string { return fmt.Sprintf("198.51.%d.%d:5060", i/250, i%250) }
+	for name, one := range map[string]func(i int) string{
+		"ports":     ports,
+		"addresses": func(i int) string { return fmt.Sprintf("[2001:db8::%x]:5060", i) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			limits := Limits{Strangers: 200, StrangersRate: 150}.withDefaults()
+			limits.StrangersDialling = 1000
+			var s strangers
+			s.init(limits.StrangersRate)
+			require.Equal(t, 15, admitted(&s, second, &limits, one), "of the rate")
+			require.Equal(t, 135, admitted(&s, second, &limits, others), "the rest is others'")
+			require.Equal(t, 5, admitted(&s, 2*second, &limits, one), "of those that are open")
+			require.Equal(t, 45, admitted(&s, 2*second, &limits, func(i int) string { return others(i)[1:] }))
+			require.Equal(t, 200, s.open)
+			c := &conn{remote: netip.MustParseAddrPort(one(0)), arrived: true}
+			for range 20 {
+				s.left(c, 0)
+			}
+			require.Equal(t, 15, admitted(&s, 3*second, &limits, one))
+		})
+	}
+	t.Run("who is refused is not kept", func(t *testing.T) {
+		limits := Limits{StrangersRate: 1}.withDefaults()
+		var s strangers
+		s.init(limits.StrangersRate)
+		require.Equal(t, 1, admitted(&s, second, &limits, others))
+		require.Len(t, s.shares, 1)
+	})
+}
+
+// Strangers leave hosts their room, however little there is.
+func TestStrangers_OfFewConnections(t *testing.T) {
+	for _, c := range []struct{ dialled, dialling, strangers, strangersDialling int }{
+		{0, 0, 1000, 100}, {500, 0, 100, 100}, {500, 50, 100, 10}, {3, 3, 1, 1}, {100_000, 5000, 1000, 100},
+	} {
+		l := Limits{Dialled: c.dialled, Dialling: c.dialling}.withDefaults()
+		require.Equal(t, []int{c.strangers, c.strangersDialling}, []int{l.Strangers, l.StrangersDialling}, c)
+	}
 }
 
 // Over TLS a stranger has to prove that he is who the message says, by name or by
