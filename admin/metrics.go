@@ -65,7 +65,7 @@ var (
 	requests   = counter("requests_received_total", "Requests received.", "method")
 	responses  = counter("responses_received_total", "Responses received.", "class")
 	replies    = counter("replies_total", "Responses of the node's own.", "class")
-	drops      = counter("dropped_total", "Messages dropped without an answer: not_sip, untrusted, forged, retransmission, …", "reason")
+	drops      = counter("dropped_total", "Messages dropped without an answer: not_sip, untrusted, forged, retransmission, …; repeat_overflow: sent once over UDP for a sender that does not repeat it, and not again, since too many are.", "reason")
 	dialog     = counter("dialog_requests_total", "Requests forwarded within dialogs.")
 	stateless  = counter("stateless_responses_total", "Responses forwarded without a call: after a restart, or within dialogs.")
 	largeBy    = counter("large_requests_total", "Requests of more than udp_mtu to hosts over UDP, by what they left over: tcp, udp (the host is not known to take TCP, or large_requests is udp), fallback (by UDP, after TCP had failed: they count under tcp too).", "over")

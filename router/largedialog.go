@@ -63,7 +63,7 @@ func (r *Router) dialogFallBack(now int64, u transport.Unreachable, b *branch, m
 	r.tally.large[largeFallback].Add(1)
 	out.Send(udp, u.Dest, msg)
 	if string(method) != "ACK" && r.listeners[b.listener].Transport.Reliable() {
-		r.relays.add(now, relay{key: b.key, invite: string(method) == "INVITE", listener: udp, dest: u.Dest, msg: msg})
+		r.relays.add(now, relay{key: b.key, invite: string(method) == "INVITE", listener: udp, dest: u.Dest, msg: msg}, r.tally)
 		r.wakeTimers()
 	}
 	return true

@@ -53,15 +53,19 @@ func (p *relay) wait() int64 {
 	return wait
 }
 
-// add keeps what was just sent. When there are too many it is left to its fate,
-// false.
-func (l *relays) add(now int64, p relay) bool {
+// add keeps what was just sent; false when it is kept already. When there are too
+// many it is left to its fate, false too, and that is counted.
+func (l *relays) add(now int64, p relay, t *tally) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.byKey == nil {
 		l.byKey = make(map[uint64]*relay)
 	}
-	if l.byKey[p.key] != nil || len(l.byKey) >= maxRelays || l.bytes+len(p.msg) > relayBytes {
+	switch {
+	case l.byKey[p.key] != nil:
+		return false
+	case len(l.byKey) >= maxRelays, l.bytes+len(p.msg) > relayBytes:
+		t.drop(dropRepeat)
 		return false
 	}
 	p.due, p.end = now+t1, now+timerB
@@ -164,7 +168,7 @@ func (r *Router) acked(s *scratch) {
 }
 
 func (r *Router) repeatLater(s *scratch, p relay) {
-	if r.relays.add(s.now, p) && s.now+t1 < r.sleepUntil.Load() {
+	if r.relays.add(s.now, p, s.tally) && s.now+t1 < r.sleepUntil.Load() {
 		r.wakeTimers()
 	}
 }

@@ -71,6 +71,7 @@ const (
 	dropRecord      // a call's log line, when the log cannot keep up
 	dropMaxForwards // an ACK whose Max-Forwards is spent
 	dropTooLarge    // an ACK that no datagram holds
+	dropRepeat      // what is not sent again to UDP: too many are
 	dropReasons
 )
 
@@ -78,6 +79,7 @@ var dropNames = [dropReasons]string{
 	"keep_alive", "not_sip", "truncated", "defective", "untrusted", "ack_unmatched", "ack_own",
 	"via_not_ours", "forged", "late", "probe_queue_full", "unresolved", "forbidden_target",
 	"dialog_rate", "retransmission", "method_mismatch", "log_overflow", "max_forwards", "too_large",
+	"repeat_overflow",
 }
 
 // failoverReason is why a call moved on to its next candidate.

@@ -278,8 +278,8 @@ func TestRFC3261_16_11_FromAConnectionToUDP(t *testing.T) {
 	}
 	// Nobody answers: it ends after 64*T1.
 	g := newMixedRig(t, hostOver(catalog.UDP))
-	g.r.relays.add(g.now, relay{key: 1, listener: overUDP, dest: east1, msg: []byte("BYE")})
-	g.r.relays.add(g.now, relay{key: 2, invite: true, listener: overUDP, dest: east1, msg: []byte("INVITE")})
+	g.r.relays.add(g.now, relay{key: 1, listener: overUDP, dest: east1, msg: []byte("BYE")}, g.r.tally)
+	g.r.relays.add(g.now, relay{key: 2, invite: true, listener: overUDP, dest: east1, msg: []byte("INVITE")}, g.r.tally)
 	count := map[string]int{}
 	for _, m := range g.pass(time.Minute) {
 		count[m.text]++
@@ -287,6 +287,25 @@ func TestRFC3261_16_11_FromAConnectionToUDP(t *testing.T) {
 	require.Equal(t, map[string]int{"BYE": 10, "INVITE": 6}, count) // Timers E and A
 	require.Empty(t, g.r.relays.byKey)
 	require.Zero(t, g.r.relays.bytes)
+	require.Zero(t, g.dropped(dropRepeat))
+}
+
+// What there is no room for, in number or in bytes, leaves once, and is counted.
+func TestTooManyToRepeat(t *testing.T) {
+	for _, size := range []int{1, 1 << 20} {
+		g := newMixedRig(t, hostOver(catalog.UDP))
+		byCaller := g.answeredOver(overTCP, catalog.UDP)
+		msg := make([]byte, size)
+		room := min(maxRelays, relayBytes/size)
+		for key := range uint64(room) {
+			require.True(t, g.r.relays.add(g.now, relay{key: key, listener: overUDP, dest: west1, msg: msg}, g.r.tally))
+		}
+		require.False(t, g.r.relays.add(g.now, relay{key: 0, msg: msg}, g.r.tally), "it is there")
+		require.Zero(t, g.dropped(dropRepeat))
+		bye := g.over(overTCP, connection, byCaller("BYE"))
+		require.Len(t, bye, 1)
+		require.Equal(t, map[string]uint64{"repeat_overflow": 1}, g.counts(CountDrops))
+	}
 }
 
 // The refusal of a re-INVITE is not sent again over a connection, and not asked
