@@ -66,7 +66,7 @@ func (p *Prober) answer(parent context.Context, q Question) {
 		return // as a target of the schedule it was complained of
 	}
 	a := p.agents[q.Listener]
-	defer a.conn.asked.add(t.Addr)()
+	defer a.conn.asked.add(q.Addr)()
 	req, branch := a.request(&t)
 	waiting, fail := context.WithCancelCause(parent)
 	defer fail(nil)
@@ -78,31 +78,43 @@ func (p *Prober) answer(parent context.Context, q Question) {
 	}
 }
 
-// asked are the addresses that questions are under way to.
+// asked are the addresses that questions are under way to, by the address as
+// sipgo has it, as Conn.sources are.
 type asked struct {
-	mu    sync.Mutex
-	count map[netip.AddrPort]int
+	mu sync.Mutex
+	at map[netip.AddrPort]asking
+}
+
+type asking struct {
+	count int
+	whole netip.AddrPort
 }
 
 // add adds an address, until what it returns is called.
-func (a *asked) add(at netip.AddrPort) (remove func()) {
+func (a *asked) add(whole netip.AddrPort) (remove func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.count == nil {
-		a.count = make(map[netip.AddrPort]int)
+	if a.at == nil {
+		a.at = make(map[netip.AddrPort]asking)
 	}
-	a.count[at]++
+	at := plain(whole)
+	a.at[at] = asking{a.at[at].count + 1, netip.AddrPortFrom(whole.Addr().Unmap(), whole.Port())}
 	return func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		if a.count[at]--; a.count[at] == 0 {
-			delete(a.count, at)
+		if of := a.at[at]; of.count > 1 {
+			of.count--
+			a.at[at] = of
+		} else {
+			delete(a.at, at)
 		}
 	}
 }
 
-func (a *asked) has(at netip.AddrPort) bool {
+// whole is an address with its zone, if it is asked.
+func (a *asked) whole(at netip.AddrPort) (netip.AddrPort, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.count[at] > 0
+	of, ok := a.at[at]
+	return of.whole, ok
 }

@@ -27,7 +27,7 @@ func TestAsk(t *testing.T) {
 		})
 		require.Equal(t, want, got, status)
 		require.Contains(t, p.requests()[0].request, "\r\nFrom: <sip:who@example.com>;tag=")
-		require.Empty(t, b.agents[0].conn.asked.count)
+		require.Empty(t, b.agents[0].conn.asked.at)
 		require.False(t, b.agents[0].conn.Deliver([]byte("SIP/2.0 200 OK\r\n\r\n"), p.addr()), "it is no host that is probed")
 	}
 	// Nobody answers: it ends with the wait, or when nobody can be there.
@@ -48,6 +48,35 @@ func TestAsk(t *testing.T) {
 		stop()
 	}
 	b.answer(t.Context(), Question{URI: "sip:host", Answered: func() { t.Error("there is no address") }})
+}
+
+// A question goes to the link that the address is on, and the answer comes from
+// there, until the last one to it is answered.
+func TestAsk_LinkLocal(t *testing.T) {
+	b := start(t, fast())
+	c, to, sent := b.agents[0].conn, netip.MustParseAddrPort("[fe80::1%eth1]:5060"), make(chan netip.AddrPort, 1)
+	<-c.reading
+	c.write = func(_ []byte, dest netip.AddrPort) error {
+		select {
+		case sent <- dest:
+		default:
+		}
+		return nil
+	}
+	waiting, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		b.answer(waiting, Question{Addr: to, URI: "sip:[fe80::1%eth1]:5060", Answered: func() { t.Error("answered") }})
+	}()
+	require.Equal(t, to, <-sent)
+	another := c.asked.add(to)
+	stop()
+	<-done
+	require.True(t, c.Deliver(answer, to))
+	another()
+	require.False(t, c.Deliver(answer, to))
+	require.Empty(t, c.asked.at)
 }
 
 // What is asked while the prober runs is asked at once and by nobody who waits.

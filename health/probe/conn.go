@@ -78,7 +78,7 @@ func NewConn(local net.Addr, write func(data []byte, dest netip.AddrPort) error)
 // Close.
 func (c *Conn) Deliver(data []byte, src netip.AddrPort) bool {
 	src = plain(src)
-	if _, known := (*c.sources.Load())[src]; !known && !c.asked.has(src) || !bytes.HasPrefix(data, statusLine) {
+	if _, known := c.whole(src); !known || !bytes.HasPrefix(data, statusLine) {
 		return false
 	}
 	if len(data) > maxResponse || c.isClosed() {
@@ -123,13 +123,21 @@ func (c *Conn) WriteTo(b []byte, addr net.Addr) (int, error) {
 		return 0, &net.OpError{Op: "write", Net: "udp", Addr: addr, Err: errors.New("not a UDP address")}
 	}
 	dest := plain(to.AddrPort())
-	if whole, known := (*c.sources.Load())[dest]; known {
+	if whole, known := c.whole(dest); known {
 		dest = whole
 	}
 	if err := c.write(b, dest); err != nil {
 		return 0, err
 	}
 	return len(b), nil
+}
+
+// whole is who may answer from an address as sipgo has it.
+func (c *Conn) whole(at netip.AddrPort) (netip.AddrPort, bool) {
+	if whole, known := (*c.sources.Load())[at]; known {
+		return whole, true
+	}
+	return c.asked.whole(at)
 }
 
 // Close ends all reads. The shared socket stays as it is.
