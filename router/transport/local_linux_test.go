@@ -474,6 +474,21 @@ func TestFindControl(t *testing.T) {
 	}
 }
 
+// An interface that is made again has another index.
+func TestZoneMoved(t *testing.T) {
+	var z zoneCache
+	lo := z.id("lo")
+	require.NotZero(t, lo)
+	require.False(t, z.moved("lo", lo), "it is where it was")
+	require.False(t, z.moved("", 0))
+	z.out = 99999 // as if it had had that
+	require.EqualValues(t, 99999, z.id("lo"))
+	require.True(t, z.moved("lo", 99999))
+	require.Equal(t, lo, z.id("lo"))
+	require.False(t, z.moved("nowhere0", 99999), "it is gone")
+	require.False(t, z.moved("7", 7))
+}
+
 func TestBatchSizes(t *testing.T) {
 	var s sizes
 	for n := 1; n <= 64; n++ {

@@ -319,3 +319,52 @@ func TestLinkLocalPeer(t *testing.T) {
 	require.NoError(t, u.WriteTo(0, []byte("dead"), dead))
 	require.Equal(t, victim{dead, NoPort, "dead", false}, v.first(t))
 }
+
+// A link-local peer is reached again when the interface was made again, whatever
+// the datagrams leave as: one by one, several of one size, from an address or not.
+func TestLinkLocalPeerOfAnInterfaceMadeAgain(t *testing.T) {
+	n := newNetwork(t)
+	var v victims
+	u := n.udp(t, "::", Config{}, handler{unreachable: v.add})
+	s := u.Sender(0)
+	again := func() {
+		sh(t, "ip", "-n", n.us, "link", "del", "v0")
+		sh(t, "ip", "-n", n.us, "link", "add", "v0", "type", "veth", "peer", "name", "v1", "netns", n.them)
+		for _, end := range []struct{ ns, dev, ip string }{{n.us, "v0", "fe80::1/64"}, {n.them, "v1", "fe80::2/64"}} {
+			sh(t, "ip", "-n", end.ns, "link", "set", end.dev, "addrgenmode", "none", "up")
+			sh(t, "ip", "-n", end.ns, "addr", "add", end.ip, "dev", end.dev, "nodad")
+		}
+	}
+	for name, c := range map[string]struct {
+		local netip.Addr
+		count int
+	}{
+		"one": {netip.Addr{}, 1}, "one from an address": {netip.MustParseAddr("fe80::1%v0"), 1},
+		"several": {netip.Addr{}, 3}, "several from an address": {netip.MustParseAddr("fe80::1%v0"), 3},
+	} {
+		for _, round := range []string{"before", "after"} {
+			if round == "after" {
+				again()
+			}
+			conn, to := n.peer(t, n.them, "::")
+			dest := netip.AddrPortFrom(netip.MustParseAddr("fe80::2%v0"), to.Port())
+			var b Batch
+			for range c.count {
+				b.SendFrom(0, c.local, dest, append(b.Buf(), "hello"...))
+			}
+			in(t, n.us, func() { s.Flush(Now(), &b, handler{unreachable: v.add}) }) // names are looked up there
+			require.Empty(t, v.all(), "%s, %s", name, round)
+			for range c.count {
+				require.Equal(t, "hello", read(t, conn), "%s, %s", name, round)
+			}
+		}
+	}
+	again()
+	conn, to := n.peer(t, n.them, "::")
+	var err error
+	in(t, n.us, func() {
+		err = u.WriteTo(0, []byte("probe"), netip.AddrPortFrom(netip.MustParseAddr("fe80::2%v0"), to.Port()))
+	})
+	require.NoError(t, err)
+	require.Equal(t, "probe", read(t, conn))
+}

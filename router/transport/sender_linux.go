@@ -136,6 +136,16 @@ func (s *Sender) address(at int, sock *socket, dest netip.AddrPort, local netip.
 	}
 }
 
+// readdress writes the addresses of header at again when errno may come of an
+// interface that is gone, and one of its name is there: worth another try.
+func (s *Sender) readdress(at int, sock *socket, dest netip.AddrPort, local netip.Addr, errno unix.Errno) bool {
+	if !gone(errno) && !noRoute(errno) || !s.zones.moved(dest.Addr().Zone(), s.names[at].Scope_id) {
+		return false
+	}
+	s.address(at, sock, dest, local)
+	return true
+}
+
 // put lets vector i be data.
 func (s *Sender) put(i int, data []byte) {
 	s.iovs[i].Base = unsafe.SliceData(data)
@@ -167,6 +177,9 @@ func (s *Sender) run(now int64, sock *socket, b *Batch, start int, h Handler) {
 			s.apart(now, sock, b, start, at, errno, h)
 		} else {
 			m := &b.msgs[start+int(s.runs.all[at].first)]
+			if s.readdress(at, sock, m.dest, m.local, errno) {
+				continue
+			}
 			s.refuse(now, sock, m.dest, b.arena[m.start:m.end], errno, h)
 		}
 		at++
@@ -186,7 +199,12 @@ func (s *Sender) apart(now int64, sock *socket, b *Batch, start, at int, errno u
 		s.address(at, sock, m.dest, m.local)
 		s.put(0, b.data(start+int(i)))
 		local := s.pinned(at)
-		if _, errno := s.transmit(now, sock, at, at+1, h); errno != 0 {
+		_, errno := s.transmit(now, sock, at, at+1, h)
+		if errno != 0 && s.readdress(at, sock, m.dest, m.local, errno) {
+			_, errno = s.transmit(now, sock, at, at+1, h)
+			refused++ // it was the interface that was gone
+		}
+		if errno != 0 {
 			s.refuse(now, sock, m.dest, b.data(start+int(i)), errno, h)
 			refused++
 		} else if local != s.pinned(at) {
@@ -301,6 +319,9 @@ func (s *Sender) writeTo(now int64, sock *socket, data []byte, dest netip.AddrPo
 	s.heads[0].SetIovlen(1)
 	s.put(0, data)
 	_, errno := s.transmit(now, sock, 0, 1, h)
+	if errno != 0 && s.readdress(0, sock, dest, netip.Addr{}, errno) {
+		_, errno = s.transmit(now, sock, 0, 1, h)
+	}
 	s.iovs[0].Base = nil // a pooled Sender keeps nobody's memory
 	s.sendExtra(now, h)
 	switch errno {

@@ -116,6 +116,17 @@ func (z *zoneCache) id(zone string) uint32 {
 	return z.out
 }
 
+// moved looks again for the index of a zone that was in use. It is true when the
+// interface has another one: it was deleted and made again.
+func (z *zoneCache) moved(zone string, was uint32) bool {
+	if zone == "" {
+		return false
+	}
+	z.outName = ""
+	now := z.id(zone)
+	return now != 0 && now != was
+}
+
 func zoneIndex(zone string) (uint32, error) {
 	if n, err := strconv.ParseUint(zone, 10, 32); err == nil {
 		return uint32(n), nil
