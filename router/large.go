@@ -152,8 +152,10 @@ func (r *Router) takesStream(now int64, h *host, out int) bool {
 		return false
 	}
 	// Probes that are switched off say that the host does not want OPTIONS.
-	if next := t.asked.Load(); r.ask != nil && h.settings.Probe && now >= next && t.asked.CompareAndSwap(next, now+int64(streamRest)) {
-		r.ask(Question{Listener: out, Addr: h.addr, URI: h.configured, Says: h.connector.probe})
+	next, until := t.asked.Load(), now+int64(streamRest)
+	if r.ask != nil && h.settings.Probe && now >= next && t.asked.CompareAndSwap(next, until) &&
+		!r.ask(Question{Listener: out, Addr: h.addr, URI: h.configured, Says: h.connector.probe}) {
+		t.asked.CompareAndSwap(until, next) // nobody had the time: the next request asks
 	}
 	return false
 }

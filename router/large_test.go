@@ -25,6 +25,7 @@ func withBody(text string, size int) string {
 type largeRig struct {
 	*rig
 	questions []Question
+	busy      bool // nobody takes one
 	log       bytes.Buffer
 }
 
@@ -32,7 +33,7 @@ func newLargeRig(t testing.TB, p Policy) *largeRig {
 	g := &largeRig{}
 	g.rig = newRig(t, p, func(o *Options) {
 		o.Listeners = []Listener{{Addr: ownAddr}, {Addr: ownAddr, Transport: catalog.TCP}}
-		o.Ask = func(q Question) { g.questions = append(g.questions, q) }
+		o.Ask = func(q Question) bool { g.questions = append(g.questions, q); return !g.busy }
 		o.Log = slog.New(slog.NewTextHandler(&g.log, nil))
 		o.RecentCalls = 64
 	})
@@ -129,6 +130,15 @@ func TestLargeAskedAgain(t *testing.T) {
 	g.calls(3, 2000)
 	require.Len(t, g.questions, 2)
 
+	g = newLargeRig(t, oneHost(catalog.LargeAuto))
+	g.busy = true
+	g.calls(1, 2000)
+	g.busy = false
+	g.calls(2, 2000)
+	require.Len(t, g.questions, 2, "nobody took the first")
+	g.calls(3, 2000)
+	require.Len(t, g.questions, 2)
+
 	p := oneHost(catalog.LargeAuto)
 	p.Health.Probe = false
 	g = newLargeRig(t, p)
@@ -169,7 +179,7 @@ func TestLargeWithoutAListener(t *testing.T) {
 		g := &largeRig{}
 		g.rig = newRig(t, oneHost(mode), func(o *Options) {
 			o.Listeners = []Listener{{Addr: ownAddr}, {Addr: addr("127.0.0.1:5060"), Transport: catalog.TCP}}
-			o.Ask = func(q Question) { g.questions = append(g.questions, q) }
+			o.Ask = func(q Question) bool { g.questions = append(g.questions, q); return true }
 		})
 		require.Equal(t, overUDP, g.calls(1, 6000).listener)
 		require.Empty(t, g.questions)

@@ -69,8 +69,9 @@ type Options struct {
 	Probe       func(listener int, data []byte, source netip.AddrPort) bool
 	ProbeFailed func(dest netip.AddrPort, branch []byte) bool
 	// Ask has somebody find out whether a host over UDP takes connections too, and
-	// tell TakesStream if it does. It never blocks. nil: nobody finds out.
-	Ask func(Question)
+	// tell TakesStream if it does. It never blocks, and is false when nobody can now.
+	// nil: nobody finds out.
+	Ask func(Question) bool
 	Log *slog.Logger
 	// Names knows the addresses of names in Contact and Route; nil: they lead
 	// nowhere. Its Resolved is to call the Router's.
@@ -101,7 +102,7 @@ type Router struct {
 	health      *health.Registry
 	probe       func(int, []byte, netip.AddrPort) bool
 	probeFailed func(netip.AddrPort, []byte) bool
-	ask         func(Question)
+	ask         func(Question) bool
 	log         *slog.Logger
 	epoch       int64
 	started     int64

@@ -171,8 +171,8 @@ func (n *node) wire(secrets [][]byte, persistent bool) error {
 		return conns[listener].Deliver(data, source)
 	}
 	opts.ProbeFailed = n.prober.Unreachable
-	opts.Ask = func(q router.Question) {
-		n.prober.Ask(probe.Question{Addr: q.Addr, URI: q.URI, Listener: q.Listener, Says: q.Says, Answered: func() { n.router.TakesStream(q.Addr) }})
+	opts.Ask = func(q router.Question) bool {
+		return n.prober.Ask(probe.Question{Addr: q.Addr, URI: q.URI, Listener: q.Listener, Says: q.Says, Answered: func() { n.router.TakesStream(q.Addr) }})
 	}
 	policy, err := n.firstPolicy()
 	if err != nil {
