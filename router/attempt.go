@@ -105,6 +105,8 @@ func (r *Router) note(s *scratch, c *call, a *attempt, e event, v verdict, resp 
 		if a.phase != trying { // a non-INVITE that had its 100
 			how, why, seen = attemptNoProgress, failedProgress, 0
 		} else if a.stream {
+			seen = 0 // the connection may not even be there; a probe tells of the host by UDP
+			a.host.health.Wake()
 			r.streamFailed(s.now, a.host)
 		}
 	case noProgress:

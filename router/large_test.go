@@ -317,8 +317,9 @@ func TestLargeReachesNobody(t *testing.T) {
 	require.Equal(t, health.Doubtful, g.r.Hosts()[0].Health.Status().State)
 }
 
-// A connection that takes the request and brings nothing back: the next host is
-// tried, and this one gets no more over TCP; but it is not ejected for that.
+// A connection that brings nothing back, or is still to be made: the next host is
+// tried, and this one gets no more over TCP; but that says nothing of it by UDP, for
+// which it is probed.
 func TestLargeSilentOverTCP(t *testing.T) {
 	p := both(catalog.LargeTCP)
 	p.Health.EjectAfter = 3
@@ -332,7 +333,8 @@ func TestLargeSilentOverTCP(t *testing.T) {
 	}
 	next := g.pass(2100 * time.Millisecond)
 	sends(t, next, "west1 INVITE", "west1 INVITE", "west1 INVITE", "west1 INVITE", "west1 INVITE")
-	require.Equal(t, health.Doubtful, g.r.Hosts()[0].Health.Status().State, "until a probe answers, as after any silence")
+	require.Equal(t, health.Up, g.r.Hosts()[0].Health.Status().State)
+	require.Equal(t, []*health.Host{g.r.Hosts()[0].Health}, g.reg.Wanted(nil))
 	require.Equal(t, uint64(0), g.large()[largeFallback])
 	require.False(t, g.r.plan.Load().hosts[0].large.overStream(g.now))
 	require.True(t, g.r.plan.Load().hosts[1].large.overStream(g.now))
