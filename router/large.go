@@ -226,22 +226,26 @@ func (r *Router) streamFailed(now int64, h *host) {
 }
 
 // streamLost handles the request of an attempt to a host over UDP that could not
-// be delivered over TCP. That says nothing about the host.
+// be delivered over TCP. That says nothing about the host. It goes by UDP then,
+// unless the call has no time or no use for it.
 func (r *Router) streamLost(s *scratch, st *stripe, c *call, a *attempt) {
 	r.streamFailed(s.now, a.host)
-	if !a.stream || a.phase != trying || a.abandoned {
+	switch {
+	case !a.stream || a.phase != trying || a.abandoned:
 		return
+	case c.ends(s.now):
+		r.event(s, st, c, a, event{kind: unreachable, status: 1}, nil)
+	default:
+		r.fallBack(s, c, a)
 	}
-	r.fallBack(s, c, a)
 	r.arm(st, c, s.now)
 }
 
 // fallBack sends the request of attempt a by UDP, after TCP. The host has as long
 // to answer it as any other.
 func (r *Router) fallBack(s *scratch, c *call, a *attempt) {
-	r.streamFailed(s.now, a.host)
-	s.tally.large[largeFallback].Add(1)
 	a.stream = false
+	s.tally.large[largeFallback].Add(1)
 	a.interval = t1
 	a.resendAt = s.now + t1
 	a.evidence += s.now - a.started
@@ -252,12 +256,16 @@ func (r *Router) fallBack(s *scratch, c *call, a *attempt) {
 	r.sendRequest(s, c, a, r.original(s, c))
 }
 
-// lastResort reports whether attempt a of c, over TCP and without an answer, is to
-// be made by UDP: when there is nothing else to try. A host that has the request
-// then gets it twice, under one branch, and has said nothing to it for as long as
-// hosts are waited for.
+// ends reports whether c has no time or no use for another request.
+func (c *call) ends(now int64) bool {
+	return c.stopping || c.budget() > 0 && now-c.started >= c.budget()
+}
+
+// lastResort makes attempt a of c, over TCP and without an answer, by UDP: when
+// there is nothing else to try. A host that has the request then gets it twice,
+// under one branch, and has said nothing to it for as long as hosts are waited for.
 func (r *Router) lastResort(s *scratch, c *call, a *attempt) bool {
-	if a.phase != trying || a.abandoned || c.stopping || c.budget() > 0 && s.now-c.started >= c.budget() {
+	if a.phase != trying || a.abandoned || c.ends(s.now) {
 		return false
 	}
 	s.tried = c.tried(s.tried[:0])
@@ -265,5 +273,10 @@ func (r *Router) lastResort(s *scratch, c *call, a *attempt) bool {
 	if c.failover().WhenAllDown == catalog.RejectDown {
 		s.cands = hopeful(s.cands)
 	}
-	return choose(s.cands, s.tried, c.failover().MaxAttempts, true) == nil
+	if choose(s.cands, s.tried, c.failover().MaxAttempts, true) != nil {
+		return false
+	}
+	r.fallBack(s, c, a)
+	r.streamFailed(s.now, a.host)
+	return true
 }

@@ -294,6 +294,45 @@ func TestLargeConnectionLostTooLate(t *testing.T) {
 	require.Zero(t, g.large()[largeFallback])
 }
 
+// A request that the call has no use or no time for does not go by UDP, and who
+// called hears at once how it ended.
+func TestLargeConnectionLostWhenTheCallIsOver(t *testing.T) {
+	hears := func(g *largeRig, inv leaving, status string) {
+		t.Helper()
+		all := g.lost(inv, transport.NoHost)
+		require.Len(t, all, 1)
+		require.Equal(t, caller, all[0].to)
+		require.Contains(t, startLine(all[0].text), status)
+		require.Zero(t, g.large()[largeFallback])
+	}
+	g := newLargeRig(t, both(catalog.LargeTCP))
+	inv := g.calls(1, 6000)
+	sends(t, g.from(caller, cancelText("Via: SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bKlarge1", "Call-ID: large-1")), "caller 200 CANCEL")
+	hears(g, inv, "487")
+
+	p := both(catalog.LargeTCP)
+	p.Failover.SetupBudget = 1200 * time.Millisecond
+	g = newLargeRig(t, p)
+	inv = g.calls(1, 6000)
+	g.now += 1200 * milli
+	hears(g, inv, "503")
+
+	for _, status := range []int{200, 603} { // late, of the one before
+		g = newLargeRig(t, both(catalog.LargeTCP))
+		inv = g.calls(1, 6000)
+		next := sends(t, g.pass(2100*time.Millisecond), "west1 INVITE")[0]
+		late := g.over(overTCP, east1, respond(sent{inv.to, inv.text}, status))
+		west := leaving{overTCP, next.to, next.text}
+		if status == 603 {
+			hears(g, west, "603")
+			continue
+		}
+		require.Contains(t, startLine(late[0].text), "200")
+		require.Empty(t, g.lost(west, transport.NoHost))
+		require.Empty(t, g.pass(4*time.Second))
+	}
+}
+
 // What of the time went by over TCP says nothing about the host by UDP.
 func TestLargeFallbackIsJudgedFromItsBeginning(t *testing.T) {
 	p := oneHost(catalog.LargeTCP)
@@ -357,6 +396,7 @@ func TestLargeLastResort(t *testing.T) {
 	again := g.pass(2100 * time.Millisecond)
 	sends(t, again, "east1 INVITE")
 	require.Equal(t, "SIP/2.0/UDP 198.51.100.1:5060", firstVia(again[0].text))
+	require.Equal(t, overUDP, g.calls(2, 6000).listener, "TCP rests")
 	require.Empty(t, g.lost(inv, transport.NoHost), "what is heard of the connection comes too late")
 	answer := g.from(east1, respond(again[0], 200))
 	sends(t, answer, "caller 200 INVITE")

@@ -140,8 +140,7 @@ func (r *Router) fireAttempt(s *scratch, st *stripe, c *call, a *attempt) {
 		switch {
 		case kind == noAnswer && !r.another(s, c):
 			a.patient, a.waitAt = true, a.ringUntil
-		case kind == silence && a.stream && r.lastResort(s, c, a):
-			r.fallBack(s, c, a)
+		case kind == silence && a.stream && r.lastResort(s, c, a): // and waits anew
 		default:
 			r.event(s, st, c, a, event{kind: kind}, nil)
 		}
