@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tandem/config/catalog"
+	"tandem/router/transport"
 	"tandem/router/wire"
 )
 
@@ -226,10 +227,13 @@ func (r *Router) streamFailed(now int64, h *host) {
 }
 
 // streamLost handles the request of an attempt to a host over UDP that could not
-// be delivered over TCP. That says nothing about the host. It goes by UDP then,
-// unless the call has no time or no use for it.
-func (r *Router) streamLost(s *scratch, st *stripe, c *call, a *attempt) {
-	r.streamFailed(s.now, a.host)
+// be delivered over TCP for why. That says nothing about the host, and where it was
+// for limits of ours nothing about the connection either. It goes by UDP then, unless
+// the call has no time or no use for it.
+func (r *Router) streamLost(s *scratch, st *stripe, c *call, a *attempt, why transport.Cause) {
+	if why != transport.SendError {
+		r.streamFailed(s.now, a.host)
+	}
 	switch {
 	case !a.stream || a.phase != trying || a.abandoned:
 		return

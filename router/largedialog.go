@@ -59,7 +59,9 @@ func (r *Router) dialogFallBack(now int64, u transport.Unreachable, b *branch, m
 	if !ok {
 		return false
 	}
-	r.streamFailed(now, h)
+	if u.Code != transport.SendError {
+		r.streamFailed(now, h)
+	}
 	r.tally.large[largeFallback].Add(1)
 	out.Send(udp, u.Dest, msg)
 	if string(method) != "ACK" && r.listeners[b.listener].Transport.Reliable() {

@@ -62,7 +62,7 @@ func (r *Router) Unreachable(now int64, u transport.Unreachable, out *transport.
 	defer r.release(s)
 	s.text = s.text[:0]
 	if stream && !a.host.transport.Reliable() {
-		r.streamLost(s, st, c, a)
+		r.streamLost(s, st, c, a, u.Code)
 		return
 	}
 	if u.Code == transport.TooBig {
