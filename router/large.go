@@ -226,16 +226,26 @@ func (r *Router) streamFailed(now int64, h *host) {
 	}
 }
 
-// streamLost handles the request of an attempt to a host over UDP that could not
-// be delivered over TCP for why. That says nothing about the host, and where it was
-// for limits of ours nothing about the connection either. It goes by UDP then, unless
-// the call has no time or no use for it.
-func (r *Router) streamLost(s *scratch, st *stripe, c *call, a *attempt, why transport.Cause) {
+// streamLost handles a request of an attempt to a host over UDP, method, that could
+// not be delivered over TCP for why. That says nothing about the host, and where it
+// was for limits of ours nothing about the connection either. A CANCEL goes by UDP
+// then, and the request itself unless the call has no time or no use for it.
+func (r *Router) streamLost(s *scratch, st *stripe, c *call, a *attempt, method []byte, why transport.Cause) {
 	if why != transport.SendError {
 		r.streamFailed(s.now, a.host)
 	}
 	switch {
-	case !a.stream || a.phase != trying || a.abandoned:
+	case !a.stream:
+		return
+	case string(method) == "CANCEL":
+		if !a.cancelSent || a.phase == over {
+			return
+		}
+		a.stream = false
+		a.cancelIv = t1
+		a.cancelAt = s.now + t1
+		r.sendCancel(s, c, a, r.original(s, c))
+	case a.phase != trying || a.abandoned:
 		return
 	case c.ends(s.now):
 		r.event(s, st, c, a, event{kind: unreachable, status: 1}, nil)

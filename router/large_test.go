@@ -337,6 +337,31 @@ func TestLargeConnectionLostWhenTheCallIsOver(t *testing.T) {
 	}
 }
 
+// A CANCEL whose connection has ended goes by UDP, as often as any there, and
+// nothing more once the call has its end.
+func TestLargeCancelGoesByUDPWithoutAConnection(t *testing.T) {
+	g := newLargeRig(t, oneHost(catalog.LargeTCP))
+	inv := g.calls(1, 6000)
+	g.over(overTCP, east1, respond(sent{inv.to, inv.text}, 180))
+	all := g.over(overUDP, caller, cancelText("Via: SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bKlarge1", "Call-ID: large-1"))
+	cancel := all[1]
+	require.Equal(t, overTCP, cancel.listener)
+	again := g.lost(cancel, transport.NoHost)
+	require.Len(t, again, 1)
+	require.Equal(t, []any{overUDP, east1}, []any{again[0].listener, again[0].to})
+	require.Equal(t, strings.Replace(cancel.text, "SIP/2.0/TCP", "SIP/2.0/UDP", 1), again[0].text)
+	require.Empty(t, g.lost(cancel, transport.NoHost), "once")
+	sends(t, g.pass(1600*time.Millisecond), "east1 CANCEL", "east1 CANCEL")
+	sends(t, g.from(east1, respond(sent{again[0].to, inv.text}, 487)), "east1 ACK", "caller 487 INVITE")
+
+	g = newLargeRig(t, oneHost(catalog.LargeTCP))
+	inv = g.calls(1, 6000)
+	g.over(overTCP, east1, respond(sent{inv.to, inv.text}, 180))
+	cancel = g.over(overUDP, caller, cancelText("Via: SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bKlarge1", "Call-ID: large-1"))[1]
+	g.over(overTCP, east1, respond(sent{inv.to, inv.text}, 487))
+	require.Empty(t, g.lost(cancel, transport.NoHost))
+}
+
 // What of the time went by over TCP says nothing about the host by UDP.
 func TestLargeFallbackIsJudgedFromItsBeginning(t *testing.T) {
 	p := oneHost(catalog.LargeTCP)

@@ -55,14 +55,18 @@ func (r *Router) Unreachable(now int64, u transport.Unreachable, out *transport.
 		return
 	}
 	a := c.byHost(b.host)
-	if a == nil || a.host.addr != u.Dest || !c.sent(method) {
+	if a == nil || a.host.addr != u.Dest {
+		return
+	}
+	large := stream && !a.host.transport.Reliable()
+	if !c.sent(method) && !(large && string(method) == "CANCEL") {
 		return // a CANCEL or an ACK that did not arrive changes nothing
 	}
 	s := r.acquire(now, out)
 	defer r.release(s)
 	s.text = s.text[:0]
-	if stream && !a.host.transport.Reliable() {
-		r.streamLost(s, st, c, a, u.Code)
+	if large {
+		r.streamLost(s, st, c, a, method, u.Code)
 		return
 	}
 	if u.Code == transport.TooBig {
