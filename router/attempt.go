@@ -25,6 +25,10 @@ func (r *Router) attempt(s *scratch, st *stripe, c *call, e *entry, held hold, s
 	msg := r.appendRequest(s.out.Buf(), s, c, a, m)
 	if len(msg) > a.host.large.mtu {
 		msg = r.larger(s, c, a, m, msg)
+		if !a.stream && len(msg) > largestMessage(a.host.addr, a.host.transport) {
+			r.oversized(s, st, c, a)
+			return
+		}
 	}
 	if !a.reliable() {
 		a.interval = t1

@@ -48,6 +48,7 @@ type call struct {
 	ringing   bool // a 101-199 was relayed, of an attempt that is not given up
 	secure    bool // its request-URI is a sips URI: it goes to hosts over TLS only
 
+	oversized uint8 // attempts that ended since no datagram holds the request
 	numberLen uint8
 	number    [maxNumber]byte // the number that was looked up
 

@@ -249,16 +249,21 @@ func (r *Router) streamLost(s *scratch, st *stripe, c *call, a *attempt, method 
 		return
 	case c.ends(s.now):
 		r.event(s, st, c, a, event{kind: unreachable, status: 1}, nil)
-	default:
-		r.fallBack(s, c, a)
+	case !r.fallBack(s, c, a):
+		r.oversized(s, st, c, a)
 	}
 	r.arm(st, c, s.now)
 }
 
 // fallBack sends the request of attempt a by UDP, after TCP. The host has as long
-// to answer it as any other.
-func (r *Router) fallBack(s *scratch, c *call, a *attempt) {
+// to answer it as any other. It is false when no datagram holds the request.
+func (r *Router) fallBack(s *scratch, c *call, a *attempt) bool {
 	a.stream = false
+	msg := r.appendRequest(s.out.Buf(), s, c, a, r.original(s, c))
+	if len(msg) > largestMessage(a.host.addr, a.host.transport) {
+		a.stream = true
+		return false
+	}
 	s.tally.large[largeFallback].Add(1)
 	a.interval = t1
 	a.resendAt = s.now + t1
@@ -267,7 +272,9 @@ func (r *Router) fallBack(s *scratch, c *call, a *attempt) {
 	if !c.invite() {
 		a.waitAt = min(a.waitAt, c.started+timerB)
 	}
-	r.sendRequest(s, c, a, r.original(s, c))
+	s.out.Send(c.out(a), a.host.addr, msg)
+	s.out.Alone()
+	return true
 }
 
 // ends reports whether c has no time or no use for another request.
@@ -287,10 +294,9 @@ func (r *Router) lastResort(s *scratch, c *call, a *attempt) bool {
 	if c.failover().WhenAllDown == catalog.RejectDown {
 		s.cands = hopeful(s.cands)
 	}
-	if choose(s.cands, s.tried, c.failover().MaxAttempts, true) != nil {
+	if choose(s.cands, s.tried, c.failover().MaxAttempts, true) != nil || !r.fallBack(s, c, a) {
 		return false
 	}
-	r.fallBack(s, c, a)
 	r.streamFailed(s.now, a.host)
 	return true
 }

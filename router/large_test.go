@@ -453,6 +453,29 @@ func TestLargerThanADatagram(t *testing.T) {
 	all := g.over(overTCP, connection, strings.Replace(huge, "branch=z9hG4bKcaller1", "branch=z9hG4bKcaller2", 1))
 	require.Len(t, all, 2)
 	require.Equal(t, []any{overTCP, east1}, []any{all[1].listener, all[1].to})
+	all = g.lost(all[1], transport.NoHost)
+	require.Len(t, all, 1, "nothing by UDP")
+	require.Contains(t, all[0].text, "SIP/2.0 513 ")
+
+	for _, silent := range []bool{false, true} {
+		g = newLargeRig(t, both(catalog.LargeAuto))
+		g.r.TakesStream(east1)
+		inv := g.over(overTCP, connection, huge)[1]
+		want, got := "SIP/2.0 513 ", ""
+		if silent {
+			want, got = "SIP/2.0 503 ", g.pass(2100 * time.Millisecond)[0].text
+		} else {
+			got = g.lost(inv, transport.NoHost)[0].text
+		}
+		require.Contains(t, got, want, "west1 is passed by")
+		for _, h := range g.r.Hosts() {
+			require.Equal(t, health.Up, h.Health.Status().State)
+		}
+	}
+	g = newLargeRig(t, oneHost(catalog.LargeAuto))
+	g.r.TakesStream(east1)
+	g.over(overTCP, connection, huge)
+	require.Contains(t, g.pass(2100 * time.Millisecond)[0].text, "SIP/2.0 503 ", "no last resort")
 }
 
 // The answer to a question over TCP reaches who asked.

@@ -56,7 +56,7 @@ func (r *Router) dialogFallBack(now int64, u transport.Unreachable, b *branch, m
 	}
 	udp := h.listeners[b.listener]
 	msg, ok := r.appendFrom(out.Buf(), u.Quote, u.Listener, udp)
-	if !ok {
+	if !ok || len(msg) > largestMessage(u.Dest, h.transport) {
 		return false
 	}
 	if u.Code != transport.SendError {

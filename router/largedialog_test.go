@@ -95,6 +95,15 @@ func TestRFC3261_18_1_1_WithinADialogBackToUDP(t *testing.T) {
 	require.Equal(t, overTCP, g.over(overUDP, caller, within("UPDATE", 6000))[0].listener)
 }
 
+// What no datagram holds does not try to leave by UDP: its sender hears of it.
+func TestWithinADialogTooLargeToFallBack(t *testing.T) {
+	g := newLargeRig(t, oneHost(catalog.LargeTCP))
+	all := g.lost(g.over(overTCP, connection, g.up(overTCP)("INVITE", 70_000))[0], transport.NoHost)
+	require.Len(t, all, 1)
+	require.Contains(t, all[0].text, "SIP/2.0 503 ")
+	require.Zero(t, g.large()[largeFallback])
+}
+
 // What did not go over TCP for its size fails as it did: a small request, and one
 // to a host over TCP.
 func TestDialogOverTCPDoesNotFallBack(t *testing.T) {

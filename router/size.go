@@ -41,3 +41,9 @@ func (r *Router) tooLarge(s *scratch, key uint64, rt *route) bool {
 	}
 	return len(rt.entries) > 0
 }
+
+// oversized ends attempt a, which was to go by UDP: no datagram holds its request.
+func (r *Router) oversized(s *scratch, st *stripe, c *call, a *attempt) {
+	c.oversized++
+	r.event(s, st, c, a, event{kind: unreachable, status: 1}, nil)
+}

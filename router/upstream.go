@@ -340,6 +340,8 @@ func (r *Router) settle(s *scratch, st *stripe, c *call, m *wire.Message) {
 		r.answerOwn(s, st, c, m, 487, cancelledByCaller)
 	case c.timedOut && c.invite():
 		r.answerOwn(s, st, c, m, 408, timedOut)
+	case c.count > 0 && int(c.oversized) == c.count:
+		r.answerOwn(s, st, c, m, 513, exhausted) // RFC 3261 21.5.7: no host has failed
 	case f.ExhaustedCode != 0 && (c.invite() || f.ExhaustedCode != 408):
 		r.answerOwn(s, st, c, m, f.ExhaustedCode, exhausted)
 	default:
