@@ -194,7 +194,8 @@ func (l *ownLoad) step(ctx context.Context, p target, rate int) (step, error) {
 }
 
 // recover waits until a proxy that had too much takes calls again as it should:
-// it may hold a connector to be down whose answers to probes were lost.
+// it may hold a connector to be down whose answers to probes were lost, and lets it
+// come back slowly, for a minute and more.
 func (l *ownLoad) recover(ctx context.Context, p target) error {
 	for try := 0; ; try++ {
 		l.g.Forget()
@@ -209,7 +210,7 @@ func (l *ownLoad) recover(ctx context.Context, p target) error {
 			return ctx.Err()
 		case r.Counts[load.Good] == calls && r.Reached[0] == calls && again(r) == 0:
 			return nil
-		case try == 30:
+		case try == 200:
 			return fmt.Errorf("it does not recover: %s", r.Odd())
 		}
 		if err := sleep(ctx, time.Second); err != nil {
