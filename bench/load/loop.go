@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"runtime"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -56,11 +57,11 @@ type loop struct {
 	fresh    []*stream // connections that are not watched yet; under the generator's lock
 	job      *job      // under the generator's lock
 	closing  bool      // too
-	spare    bool      // there is a P for other goroutines while this one waits
+	procs    int32     // how many goroutines run at once
 }
 
 func newLoop(g *Generator) (*loop, error) {
-	l := &loop{g: g, in: newInbox(), bell: -1, spare: runtime.GOMAXPROCS(0) > 1}
+	l := &loop{g: g, in: newInbox(), bell: -1, procs: int32(runtime.GOMAXPROCS(0))}
 	var err error
 	if l.poll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, err
@@ -192,13 +193,20 @@ func (l *loop) turn(t int64) (rest time.Duration, calling, closing bool) {
 // wait sleeps until something comes, but not too long, and says how many
 // sockets have something. While there are calls Go's scheduler is not told: its
 // monitor would take the P away and give it back at each of thousands of waits a
-// second. Signals, by which the collector stops the world, end a wait.
+// second. Signals, by which the collector stops the world, end a wait. One P is
+// left to other goroutines, also where there are several generators.
 func (l *loop) wait(rest time.Duration, calling bool) int {
-	if calling && l.spare {
-		return l.epoll(unix.RawSyscall6, max(rest, 0))
+	if calling {
+		defer untold.Add(-1)
+		if untold.Add(1) < l.procs {
+			return l.epoll(unix.RawSyscall6, max(rest, 0))
+		}
 	}
 	return l.epoll(unix.Syscall6, max(rest, 0))
 }
+
+// untold are the loops that wait while there are calls.
+var untold atomic.Int32
 
 func (l *loop) epoll(call func(trap, a1, a2, a3, a4, a5, a6 uintptr) (uintptr, uintptr, unix.Errno), rest time.Duration) int {
 	timeout := unix.NsecToTimespec(int64(rest))
