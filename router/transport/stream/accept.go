@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"tandem/router/transport"
@@ -71,23 +72,35 @@ func (s *Streams) admit(l *listener, tcp *net.TCPConn) {
 
 // addAccepted enters c, unless there is no room for it.
 func (s *Streams) addAccepted(c *conn) End {
-	source := sourceOf(c.remote.Addr())
+	at := sourceOf(c.remote.Addr())
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	of := s.sources[at]
+	if of == nil {
+		of = new(source)
+	}
 	switch {
 	case s.closed:
 		return Closed
 	case s.accepted >= s.limits.Connections:
 		return TooMany
-	case s.sources[source] >= s.limits.PerSource:
+	case of.accepted >= s.limits.PerSource:
 		return TooManyOfSource
 	}
 	s.accepted++
-	s.sources[source]++
+	s.sources[at] = of
+	of.accepted++
+	c.holds = &of.holding
 	s.all[c] = struct{}{}
 	s.wg.Add(1)
 	c.listener.open.Add(1)
 	return NotEnded
+}
+
+// source is what one address has.
+type source struct {
+	accepted int          // connections
+	holding  atomic.Int64 // of Streams.holding
 }
 
 // sourceOf is what connections are counted by: whoever has an IPv6 address has
@@ -144,16 +157,18 @@ func (s *Streams) remove(c *conn) {
 		if !c.arrived {
 			s.dialling--
 		}
-		if c.stranger {
+		if c.stranger != nil {
 			s.strangers.left(c, s.now()+int64(s.limits.BackOff))
 		}
 		c.listener.dialled.Add(-1)
 		return
 	}
 	s.accepted--
-	source := sourceOf(c.remote.Addr())
-	if s.sources[source]--; s.sources[source] == 0 {
-		delete(s.sources, source)
+	at := sourceOf(c.remote.Addr())
+	if of := s.sources[at]; of.accepted > 1 {
+		of.accepted--
+	} else {
+		delete(s.sources, at)
 	}
 	c.listener.open.Add(-1)
 }

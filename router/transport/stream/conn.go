@@ -23,8 +23,9 @@ type conn struct {
 	arrived  bool               // dialled, and there; guarded by Streams.mu
 	cancel   context.CancelFunc // of the dial; nil when accepted
 	who      *ClientTLS         // dialled over TLS: who has to be there
-	stranger bool               // dialled, and not known to Config.Known
+	stranger *share             // dialled, and not known to Config.Known
 	peer     *transport.Peer    // from begin on
+	holds    *atomic.Int64      // of Streams.holding: what its address has; nil: a host's, which may have all
 
 	tcp    atomic.Pointer[net.TCPConn]
 	sock   socket  // from begin on

@@ -154,8 +154,9 @@ const maxAliases = 4
 // just did, it returns that connection, and the message is still to be sent.
 func (s *Streams) open(l *listener, m outgoing, who *ClientTLS) (*conn, End) {
 	n := name{l, m.dest, dialled, who}
-	stranger := s.config.Known != nil && !s.config.Known(l.Index, m.dest)
+	known := s.config.Known == nil || s.config.Known(l.Index, m.dest)
 	now := s.now()
+	var of *share
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch other := s.names[n]; {
@@ -165,13 +166,17 @@ func (s *Streams) open(l *listener, m outgoing, who *ClientTLS) (*conn, End) {
 		return other, NotEnded
 	case s.dialled >= s.limits.Dialled || s.dialling >= s.limits.Dialling:
 		return nil, TooManyDialled
-	case stranger:
-		if why := s.strangers.admit(n, now, &s.limits); why != NotEnded {
+	case !known:
+		var why End
+		if of, why = s.strangers.admit(n, now, &s.limits); why != NotEnded {
 			return nil, why
 		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &conn{s: s, listener: l, remote: m.dest, cancel: cancel, who: who, stranger: stranger}
+	c := &conn{s: s, listener: l, remote: m.dest, cancel: cancel, who: who, stranger: of}
+	if of != nil {
+		c.holds = &of.holding
+	}
 	c.keep(m, false)
 	c.used.Store(now)
 	c.deadline.Store(now + int64(s.limits.Connect))
@@ -194,8 +199,8 @@ func (s *Streams) arrive(c *conn) {
 		s.names[n] = c
 	}
 	s.dialling--
-	if c.stranger {
-		s.strangers.dialling--
+	if c.stranger != nil {
+		s.strangers.arrived(c.stranger)
 	}
 	c.arrived = true
 	c.listener.connected.Add(1)

@@ -15,7 +15,7 @@ const (
 	LongBody             // a body of more than Limits.Body bytes
 	NoLength             // a message without Content-Length
 	BadLength            // a Content-Length that is no number, or several that differ
-	NoMemory             // Limits.Memory is used up by messages that are not whole
+	NoMemory             // Limits.Memory, or its address's share, is used up by messages that are not whole
 	Stalled              // the peer took nothing for Limits.Write
 	NoPong               // a ping was not answered within Limits.Pong
 	ConnectFailed        // nobody listens there, or there is no way there

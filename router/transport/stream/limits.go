@@ -8,7 +8,7 @@ type Limits struct {
 	Header int // bytes of one message's header: 16 KiB
 	Body   int // bytes of one message's body: 256 KiB
 	Queue  int // bytes that wait for one connection to take them: 256 KiB
-	Memory int // bytes of messages that are not whole, all connections together: 64 MiB
+	Memory int // bytes of messages that are not whole, all connections together: 64 MiB; a quarter of it from one IPv4 address or IPv6 /64 that is no host's
 
 	Connections int // accepted connections: 20,000
 	PerSource   int // of these: from one IPv4 address or IPv6 /64: 2,000
@@ -18,7 +18,7 @@ type Limits struct {
 	// Peers choose where we connect to by what they write into Contact, Route and
 	// Via. What goes to strangers, whom Config.Known does not know, must not take
 	// what hosts need, nor find out for anybody who is where. One IPv4 address or
-	// IPv6 /64 has a tenth of Strangers and of StrangersRate.
+	// IPv6 /64 has a tenth of Strangers, StrangersDialling and StrangersRate.
 	Strangers         int           // connections that we opened to strangers: 1,000; a fifth of Dialled at most
 	StrangersDialling int           // of these: not connected yet: 100; a fifth of Dialling at most
 	StrangersRate     int           // such connections begun in a second: 100

@@ -291,18 +291,49 @@ func TestConnectionLimits(t *testing.T) {
 	})
 }
 
-// Incomplete messages of all connections together are bounded; others pass.
+// Incomplete messages of all connections together are bounded, and those of one
+// address to a quarter; others pass.
 func TestMemoryOfIncompleteMessages(t *testing.T) {
-	r := serve(t, tcp(Limits{Memory: 1 << 20}))
+	const half, most = 100_000, 1 << 20
+	r := serve(t, tcp(Limits{Memory: most}))
+	from := func(address string) *phone {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
+		conn, err := d.Dial("tcp", r.Addrs()[0].String())
+		require.NoError(t, err)
+		return newPhone(t, conn)
+	}
+	begin := func(p *phone) { // may be refused before all is written
+		_, _ = io.WriteString(p, fmt.Sprintf("INVITE sip:a SIP/2.0\r\nContent-Length: %d\r\n\r\n%s", 2*half, strings.Repeat("x", half)))
+	}
 	r.beside(func() {
-		held := 0
-		for range 20 { // each wants 200 KB
-			p := r.call()
-			if _, err := io.WriteString(p, "INVITE sip:a SIP/2.0\r\nContent-Length: 200000\r\n\r\n"+strings.Repeat("x", 100000)); err == nil {
-				held++
-			}
+		for range 20 {
+			begin(from("127.0.0.9"))
 		}
-		r.ends(NoMemory, 15)
-		require.LessOrEqual(t, r.holding.Load(), int64(1<<20))
+		r.eventually(func() bool { return r.stats().Ended[NoMemory] >= 20-most/memoryShare/half })
+		require.LessOrEqual(t, r.holding.Load(), int64(most/memoryShare))
+		was, other := r.holding.Load(), from("127.0.0.10")
+		begin(other)
+		r.eventually(func() bool { return r.holding.Load() >= was+half })
+		other.write(strings.Repeat("x", half))
+		_, body := other.read()
+		require.Len(t, body, 2*half)
+
+		for i := range 20 {
+			begin(from(fmt.Sprint("127.0.1.", i+1)))
+		}
+		r.eventually(func() bool { return r.stats().Ended[NoMemory] >= 40-most/memoryShare/half-most/half })
+		require.LessOrEqual(t, r.holding.Load(), int64(most))
 	})
+}
+
+// What is held is by what came, and not by what its length says.
+func TestMemoryOfALengthAlone(t *testing.T) {
+	r := serve(t, tcp(Limits{}))
+	p, begun := r.call(), "INVITE sip:a SIP/2.0\r\nContent-Length: 250000\r\n\r\n"+strings.Repeat("x", 3000)
+	p.write(begun)
+	r.eventually(func() bool { return r.holding.Load() > 0 })
+	require.LessOrEqual(t, r.holding.Load(), int64(2*len(begun)))
+	p.write(strings.Repeat("x", 247_000))
+	_, body := p.read()
+	require.Len(t, body, 250_000)
 }

@@ -21,6 +21,9 @@ const (
 	// shortHeld is how much of a message is held in a buffer of its size: beyond
 	// it, one that grows serves, and is counted.
 	shortHeld = 2 << 10
+	// memoryShare is what part of Limits.Memory one address has, or who begins many
+	// messages and ends none would have the connections of all others closed.
+	memoryShare = 4
 	// maxPongs bounds what one read is answered with.
 	maxPongs = 64
 )
@@ -125,8 +128,8 @@ func (c *conn) handle() bool {
 		c.listener.pingsIn.Add(uint64(pings))
 		c.send(now, true, outgoing{dest: c.remote, data: crlfs[:2*min(pings, maxPongs)]})
 	}
-	if c.secure != nil {
-		c.answer(now)
+	if c.secure != nil && why == NotEnded {
+		why = c.answer(now)
 	}
 	if why == NotEnded && c.err == nil {
 		why = c.hold(used)
@@ -214,7 +217,7 @@ func (c *conn) hold(used int) End {
 		c.begun.Store(c.s.now()) // the Handler's time is not the peer's
 	}
 	switch {
-	case c.long > 0 && used == 0 && cap(c.held) > len(left) && cap(c.held) >= need:
+	case c.long > 0 && used == 0 && cap(c.held) > len(left):
 		c.held = left // it stands there
 	case len(left) <= shortHeld:
 		if c.long > 0 {
@@ -223,11 +226,12 @@ func (c *conn) hold(used int) End {
 		c.held = append(c.held[:0], left...)
 	default:
 		if need == 0 { // a header: the framer lets none be longer
-			need = min(2*len(left), c.framer.maxHeader+1)
+			need = c.framer.maxHeader + 1
 		}
+		need = min(need, 2*len(left)) // by what came, not by what the peer says will come
 		c.forgetHeld()
-		if c.s.holding.Add(int64(need)) > int64(c.s.limits.Memory) {
-			c.s.holding.Add(-int64(need))
+		if !c.holdMore(need) {
+			c.holdMore(-need)
 			return NoMemory
 		}
 		c.held, c.long = append(make([]byte, 0, need), left...), need
@@ -235,9 +239,19 @@ func (c *conn) hold(used int) End {
 	return NotEnded
 }
 
+// holdMore counts bytes that are held, or are not any more. It is false when they
+// are more than there may be.
+func (c *conn) holdMore(n int) bool {
+	all, most := c.s.holding.Add(int64(n)), int64(c.s.limits.Memory)
+	if c.holds != nil && c.holds.Add(int64(n)) > most/memoryShare {
+		return false
+	}
+	return all <= most
+}
+
 // forgetHeld drops what is held.
 func (c *conn) forgetHeld() {
-	c.s.holding.Add(-int64(c.long))
+	c.holdMore(-c.long)
 	c.held, c.long = nil, 0
 }
 

@@ -26,9 +26,13 @@ type secure struct {
 	gathered []byte
 }
 
-// maxGathered bounds what crypto/tls answers by itself to a peer that does not
-// take it. A message is gathered with its records and taken in one step.
-const maxGathered = 1 << 20
+const (
+	// maxGathered bounds what one step gathers: a message with its records.
+	maxGathered = 1 << 20
+	// maxAnswers bounds what crypto/tls answers by itself to a peer that does not
+	// take it.
+	maxAnswers = 16 << 10
+)
 
 var errGathered = errors.New("the peer does not take what TLS answers")
 
@@ -96,6 +100,13 @@ func (s *secure) SetWriteDeadline(t time.Time) error {
 func (s *secure) seal(data []byte) ([]byte, error) {
 	_, err := s.tls.Write(data)
 	return s.take(), err
+}
+
+// waiting is how many bytes were gathered.
+func (s *secure) waiting() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.gathered)
 }
 
 // take returns what was gathered.

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -16,11 +17,13 @@ type strangers struct {
 	failed         map[name]int64        // until when they are not dialled; no more than rate allows
 }
 
-// share is what one address has of Limits.Strangers and Limits.StrangersRate: a
-// part, or who names many ports of one address leaves nothing to others.
+// share is what one address has of Limits.Strangers, StrangersDialling and
+// StrangersRate: a part, or who names many ports of one address leaves nothing to
+// others.
 type share struct {
-	open int
-	rate *rate.Limiter
+	open, dialling int
+	rate           *rate.Limiter
+	holding        atomic.Int64 // of Streams.holding
 }
 
 const shareOf = 10
@@ -31,8 +34,9 @@ func (s *strangers) init(perSecond int) {
 	s.failed = make(map[name]int64)
 }
 
-// admit counts one more connection, unless there is no room for it.
-func (s *strangers) admit(n name, now int64, limits *Limits) End {
+// admit counts one more connection with its address's share, unless there is no
+// room for it.
+func (s *strangers) admit(n name, now int64, limits *Limits) (*share, End) {
 	at, source := time.Unix(0, now), sourceOf(n.addr.Addr())
 	of := s.shares[source]
 	if of == nil {
@@ -41,24 +45,32 @@ func (s *strangers) admit(n name, now int64, limits *Limits) End {
 	}
 	switch {
 	case s.failed[n] > now:
-		return FailedBefore
-	case s.open >= limits.Strangers, s.dialling >= limits.StrangersDialling, of.open >= max(1, limits.Strangers/shareOf),
+		return nil, FailedBefore
+	case s.open >= limits.Strangers, s.dialling >= limits.StrangersDialling,
+		of.open >= max(1, limits.Strangers/shareOf), of.dialling >= max(1, limits.StrangersDialling/shareOf),
 		!of.rate.AllowN(at, 1), !s.rate.AllowN(at, 1):
-		return TooManyStrangers
+		return nil, TooManyStrangers
 	}
 	s.shares[source] = of
 	of.open++
+	of.dialling++
 	s.open++
 	s.dialling++
-	return NotEnded
+	return of, NotEnded
+}
+
+// arrived counts a connection as dialled.
+func (s *strangers) arrived(of *share) {
+	of.dialling--
+	s.dialling--
 }
 
 // left counts c no longer. If nobody was there, none is opened again for a while.
 func (s *strangers) left(c *conn, until int64) {
 	s.open--
-	s.shares[sourceOf(c.remote.Addr())].open--
+	c.stranger.open--
 	if !c.arrived {
-		s.dialling--
+		s.arrived(c.stranger)
 		s.failed[name{c.listener, c.remote, dialled, c.who}] = until
 	}
 }

@@ -172,7 +172,8 @@ func TestStrangers_OneAddress(t *testing.T) {
 	const second = int64(time.Second)
 	admitted := func(s *strangers, now int64, limits *Limits, dest func(i int) string) (n int) {
 		for i := range 1000 {
-			if s.admit(name{addr: netip.MustParseAddrPort(dest(i))}, now, limits) == NotEnded {
+			if of, why := s.admit(name{addr: netip.MustParseAddrPort(dest(i))}, now, limits); why == NotEnded {
+				s.arrived(of)
 				n++
 			}
 		}
@@ -186,7 +187,6 @@ func TestStrangers_OneAddress(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			limits := Limits{Strangers: 200, StrangersRate: 150}.withDefaults()
-			limits.StrangersDialling = 1000
 			var s strangers
 			s.init(limits.StrangersRate)
 			require.Equal(t, 15, admitted(&s, second, &limits, one), "of the rate")
@@ -194,13 +194,34 @@ func TestStrangers_OneAddress(t *testing.T) {
 			require.Equal(t, 5, admitted(&s, 2*second, &limits, one), "of those that are open")
 			require.Equal(t, 45, admitted(&s, 2*second, &limits, func(i int) string { return others(i)[1:] }))
 			require.Equal(t, 200, s.open)
-			c := &conn{remote: netip.MustParseAddrPort(one(0)), arrived: true}
+			c := &conn{stranger: s.shares[sourceOf(netip.MustParseAddrPort(one(0)).Addr())], arrived: true}
 			for range 20 {
 				s.left(c, 0)
 			}
 			require.Equal(t, 15, admitted(&s, 3*second, &limits, one))
 		})
 	}
+	t.Run("not connected yet", func(t *testing.T) {
+		limits := Limits{StrangersDialling: 20, StrangersRate: 1000}.withDefaults()
+		var s strangers
+		s.init(limits.StrangersRate)
+		dial := func(n int) (*share, End) {
+			return s.admit(name{addr: netip.MustParseAddrPort(ports(n))}, second, &limits)
+		}
+		first, why := dial(0)
+		require.Equal(t, NotEnded, why)
+		_, why = dial(1)
+		require.Equal(t, NotEnded, why)
+		_, why = dial(2)
+		require.Equal(t, TooManyStrangers, why)
+		_, why = s.admit(name{addr: netip.MustParseAddrPort(others(0))}, second, &limits)
+		require.Equal(t, NotEnded, why, "others have their share")
+		s.arrived(first)
+		_, why = dial(2)
+		require.Equal(t, NotEnded, why)
+		s.left(&conn{stranger: first}, 0)
+		require.Equal(t, []int{2, 1, 3, 2}, []int{first.open, first.dialling, s.open, s.dialling})
+	})
 	t.Run("who is refused is not kept", func(t *testing.T) {
 		limits := Limits{StrangersRate: 1}.withDefaults()
 		var s strangers
@@ -217,6 +238,32 @@ func TestStrangers_OfFewConnections(t *testing.T) {
 	} {
 		l := Limits{Dialled: c.dialled, Dialling: c.dialling}.withDefaults()
 		require.Equal(t, []int{c.strangers, c.strangersDialling}, []int{l.Strangers, l.StrangersDialling}, c)
+	}
+}
+
+// A stranger has no more of the memory for messages that are not whole than other
+// addresses have, and a host may have all of it.
+func TestStrangers_Memory(t *testing.T) {
+	host, known := far(t, loopback4)
+	stranger, unknown := far(t, loopback4)
+	cfg := tcp(Limits{Memory: 512 << 10})
+	cfg.Known = func(_ int, dest netip.AddrPort) bool { return dest == known }
+	r := serve(t, cfg)
+	long := string(response(0, 200_000))
+	for dest, ln := range map[netip.AddrPort]*net.TCPListener{known: host, unknown: stranger} {
+		require.NoError(t, r.Send(7, dest, []byte(request("x"))))
+		conn, err := ln.Accept()
+		require.NoError(t, err)
+		p := newPhone(t, conn)
+		p.read()
+		_, _ = p.Write([]byte(long[:150_000])) // more than a quarter; it may be refused before all is written
+		if dest == known {
+			r.eventually(func() bool { return r.holding.Load() >= 150_000 })
+			p.write(long[150_000:])
+			r.arrive(1)
+		} else {
+			r.ends(NoMemory, 1)
+		}
 	}
 }
 

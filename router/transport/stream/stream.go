@@ -116,7 +116,7 @@ type Streams struct {
 	closed    bool
 	all       map[*conn]struct{}
 	names     map[name]*conn
-	sources   map[netip.Addr]int // accepted connections, by sourceOf
+	sources   map[netip.Addr]*source // of accepted connections, by sourceOf
 	accepted  int
 	dialled   int
 	dialling  int
@@ -160,7 +160,7 @@ func Listen(cfg Config) (*Streams, error) {
 		stop:    make(chan struct{}),
 		all:     make(map[*conn]struct{}),
 		names:   make(map[name]*conn),
-		sources: make(map[netip.Addr]int),
+		sources: make(map[netip.Addr]*source),
 	}
 	if s.now == nil {
 		s.now = transport.Now

@@ -189,7 +189,7 @@ func TestTLSSlowReader(t *testing.T) {
 	}
 	r.eventually(func() bool { return !r.writing() })
 	p.echoes("as ever")
-	require.Len(t, r.reported(), 1)
+	r.reports(1)
 	r.eventually(func() bool { return r.stats().Sent == uint64(sent-1+2) })
 
 	r.stalls(func() { // and then it takes nothing
@@ -199,6 +199,27 @@ func TestTLSSlowReader(t *testing.T) {
 		}
 	})
 	r.eventually(func() bool { return r.stats().Sent+uint64(len(r.reported())) == uint64(sent+2) })
+}
+
+// Who takes nothing cannot gather what TLS answers by itself without end.
+func TestTLSAnswersToWhoDoesNotRead(t *testing.T) {
+	a := newAuthority(t, "ca")
+	r := serve(t, secured(a, Limits{}))
+	p := r.callTLS(a)
+	p.echoes("first")
+	source := r.received()[0].source
+	for i := 0; r.stats().QueueFull == 0; i++ {
+		require.NoError(t, r.Send(7, source, response(i, 20000)))
+	}
+	c := r.theOne()
+	_, err := c.secure.Write(make([]byte, maxAnswers)) // as crypto/tls does
+	require.NoError(t, err)
+	p.write(request("some"))
+	r.arrive(1)
+	_, err = c.secure.Write(make([]byte, 1))
+	require.NoError(t, err)
+	p.write(request("too much"))
+	r.ends(Stalled, 1)
 }
 
 func response(i, size int) []byte {

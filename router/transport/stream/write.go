@@ -127,7 +127,11 @@ func (s *Streams) join(run []outgoing) *[]byte {
 // enqueue copies messages to the queue, and returns those that have no room.
 func (c *conn) enqueue(own bool, run []outgoing) (left []waiting) {
 	for _, m := range run {
+		last := len(c.queue) - 1
 		switch {
+		case own && last >= c.sealed && c.queue[last].own && c.queued+len(m.data) <= c.s.limits.Queue:
+			c.queue[last].data = append(c.queue[last].data, m.data...) // pongs for who does not read: not an entry for each
+			c.queued += len(m.data)
 		case c.queued == 0 || c.queued+len(m.data) <= c.s.limits.Queue:
 			c.keep(m, own)
 		case !own:
@@ -138,21 +142,30 @@ func (c *conn) enqueue(own bool, run []outgoing) (left []waiting) {
 	return left
 }
 
-// answer sends what crypto/tls had to say while it read.
-func (c *conn) answer(now int64) {
+// answer sends what crypto/tls had to say while it read. It is Stalled when the
+// peer takes nothing and has more of that to come than anybody needs: each update of
+// keys may ask for one of ours (RFC 8446 4.6.3).
+func (c *conn) answer(now int64) End {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed || c.writing || c.secure == nil {
-		return // the writer takes it along
+	switch {
+	case c.closed:
+		return NotEnded
+	case c.writing: // the writer takes it along
+		if c.secure.waiting() > maxAnswers {
+			return Stalled
+		}
+		return NotEnded
 	}
 	wire := c.secure.take()
 	if len(wire) == 0 {
-		return
+		return NotEnded
 	}
 	if n, err := c.sock.write(wire); err == nil && n < len(wire) { // an error is the reader's to find
 		c.queue = append(c.queue, waiting{own: true})
 		c.startSealed(now, wire, n)
 	}
+	return NotEnded
 }
 
 // sayGoodbye sends the TLS alert that ends a connection, where there is room for

@@ -91,6 +91,31 @@ func TestFlooderThatDoesNotRead(t *testing.T) {
 	})
 }
 
+// Pongs that wait for who does not read them are one entry of the queue, and are
+// within its bound.
+func TestPingsOfWhoDoesNotRead(t *testing.T) {
+	r := serve(t, tcp(Limits{}))
+	p := r.call()
+	p.echoes("first")
+	for i := 0; r.stats().QueueFull == 0; i++ {
+		require.NoError(t, r.Send(7, p.addr(), response(i, 20000)))
+	}
+	c := r.theOne()
+	queue := func() (entries, bytes int) {
+		c.writer.mu.Lock()
+		defer c.writer.mu.Unlock()
+		return len(c.queue), c.queued
+	}
+	entries, before := queue()
+	for range 50_000 {
+		require.True(t, c.send(r.now(), true, outgoing{dest: c.remote, data: crlfs[:2]}))
+	}
+	now, after := queue()
+	require.Equal(t, entries+1, now)
+	require.Greater(t, after, before)
+	require.LessOrEqual(t, after, r.limits.Queue)
+}
+
 func TestConnectFails(t *testing.T) {
 	r := serve(t, tcp(Limits{}))
 	ln, dest := far(t, loopback4)
