@@ -10,7 +10,7 @@ import (
 // Streams bounds what peers can take by connections, over TCP and TLS together.
 type Streams struct {
 	Connections int // of others, at a time; 0 is by the machine's memory
-	PerSource   int // of these, from one IPv4 address or IPv6 /64
+	PerSource   int // of these, from one IPv4 address or IPv6 /64; 0 is half of them, 2,000 at most
 	Outgoing    int // that the node opens
 	Header      int // bytes of one message's header
 	Body        int // bytes of one message's body
@@ -34,7 +34,7 @@ func (d *decoder) streams(n node) Streams {
 	f := d.fields(n, streamsKeys)
 	s := Streams{
 		Connections: d.integer(f["connections"], 0, 0, maxConnections),
-		PerSource:   d.integer(f["per_source"], 2000, 1, maxConnections),
+		PerSource:   d.integer(f["per_source"], 0, 0, maxConnections),
 		Outgoing:    d.integer(f["outgoing"], 5000, 1, maxConnections),
 		Header:      d.integer(f["header"], 16<<10, 1<<10, 64<<10),
 		Body:        d.integer(f["body"], 256<<10, 1<<10, 256<<10),
@@ -44,11 +44,8 @@ func (d *decoder) streams(n node) Streams {
 		Message:     d.duration(f["message"], 10*time.Second, 100*time.Millisecond, maxStreamWait),
 		KeepAlive:   d.durationOrOff(f["keep_alive"], 0, time.Second, time.Hour),
 	}
-	if p := f["per_source"]; s.Connections > 0 && s.PerSource > s.Connections {
-		if d.says(p) {
-			d.fail(p, "%d from one address, and connections allows %d in all; write less, or more there", s.PerSource, s.Connections)
-		}
-		s.PerSource = s.Connections
+	if s.Connections > 0 && s.PerSource > s.Connections {
+		d.fail(f["per_source"], "%d from one address, and connections allows %d in all; write less, or more there", s.PerSource, s.Connections)
 	}
 	if k := f["keep_alive"]; s.KeepAlive >= s.Idle && d.says(k) {
 		d.fail(k, "%s is not shorter than idle, %s, which ends a connection first; write less, or more there", catalog.Duration(s.KeepAlive), catalog.Duration(s.Idle))

@@ -46,15 +46,18 @@ func TestMostCalls(t *testing.T) {
 }
 
 // A quarter of the memory is for connections of others, at 32 KiB each, unless the
-// config says how many. One address has no more than all.
+// config says how many. One address has half of them, 2,000 at most, unless the
+// config says otherwise, and no more than all.
 func TestMostConnections(t *testing.T) {
 	for room, want := range map[uint64]int{0: 20_000, 16 << 20: 1000, 256 << 20: 2048, 512 << 20: 4096, 8 << 30: 20_000} {
 		require.Equal(t, want, mostConnections(room))
 	}
-	limits := limitsOf(config.Streams{PerSource: 2000}, 128<<20)
-	require.Equal(t, [2]int{1024, 1024}, [2]int{limits.Connections, limits.PerSource})
-	limits = limitsOf(config.Streams{Connections: 3000, PerSource: 2000}, 128<<20)
-	require.Equal(t, [2]int{3000, 2000}, [2]int{limits.Connections, limits.PerSource})
+	for _, c := range []struct{ connections, perSource, all, one int }{
+		{0, 0, 1024, 512}, {0, 700, 1024, 700}, {0, 2000, 1024, 1024}, {1, 0, 1, 1}, {3000, 0, 3000, 1500}, {3000, 2000, 3000, 2000}, {10_000, 0, 10_000, 2000},
+	} {
+		limits := limitsOf(config.Streams{Connections: c.connections, PerSource: c.perSource}, 128<<20)
+		require.Equal(t, [2]int{c.all, c.one}, [2]int{limits.Connections, limits.PerSource}, c)
+	}
 }
 
 // Some memory is there, and less than all of it may be used.

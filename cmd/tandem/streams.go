@@ -225,10 +225,12 @@ func newPeer(says catalog.PeerTLS) (p knownPeer, err error) {
 func limitsOf(s config.Streams, room uint64) stream.Limits {
 	if s.Connections == 0 {
 		s.Connections = mostConnections(room)
-		s.PerSource = min(s.PerSource, s.Connections)
+	}
+	if s.PerSource == 0 { // no address has so many that others find none
+		s.PerSource = min(2000, max(1, s.Connections/2))
 	}
 	return stream.Limits{
-		Connections: s.Connections, PerSource: s.PerSource, Dialled: s.Outgoing, Header: s.Header, Body: s.Body,
+		Connections: s.Connections, PerSource: min(s.PerSource, s.Connections), Dialled: s.Outgoing, Header: s.Header, Body: s.Body,
 		Idle: s.Idle, Connect: s.Connect, Handshake: s.Handshake, Complete: s.Message, Keepalive: s.KeepAlive,
 	}
 }
