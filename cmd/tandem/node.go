@@ -91,18 +91,21 @@ func (n *node) open(secrets [][]byte, persistent bool) (err error) {
 			listen = append(listen, l.Addr)
 		}
 	}
-	if n.streams, err = openStreams(n.listen, n.cfg.Streams, n.log); err != nil {
-		return err
-	}
 	workers := n.cfg.Workers
 	if workers == 0 {
 		workers = runtime.GOMAXPROCS(0)
+	}
+	sockets := workers * len(listen)
+	block := spareProcessors(sockets, os.Getenv)
+	awake := len(listen) < len(n.listen) && spareProcessors(sockets+1, os.Getenv)
+	if n.streams, err = openStreams(n.listen, n.cfg.Streams, awake, n.log); err != nil {
+		return err
 	}
 	cfg := transport.Config{
 		Listen:  listen,
 		Workers: workers,
 		Log:     n.log,
-		Block:   spareProcessors(workers*len(listen), os.Getenv),
+		Block:   block,
 		Whole:   !n.cfg.Segmentation,
 		Beyond:  n.streams.send,
 	}

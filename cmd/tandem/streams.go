@@ -58,9 +58,9 @@ func byTransport(listen []config.Listener) []config.Listener {
 }
 
 // openStreams opens what of listen is no datagram socket.
-func openStreams(listen []config.Listener, limits config.Streams, log *slog.Logger) (*streams, error) {
+func openStreams(listen []config.Listener, limits config.Streams, awake bool, log *slog.Logger) (*streams, error) {
 	s := &streams{servers: make(map[int]*stream.ServerTLS)}
-	cfg := stream.Config{Log: log, Limits: limitsOf(limits, room()), Dial: s.peer, Known: s.known, Stranger: s.stranger}
+	cfg := stream.Config{Log: log, Awake: awake, Limits: limitsOf(limits, room()), Dial: s.peer, Known: s.known, Stranger: s.stranger}
 	for i, l := range listen {
 		if l.Transport == catalog.UDP {
 			continue

@@ -116,6 +116,9 @@ func (c *conn) handle() bool {
 	}
 	used, pings, why := c.frame(now)
 	if len(b.packets) > 0 {
+		if c.s.config.Awake {
+			c.s.awake.Saw(now)
+		}
 		c.used.Store(now)
 		c.s.handler.Packets(now, b.packets, &b.out)
 		c.s.flush(now, &b.out)

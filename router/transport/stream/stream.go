@@ -90,8 +90,11 @@ type Config struct {
 	// must not wait or keep name.
 	Stranger func(listener int, name []byte) *ClientTLS
 	Limits   Limits
-	Log      *slog.Logger // nil: nothing is logged
-	Now      func() int64 // nil: transport.Now
+	// Awake has Go's scheduler kept awake while messages come closely, for a
+	// process with more Ps (GOMAXPROCS) than are used at once: see transport.Awake.
+	Awake bool
+	Log   *slog.Logger // nil: nothing is logged
+	Now   func() int64 // nil: transport.Now
 }
 
 // Streams accepts, opens and serves connections.
@@ -107,8 +110,9 @@ type Streams struct {
 	joins     sync.Pool                             // *[]byte
 	flushes   sync.Pool                             // *flushing
 	holding   atomic.Int64                          // bytes of Limits.Memory in use
-	stop      chan struct{}                         // closed by Close
-	wg        sync.WaitGroup                        // all goroutines; added to while one runs, or under mu
+	awake     transport.Awake
+	stop      chan struct{}  // closed by Close
+	wg        sync.WaitGroup // all goroutines; added to while one runs, or under mu
 	reports   reports
 
 	mu        sync.RWMutex
