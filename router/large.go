@@ -256,7 +256,8 @@ func (r *Router) streamLost(s *scratch, st *stripe, c *call, a *attempt, method 
 }
 
 // fallBack sends the request of attempt a by UDP, after TCP. The host has as long
-// to answer it as any other. It is false when no datagram holds the request.
+// to answer it and to go on as any other. It is false when no datagram holds the
+// request.
 func (r *Router) fallBack(s *scratch, c *call, a *attempt) bool {
 	a.stream = false
 	msg := r.appendRequest(s.out.Buf(), s, c, a, r.original(s, c))
@@ -267,8 +268,10 @@ func (r *Router) fallBack(s *scratch, c *call, a *attempt) bool {
 	s.tally.large[largeFallback].Add(1)
 	a.interval = t1
 	a.resendAt = s.now + t1
-	a.evidence += s.now - a.started
-	a.waitAt = s.now + min(int64(a.failover.FirstResponse), c.share(s.now, 1))
+	share := c.share(s.now, 1)
+	a.started = s.now // of what went by before, nothing is the host's
+	a.waitAt = s.now + min(int64(a.failover.FirstResponse), share)
+	a.progressBy = s.now + min(int64(a.failover.Progress), share)
 	if !c.invite() {
 		a.waitAt = min(a.waitAt, c.started+timerB)
 	}

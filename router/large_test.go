@@ -375,6 +375,30 @@ func TestLargeFallbackIsJudgedFromItsBeginning(t *testing.T) {
 	require.Equal(t, health.Up, g.r.Hosts()[0].Health.Status().State, "half a second by UDP")
 }
 
+// A host that the request went to by UDP has as long to go on as any other, and is
+// stalled no sooner.
+func TestLargeFallbackHasItsTimeToGoOn(t *testing.T) {
+	p := oneHost(catalog.LargeTCP)
+	p.Failover.Progress = 5 * time.Second
+	g := newLargeRig(t, p)
+	for n := range 5 { // as many as make a host stalled
+		g.calls(n, 6000)
+	}
+	again := g.pass(2 * time.Second)
+	require.Len(t, again, 5)
+	g.pass(1900 * time.Millisecond)
+	for _, inv := range again {
+		g.from(east1, respond(inv, 100))
+	}
+	require.Empty(t, g.pass(2*time.Second))
+	require.Equal(t, health.Up, g.r.Hosts()[0].Health.Status().State, "not 4 s by UDP")
+	require.Empty(t, g.pass(time.Second))
+	ended := g.pass(200 * time.Millisecond)
+	require.Len(t, ended, 10)
+	require.Equal(t, []string{"east1 CANCEL", "caller 503 INVITE"}, summary(ended)[:2])
+	require.InDelta(t, 2000, g.r.Recent(1, nil)[0].Attempts[0].Start, 10, "by UDP")
+}
+
 // A host that takes neither is given up as any that cannot be reached.
 func TestLargeReachesNobody(t *testing.T) {
 	g := newLargeRig(t, both(catalog.LargeTCP))

@@ -55,7 +55,7 @@ type AttemptRecord struct {
 	Transport string  `json:"transport,omitempty"` // that it went over, when that is not the host's own
 	Outcome   string  `json:"outcome"`             // answered, refused, failed, silent, no_progress, no_answer, icmp, send_error, cancelled, timeout or pending
 	Status    int     `json:"status,omitempty"`
-	Start     float64 `json:"start_ms"`
+	Start     float64 `json:"start_ms"` // when it left by UDP, if it went over TCP before
 	First     float64 `json:"first_response_ms,omitempty"`
 	Progress  float64 `json:"progress_ms,omitempty"` // the first 101-199
 	End       float64 `json:"end_ms,omitempty"`      // the final response, or what ended it instead
