@@ -145,6 +145,12 @@ func (c *call) invite() bool { return c.method == wire.INVITE }
 // failover are the settings of the call; those of an attempt are its own.
 func (c *call) failover() *catalog.Failover { return c.route.failover[c.trunk.class] }
 
+// mostAttempts is how many attempts c may make. What no datagram holds was sent to
+// nobody, and is none of those that were asked for.
+func (c *call) mostAttempts() int {
+	return min(c.failover().MaxAttempts+int(c.oversized), catalog.MaxAttempts)
+}
+
 func (c *call) settled() bool { return c.answered || c.refused }
 
 func (c *call) at(i int) *attempt {

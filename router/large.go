@@ -130,7 +130,9 @@ var largeNames = [largeWays]string{"tcp", "udp", "fallback"}
 // UDP is msg and is large, and returns it as it leaves.
 func (r *Router) larger(s *scratch, c *call, a *attempt, m *wire.Message, msg []byte) []byte {
 	if !r.takesStream(s.now, a.host, a.host.large.streams[c.listener]) {
-		s.tally.large[largeUDP].Add(1)
+		if len(msg) <= largestMessage(a.host.addr, a.host.transport) {
+			s.tally.large[largeUDP].Add(1)
+		}
 		return msg
 	}
 	a.stream = true
@@ -297,7 +299,7 @@ func (r *Router) lastResort(s *scratch, c *call, a *attempt) bool {
 	if c.failover().WhenAllDown == catalog.RejectDown {
 		s.cands = hopeful(s.cands)
 	}
-	if choose(s.cands, s.tried, c.failover().MaxAttempts, true) != nil || !r.fallBack(s, c, a) {
+	if choose(s.cands, s.tried, c.mostAttempts(), true) != nil || !r.fallBack(s, c, a) {
 		return false
 	}
 	r.streamFailed(s.now, a.host)

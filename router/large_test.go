@@ -502,6 +502,22 @@ func TestLargerThanADatagram(t *testing.T) {
 	require.Contains(t, g.pass(2100 * time.Millisecond)[0].text, "SIP/2.0 503 ", "no last resort")
 }
 
+// A host that gets nothing since no datagram holds the request takes none of the
+// attempts from others.
+func TestLargerThanADatagramCostsNoAttempt(t *testing.T) {
+	p := both(catalog.LargeUDP)
+	p.Failover.MaxAttempts = 1
+	p.Catalog.Connectors[1].Large.Requests = catalog.LargeTCP
+	g := newLargeRig(t, p)
+	all := g.over(overTCP, connection, withBody(invite(viaOver("TCP")), 100_000))
+	require.Len(t, all, 2)
+	require.Equal(t, []any{overTCP, west1}, []any{all[1].listener, all[1].to})
+	require.Equal(t, [largeWays]uint64{largeTCP: 1}, g.large())
+	end := g.pass(2100 * time.Millisecond)
+	require.Len(t, end, 1, "one attempt was made")
+	require.Contains(t, end[0].text, "SIP/2.0 503 ")
+}
+
 // The answer to a question over TCP reaches who asked.
 func TestLargeQuestionIsAnswered(t *testing.T) {
 	for source, want := range map[string]bool{east1.String(): true, callee.String(): false} {

@@ -184,7 +184,7 @@ func (r *Router) another(s *scratch, c *call) bool {
 	}
 	s.tried = c.tried(s.tried[:0])
 	s.cands = c.candidates(s.cands[:0], s.now)
-	if len(s.tried) >= c.failover().MaxAttempts {
+	if len(s.tried) >= c.mostAttempts() {
 		return false
 	}
 	for i := range s.cands {

@@ -266,9 +266,9 @@ func (r *Router) next(s *scratch, st *stripe, c *call, m *wire.Message) (tried b
 		if c.failover().WhenAllDown == catalog.RejectDown {
 			s.cands = hopeful(all)
 		}
-		pick := choose(s.cands, s.tried, c.failover().MaxAttempts, silent)
+		pick := choose(s.cands, s.tried, c.mostAttempts(), silent)
 		if pick == nil {
-			c.spared = choose(all, s.tried, c.failover().MaxAttempts, silent) != nil
+			c.spared = choose(all, s.tried, c.mostAttempts(), silent) != nil
 			break
 		}
 		if c.count > 0 && c.late(s.now, pick.entry) {
@@ -288,7 +288,7 @@ func (r *Router) next(s *scratch, st *stripe, c *call, m *wire.Message) (tried b
 				break
 			}
 		}
-		share := c.share(s.now, contenders(s.cands, s.tried, c.failover().MaxAttempts))
+		share := c.share(s.now, contenders(s.cands, s.tried, c.mostAttempts()))
 		r.attempt(s, st, c, pick.entry, held, share, m)
 		return true
 	}
