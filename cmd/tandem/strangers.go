@@ -63,8 +63,7 @@ func hostName(host []byte) string {
 	return text
 }
 
-// forget has everybody prove it anew: sessions of before would show what our
-// certificate was before.
+// forget has everybody prove it anew.
 func (s *strangers) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -261,7 +262,8 @@ func (s *streams) expiries() map[string]time.Time {
 
 // reload reads all certificates again, those of the listeners and those that
 // connectors are known by. Those that cannot be used stay as they were, and
-// failed says why, each file once.
+// failed says why, each file once. Who is shown another than before is connected
+// to anew: sessions of before would show the one of before.
 func (s *streams) reload() (read int, failed []string) {
 	if s == nil {
 		return 0, nil
@@ -274,13 +276,19 @@ func (s *streams) reload() (read int, failed []string) {
 			failed = append(failed, err.Error())
 		}
 	}
+	again := func(c *stream.Certificates) (others bool) {
+		before := c.Leaves()
+		try(c.Reload())
+		return !slices.EqualFunc(before, c.Leaves(), (*x509.Certificate).Equal)
+	}
 	for _, server := range s.servers {
-		try(server.Certificates.Reload())
+		if again(server.Certificates) {
+			s.strangers.forget()
+		}
 		if server.Roots != nil {
 			try(server.Roots.Reload())
 		}
 	}
-	s.strangers.forget()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	peers := make(map[peerAt]knownPeer)
@@ -291,9 +299,8 @@ func (s *streams) reload() (read int, failed []string) {
 		if p.roots != nil {
 			try(p.roots.Reload())
 		}
-		if p.ours != nil {
-			try(p.ours.Reload())
-			p.client = stream.NewClientTLS(p.says.Name, p.roots, p.ours) // sessions of before would show the one of before
+		if p.ours != nil && again(p.ours) {
+			p.client = stream.NewClientTLS(p.says.Name, p.roots, p.ours)
 			peers[at] = p
 		}
 	}
