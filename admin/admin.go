@@ -57,11 +57,11 @@ type Options struct {
 
 	Router          *router.Router
 	Transport       func() []transport.WorkerStats
-	Streams         func() []stream.Stats       // nil: no listener of TCP or TLS
-	Certificates    func() map[string]time.Time // when those that the node shows end, by their files; nil: none
-	Listeners       []netip.AddrPort            // their names in metrics, by index
-	Now             func() int64                // the router's clock
-	StatePersistent bool                        // a restart has the same secret
+	Streams         func() []stream.Stats // nil: no listener of TCP or TLS
+	Expiries        func() Expiries       // nil: none
+	Listeners       []netip.AddrPort      // their names in metrics, by index
+	Now             func() int64          // the router's clock
+	StatePersistent bool                  // a restart has the same secret
 	Version         string
 	Detection       func() time.Duration // longest time until a silent host is down
 	Names           func() names.Stats
@@ -72,6 +72,12 @@ type Options struct {
 	Keys            []Key           // who may use the admin address; none: this machine
 	Manager         *manage.Manager // of connectors, groups and numbers; nil when they stand in a file
 	Log             *slog.Logger
+}
+
+// Expiries are when certificates in use end, by their files.
+type Expiries struct {
+	Certificates map[string]time.Time // that the node shows
+	Authorities  map[string]time.Time // the last of those in a file
 }
 
 // Reloads is how often the config was read again, and how the last time went.

@@ -60,7 +60,9 @@ func options(t testing.TB) Options {
 			s.Ended[stream.BadCertificate] = 1
 			return []stream.Stats{s}
 		},
-		Certificates:    func() map[string]time.Time { return map[string]time.Time{"cert.pem": time.Unix(1_800_000_000, 0)} },
+		Expiries: func() Expiries {
+			return Expiries{map[string]time.Time{"cert.pem": time.Unix(1_800_000_000, 0)}, map[string]time.Time{"ca.pem": time.Unix(1_900_000_000, 0)}}
+		},
 		Listeners:       []netip.AddrPort{listen},
 		Now:             func() int64 { return 2 },
 		StatePersistent: true,

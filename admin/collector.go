@@ -116,9 +116,13 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			c.stream(s, &l)
 		}
 	}
-	if o.Certificates != nil {
-		for file, end := range o.Certificates() {
+	if o.Expiries != nil {
+		e := o.Expiries()
+		for file, end := range e.Certificates {
 			s.value(certificateEnds, float64(end.Unix()), file)
+		}
+		for file, end := range e.Authorities {
+			s.value(authorityEnds, float64(end.Unix()), file)
 		}
 	}
 }

@@ -127,6 +127,7 @@ var (
 	streamPings       = counter("stream_pings_total", "Keep-alives (RFC 5626): in (answered), out, ignored (by peers that have never answered one).", "kind", "listener")
 
 	certificateEnds = gauge("tls_certificate_expires_timestamp_seconds", "When the certificate ends that the node shows, as a listener or to connectors, in Unix time; of the one in use, not of a file that was not read again.", "file")
+	authorityEnds   = gauge("tls_authority_expires_timestamp_seconds", "When the last of the authorities in a file of ca or client_ca ends, and with it all trust by that file, in Unix time; of those in use, not of a file that was not read again.", "file")
 )
 
 // counts are the router's counters by their names there.

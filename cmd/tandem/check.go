@@ -24,7 +24,8 @@ func newCheck() *cobra.Command {
 		Long: `Say whether a config can be served: "ok" and exit code 0, or every mistake in it
 and 1. Warnings are printed too and change nothing about the code. No address
 is bound, and nothing is sent but what --resolve asks for. Certificates and keys
-are opened: a bad one is a mistake, one that expires soon a warning. Of a config that can be served it tells how long a
+are opened: a bad one is a mistake, one that expires soon a warning, and so with
+authorities. Of a config that can be served it tells how long a
 silent host may go unnoticed by its settings.
 
 With --diff OTHER it also shows what would change if a node that runs OTHER took

@@ -62,7 +62,7 @@ func scrapeNode(t *testing.T) seen {
 	return have
 }
 
-// anyCertificate is one in a file, with its key.
+// anyCertificate is one in a file, with its key, which is an authority as well.
 func anyCertificate(t *testing.T) config.ListenerTLS {
 	t.Helper()
 	server := httptest.NewTLSServer(nil)
@@ -72,7 +72,7 @@ func anyCertificate(t *testing.T) config.ListenerTLS {
 	require.NoError(t, err)
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]})
 	path := write(t, string(append(text, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})...)))
-	return config.ListenerTLS{Certificate: path, Key: path}
+	return config.ListenerTLS{Certificate: path, Key: path, ClientCA: path}
 }
 
 // The words of PromQL that are used. Any other has to be a metric's name.

@@ -31,11 +31,17 @@ type authority struct {
 
 func newAuthority(t testing.TB) *authority {
 	t.Helper()
+	return newAuthorityFor(t, 60*24*time.Hour)
+}
+
+// newAuthorityFor is newAuthority of one that ends so long from now.
+func newAuthorityFor(t testing.TB, until time.Duration) *authority {
+	t.Helper()
 	a := &authority{t: t, dir: t.TempDir()}
 	a.ca = filepath.Join(a.dir, "ca.pem")
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority of a test"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(60 * 24 * time.Hour),
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(until),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	var err error

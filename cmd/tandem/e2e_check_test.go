@@ -57,6 +57,10 @@ func TestE2E_CheckCertificates(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(a.file("both.pem"), append(key, both...), 0o600))
 
+	for name, until := range map[string]time.Duration{"dead-ca.pem": -day, "soon-ca.pem": 13 * day} {
+		a.write(a.file(name), "CERTIFICATE", newAuthorityFor(t, until).cert.Raw)
+	}
+
 	const asked = `tls: {certificate: good.pem, key: good.key, clients: optional, client_ca: ca.pem}`
 	for name, c := range map[string]struct{ was, is, want string }{
 		"good":               {"", "", ""},
@@ -74,6 +78,8 @@ func TestE2E_CheckCertificates(t *testing.T) {
 		"expired":            {"good.pem, key: good.key", "old.pem, key: old.key", "warning: tandem.yaml:4: listen[0].tls.certificate: DIR/old.pem has expired on " + date(-2*day)},
 		"not yet valid":      {"good.pem, key: good.key", "young.pem, key: young.key", "warning: tandem.yaml:4: listen[0].tls.certificate: DIR/young.pem is not valid before " + date(3*day)},
 		"expires soon":       {"good.pem, key: good.key", "soon.pem, key: soon.key", "warning: tandem.yaml:4: listen[0].tls.certificate: DIR/soon.pem expires on " + date(13*day)},
+		"authority expired":  {"client_ca: ca.pem", "client_ca: dead-ca.pem", "warning: tandem.yaml:4: listen[0].tls.client_ca: DIR/dead-ca.pem has expired on " + date(-day)},
+		"authority ends":     {"{ca: ca.pem", "{ca: soon-ca.pem", "warning: tandem.yaml:8: connectors[0].tls.ca: DIR/soon-ca.pem expires on " + date(13*day)},
 		"expires in a while": {"good.pem, key: good.key", "later.pem, key: later.key", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -62,14 +62,22 @@ func TestE2E_TLSReload(t *testing.T) {
 // not any more.
 func TestE2E_TLSReloadRoots(t *testing.T) {
 	t.Parallel()
-	l, a, other := newLab(t), newAuthority(t), newAuthority(t)
+	l, a, other := newLab(t), newAuthority(t), newAuthorityFor(t, 10*24*time.Hour)
 	other.write(other.file("clients.pem"), "CERTIFICATE", a.cert.Raw)
 	caller, socket := l.streamPeer("127.0.0.2:5061", a.end("carrier.example.com", nodeName))
 	first, _ := l.streamPeer("127.0.0.11:5061", a.end("first.example.com", nodeName))
 	n := l.serveTLS(a, "clients: required, client_ca: "+other.file("clients.pem"), tlsConnectors).over("127.0.0.1:5061")
+	ends := func(file string) float64 {
+		return n.metric(`^tandem_tls_authority_expires_timestamp_seconds\{file="` + regexp.QuoteMeta(file))
+	}
+	require.EqualValues(t, a.cert.NotAfter.Unix(), ends(a.ca), "a connector's")
+	require.EqualValues(t, a.cert.NotAfter.Unix(), ends(other.file("clients.pem")), "a listener's")
+	require.NotContains(t, n.logs.String(), "expires on")
 	n.goodCall(caller, first, "+15550000001")
 	other.write(other.file("clients.pem"), "CERTIFICATE", other.cert.Raw)
 	n.hup("certificates read again")
+	require.EqualValues(t, other.cert.NotAfter.Unix(), ends(other.file("clients.pem")))
+	require.Contains(t, n.logged("expires on")["msg"], other.file("clients.pem"))
 	socket.drop()
 	_, _ = socket.WriteToUDPAddrPort([]byte(caller.call(n.addr, "+15550000001").invite), n.addr)
 	line := n.logged("certificate refused")

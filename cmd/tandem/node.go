@@ -310,7 +310,7 @@ func (n *node) adminOptions(persistent bool) admin.Options {
 		Log:             n.log,
 	}
 	if n.streams != nil {
-		opts.Streams, opts.Certificates = n.streams.Stats, n.streams.expiries
+		opts.Streams, opts.Expiries = n.streams.Stats, n.streams.expiries
 	}
 	if n.cfg.Admin != config.Off {
 		opts.Admin = n.cfg.Admin

@@ -39,8 +39,8 @@ func examine(cfg *config.Config, now time.Time) (mistakes, warnings config.Error
 		if p.CA != "" {
 			authorities, err := readCertificates(p.CA)
 			tell(&mistakes, p.Line, p.Field, textOf(err))
-			if err == nil && !slices.ContainsFunc(authorities, func(c *x509.Certificate) bool { return lifeOf(p.CA, c, now) == "" }) {
-				tell(&warnings, p.Line, p.Field, lifeOf(p.CA, authorities[0], now))
+			if err == nil {
+				tell(&warnings, p.Line, p.Field, lifeOfAuthorities(p.CA, authorities, now))
 			}
 			continue
 		}
@@ -125,7 +125,6 @@ func bare(err error) string {
 // lifeOf says what is wrong with a certificate's life: "" when it is good for some
 // time.
 func lifeOf(file string, c *x509.Certificate, now time.Time) string {
-	day := func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 	switch left := c.NotAfter.Sub(now); {
 	case now.Before(c.NotBefore):
 		return fmt.Sprintf("%s is not valid before %s: peers refuse it until then", file, day(c.NotBefore))
@@ -136,6 +135,32 @@ func lifeOf(file string, c *x509.Certificate, now time.Time) string {
 	}
 	return ""
 }
+
+// lifeOfAuthorities says what is wrong with the life of those in a file: "" when
+// there is nothing to do. A file is good until the last of them ends, since an old
+// one stands beside its successor while peers move. But it may have those of several
+// peers too, so the next to end is told of by its name. One that has ended beside
+// good ones is not: that is over.
+func lifeOfAuthorities(file string, all []*x509.Certificate, now time.Time) string {
+	byEnd := func(a, b *x509.Certificate) int { return a.NotAfter.Compare(b.NotAfter) }
+	last := slices.MaxFunc(all, byEnd)
+	good := slices.DeleteFunc(slices.Clone(all), func(c *x509.Certificate) bool { return now.Before(c.NotBefore) || now.After(c.NotAfter) })
+	switch left := last.NotAfter.Sub(now); {
+	case left < 0:
+		return fmt.Sprintf("%s has expired on %s: peers with its certificates are refused; put its successor there", file, day(last.NotAfter))
+	case len(good) == 0:
+		return fmt.Sprintf("%s is not valid before %s: peers with its certificates are refused until then", file, day(last.NotBefore))
+	case left < renewWithin:
+		return fmt.Sprintf("%s expires on %s, %s: peers with its certificates are refused then; put its successor there", file, day(last.NotAfter), inDays(now, last.NotAfter))
+	}
+	if next := slices.MinFunc(good, byEnd); next.NotAfter.Sub(now) < renewWithin {
+		return fmt.Sprintf("%s: %q in it expires on %s, %s: peers with its certificates are refused then, those of others in the file are not",
+			file, cmp.Or(next.Subject.CommonName, next.Subject.String()), day(next.NotAfter), inDays(now, next.NotAfter))
+	}
+	return ""
+}
+
+func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
 // inDays is how far off an end is, as people say it.
 func inDays(now, end time.Time) string {

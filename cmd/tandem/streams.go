@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tandem/admin"
 	"tandem/config"
 	"tandem/config/catalog"
 	"tandem/router"
@@ -236,28 +237,35 @@ func limitsOf(s config.Streams, room uint64) stream.Limits {
 	}
 }
 
-// expiries is when the certificates end that are shown now, by their files.
-func (s *streams) expiries() map[string]time.Time {
-	ends := make(map[string]time.Time)
-	note := func(c *stream.Certificates) {
-		for i, leaf := range c.Leaves() {
-			file := c.Pairs()[i].Certificate
-			if end, known := ends[file]; !known || leaf.NotAfter.Before(end) {
-				ends[file] = leaf.NotAfter
+// expiries is when what is in use of certificates ends, by files: those that the
+// node shows, and the last of the authorities in each file of them. Where one file
+// was read for several at different times, what ends first counts.
+func (s *streams) expiries() (e admin.Expiries) {
+	e = admin.Expiries{Certificates: make(map[string]time.Time), Authorities: make(map[string]time.Time)}
+	first := func(ends map[string]time.Time, file string, end time.Time) {
+		if before, known := ends[file]; !known || end.Before(before) {
+			ends[file] = end
+		}
+	}
+	note := func(ours *stream.Certificates, roots *stream.Roots) {
+		if ours != nil {
+			for i, leaf := range ours.Leaves() {
+				first(e.Certificates, ours.Pairs()[i].Certificate, leaf.NotAfter)
 			}
+		}
+		if roots != nil {
+			first(e.Authorities, roots.File(), roots.End())
 		}
 	}
 	for _, server := range s.servers {
-		note(server.Certificates)
+		note(server.Certificates, server.Roots)
 	}
 	if peers := s.peers.Load(); peers != nil {
 		for _, p := range *peers {
-			if p.ours != nil {
-				note(p.ours)
-			}
+			note(p.ours, p.roots)
 		}
 	}
-	return ends
+	return e
 }
 
 // reload reads all certificates again, those of the listeners and those that

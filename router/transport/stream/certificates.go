@@ -3,10 +3,12 @@ package stream
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
 	"sync/atomic"
+	"time"
 )
 
 // KeyPair names the PEM files of a certificate, with what its issuers' chain
@@ -83,42 +85,61 @@ func (c *Certificates) forServer(info *tls.CertificateRequestInfo) (*tls.Certifi
 	return &all[0], nil // it may know more than it says
 }
 
-// Roots are those whose signatures count, read from files: again on Reload.
+// Roots are those whose signatures count, read from a file: again on Reload.
 // They are for any number of goroutines. A nil *Roots is the system's.
 type Roots struct {
-	files   []string
-	current atomic.Pointer[x509.CertPool]
+	file    string
+	current atomic.Pointer[rootsRead]
 }
 
-// LoadRoots reads PEM files of certificates.
-func LoadRoots(files ...string) (*Roots, error) {
-	if len(files) == 0 {
-		return nil, errors.New("no file of roots")
-	}
-	r := &Roots{files: files}
+type rootsRead struct {
+	pool *x509.CertPool
+	end  time.Time
+}
+
+// LoadRoots reads a PEM file of certificates.
+func LoadRoots(file string) (*Roots, error) {
+	r := &Roots{file: file}
 	return r, r.Reload()
 }
 
-// Reload reads the files again. On an error all stays as it was.
+// Reload reads the file again. On an error all stays as it was. What is no
+// certificate is passed over.
 func (r *Roots) Reload() error {
-	pool := x509.NewCertPool()
-	for _, file := range r.files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return fmt.Errorf("roots: %w", err)
+	text, err := os.ReadFile(r.file)
+	if err != nil {
+		return fmt.Errorf("roots: %w", err)
+	}
+	read := rootsRead{pool: x509.NewCertPool()}
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		c, err := x509.ParseCertificate(block.Bytes)
+		if block.Type != "CERTIFICATE" || err != nil {
+			continue
 		}
-		if !pool.AppendCertsFromPEM(text) {
-			return fmt.Errorf("roots: %s holds no certificate", file)
+		read.pool.AddCert(c)
+		if c.NotAfter.After(read.end) {
+			read.end = c.NotAfter
 		}
 	}
-	r.current.Store(pool)
+	if read.end.IsZero() {
+		return fmt.Errorf("roots: %s holds no certificate", r.file)
+	}
+	r.current.Store(&read)
 	return nil
 }
+
+// File is where they are read from.
+func (r *Roots) File() string { return r.file }
+
+// End is when the last of those in use ends, and with it all trust. A file that
+// has an old one beside a new one, while peers move, is good until the new one
+// ends.
+func (r *Roots) End() time.Time { return r.current.Load().end }
 
 // pool is nil for the system's.
 func (r *Roots) pool() *x509.CertPool {
 	if r == nil {
 		return nil
 	}
-	return r.current.Load()
+	return r.current.Load().pool
 }

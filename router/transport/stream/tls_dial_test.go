@@ -2,10 +2,14 @@ package stream
 
 import (
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -269,12 +273,12 @@ func TestRootsAreReloaded(t *testing.T) {
 	p := newPair(t, server, NewClientTLS("far.example.com", roots, nil), Limits{})
 	p.send(request("trusted"))
 	p.near.arrive(1)
-	require.NoError(t, os.WriteFile(roots.files[0], nil, 0o600))
+	require.NoError(t, os.WriteFile(roots.file, nil, 0o600))
 	require.Error(t, roots.Reload())
 	require.NotNil(t, roots.pool())
-	text, err := os.ReadFile(next.roots().files[0])
+	text, err := os.ReadFile(next.roots().file)
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(roots.files[0], text, 0o600))
+	require.NoError(t, os.WriteFile(roots.file, text, 0o600))
 	require.NoError(t, roots.Reload())
 	p.send(request("still open"))
 	p.near.arrive(1)
@@ -283,4 +287,27 @@ func TestRootsAreReloaded(t *testing.T) {
 	p.send(request("no more"))
 	p.near.ends(BadCertificate, 1)
 	p.near.eventually(func() bool { return len(p.near.reported()) == 1 })
+}
+
+// The last of several to end is the end, wherever it stands in the file.
+func TestEndOfRoots(t *testing.T) {
+	a, file := newAuthority(t, "a"), filepath.Join(t.TempDir(), "roots.pem")
+	until := func(left time.Duration) []byte {
+		c := a.sign(func(c *x509.Certificate) { c.NotAfter = time.Unix(2_000_000_000, 0).Add(left) })
+		return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]})
+	}
+	noCertificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("none")})
+	write := func(blocks ...[]byte) {
+		require.NoError(t, os.WriteFile(file, slices.Concat(blocks...), 0o600))
+	}
+	write(noCertificate, until(0), until(time.Hour), until(-time.Hour))
+	r, err := LoadRoots(file)
+	require.NoError(t, err)
+	require.Equal(t, []any{file, int64(2_000_003_600)}, []any{r.File(), r.End().Unix()})
+	write(noCertificate)
+	require.ErrorContains(t, r.Reload(), "holds no certificate")
+	require.EqualValues(t, 2_000_003_600, r.End().Unix(), "those before are in use")
+	write(until(0))
+	require.NoError(t, r.Reload())
+	require.EqualValues(t, 2_000_000_000, r.End().Unix())
 }
