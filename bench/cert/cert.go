@@ -4,19 +4,14 @@
 package cert
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
+
+	"tandem/internal/certtest"
 )
 
 // Files are those of a certificate in a directory.
@@ -34,46 +29,22 @@ func In(dir string) Files {
 // Make writes them.
 func Make(dir string, addrs ...netip.Addr) (f Files, err error) {
 	f = In(dir)
-	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	a, err := certtest.New("bench authority", time.Now().Add(24*time.Hour))
 	if err != nil {
 		return f, err
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	names := make([]string, len(addrs))
+	for i, addr := range addrs {
+		names[i] = addr.String()
+	}
+	c, err := a.Sign(certtest.For(names...))
 	if err != nil {
 		return f, err
 	}
-	ca := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "bench authority"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), KeyUsage: x509.KeyUsageCertSign,
-	}
-	leaf := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "bench"}, NotBefore: ca.NotBefore, NotAfter: ca.NotAfter,
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	for _, addr := range addrs {
-		leaf.IPAddresses = append(leaf.IPAddresses, net.IP(addr.AsSlice()))
-	}
-	caDER, err := x509.CreateCertificate(rand.Reader, ca, ca, caKey.Public(), caKey)
-	if err != nil {
+	if err := os.WriteFile(f.CA, certtest.PEM(a.Cert.Raw), 0o600); err != nil {
 		return f, err
 	}
-	leafDER, err := x509.CreateCertificate(rand.Reader, leaf, ca, key.Public(), caKey)
-	if err != nil {
-		return f, err
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return f, err
-	}
-	for _, file := range []struct {
-		path, kind string
-		der        []byte
-	}{{f.CA, "CERTIFICATE", caDER}, {f.Certificate, "CERTIFICATE", leafDER}, {f.Key, "PRIVATE KEY", keyDER}} {
-		if err := os.WriteFile(file.path, pem.EncodeToMemory(&pem.Block{Type: file.kind, Bytes: file.der}), 0o600); err != nil {
-			return f, err
-		}
-	}
-	return f, nil
+	return f, certtest.Write(c, f.Certificate, f.Key)
 }
 
 // Suite is what every connection of a measurement has to agree on: TLS 1.3, with

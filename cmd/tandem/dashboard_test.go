@@ -1,14 +1,11 @@
 package main
 
 import (
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -18,13 +15,14 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"gopkg.in/yaml.v3"
 
 	"tandem/config"
-
 	"tandem/config/catalog"
+	"tandem/internal/certtest"
 )
 
 // seen is what a scrape has: the values of each label of each series' name.
@@ -65,13 +63,12 @@ func scrapeNode(t *testing.T) seen {
 // anyCertificate is one in a file, with its key, which is an authority as well.
 func anyCertificate(t *testing.T) config.ListenerTLS {
 	t.Helper()
-	server := httptest.NewTLSServer(nil)
-	defer server.Close()
-	pair := server.TLS.Certificates[0]
-	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	a, err := certtest.New("authority of a test", time.Now().Add(60*24*time.Hour))
 	require.NoError(t, err)
-	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]})
-	path := write(t, string(append(text, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})...)))
+	c, err := a.Sign(certtest.For("node.example.com"))
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "cert.pem")
+	require.NoError(t, certtest.Write(c, path, path))
 	return config.ListenerTLS{Certificate: path, Key: path, ClientCA: path}
 }
 

@@ -3,30 +3,24 @@
 package main_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"tandem/internal/certtest"
 )
 
 // authority signs certificates for a test. Its own is in the file ca.
 type authority struct {
-	t    testing.TB
-	dir  string
-	ca   string // path
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
+	*certtest.Authority
+	t   testing.TB
+	dir string
+	ca  string // path
 }
 
 func newAuthority(t testing.TB) *authority {
@@ -37,27 +31,18 @@ func newAuthority(t testing.TB) *authority {
 // newAuthorityFor is newAuthority of one that ends so long from now.
 func newAuthorityFor(t testing.TB, until time.Duration) *authority {
 	t.Helper()
-	a := &authority{t: t, dir: t.TempDir()}
-	a.ca = filepath.Join(a.dir, "ca.pem")
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority of a test"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(until),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	var err error
-	a.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	made, err := certtest.New("authority of a test", time.Now().Add(until))
 	require.NoError(t, err)
-	der, err := x509.CreateCertificate(rand.Reader, template, template, a.key.Public(), a.key)
-	require.NoError(t, err)
-	a.cert, err = x509.ParseCertificate(der)
-	require.NoError(t, err)
-	a.write(a.ca, "CERTIFICATE", der)
+	a := &authority{Authority: made, t: t, dir: t.TempDir()}
+	a.ca = a.file("ca.pem")
+	a.writeTo(a.ca)
 	return a
 }
 
-func (a *authority) write(path, kind string, der []byte) {
+// writeTo puts its certificate into a file.
+func (a *authority) writeTo(path string) {
 	a.t.Helper()
-	require.NoError(a.t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
+	require.NoError(a.t, os.WriteFile(path, certtest.PEM(a.Cert.Raw), 0o600))
 }
 
 // sign makes a certificate for a DNS name or an IP address, for both ends of connections, and puts
@@ -70,43 +55,21 @@ func (a *authority) sign(name string) tls.Certificate {
 // signFor is sign of one that is valid between two times from now.
 func (a *authority) signFor(name string, from, until time.Duration) tls.Certificate {
 	a.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	c, err := a.Sign(certtest.For(name), func(c *x509.Certificate) { c.NotBefore, c.NotAfter = time.Now().Add(from), time.Now().Add(until) })
 	require.NoError(a.t, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), DNSNames: []string{name},
-		NotBefore: time.Now().Add(from), NotAfter: time.Now().Add(until),
-		KeyUsage:    x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	if ip := net.ParseIP(name); ip != nil {
-		template.DNSNames, template.IPAddresses = nil, []net.IP{ip}
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
-	require.NoError(a.t, err)
-	bytes, err := x509.MarshalPKCS8PrivateKey(key)
-	require.NoError(a.t, err)
-	a.write(a.file(name+".pem"), "CERTIFICATE", der)
-	a.write(a.file(name+".key"), "PRIVATE KEY", bytes)
-	leaf, err := x509.ParseCertificate(der)
-	require.NoError(a.t, err)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+	require.NoError(a.t, certtest.Write(c, a.file(name+".pem"), a.file(name+".key")))
+	return c
 }
 
 func (a *authority) file(name string) string { return filepath.Join(a.dir, name) }
-
-func (a *authority) pool() *x509.CertPool {
-	pool := x509.NewCertPool()
-	pool.AddCert(a.cert)
-	return pool
-}
 
 // end is a peer with a certificate for name, which wants to see one of node's.
 func (a *authority) end(name, node string) *endTLS {
 	a.t.Helper()
 	certs := []tls.Certificate{a.sign(name)}
 	return &endTLS{
-		server: &tls.Config{Certificates: certs, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: a.pool()},
-		client: &tls.Config{Certificates: certs, RootCAs: a.pool(), ServerName: node},
+		server: &tls.Config{Certificates: certs, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: a.Pool()},
+		client: &tls.Config{Certificates: certs, RootCAs: a.Pool(), ServerName: node},
 	}
 }
 

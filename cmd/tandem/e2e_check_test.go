@@ -23,7 +23,7 @@ func TestE2E_CheckExamples(t *testing.T) {
 	require.NoError(t, os.Mkdir(a.dir, 0o700))
 	a.sign("sip.example.com")
 	for _, ca := range []string{"carriers-ca.pem", "partner-ca.pem"} {
-		a.write(a.file(ca), "CERTIFICATE", a.cert.Raw)
+		a.writeTo(a.file(ca))
 	}
 	paths, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
 	require.NoError(t, err)
@@ -58,7 +58,7 @@ func TestE2E_CheckCertificates(t *testing.T) {
 	require.NoError(t, os.WriteFile(a.file("both.pem"), append(key, both...), 0o600))
 
 	for name, until := range map[string]time.Duration{"dead-ca.pem": -day, "soon-ca.pem": 13 * day} {
-		a.write(a.file(name), "CERTIFICATE", newAuthorityFor(t, until).cert.Raw)
+		newAuthorityFor(t, until).writeTo(a.file(name))
 	}
 
 	const asked = `tls: {certificate: good.pem, key: good.key, clients: optional, client_ca: ca.pem}`

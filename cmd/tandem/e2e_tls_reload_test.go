@@ -63,20 +63,20 @@ func TestE2E_TLSReload(t *testing.T) {
 func TestE2E_TLSReloadRoots(t *testing.T) {
 	t.Parallel()
 	l, a, other := newLab(t), newAuthority(t), newAuthorityFor(t, 10*24*time.Hour)
-	other.write(other.file("clients.pem"), "CERTIFICATE", a.cert.Raw)
+	a.writeTo(other.file("clients.pem"))
 	caller, socket := l.streamPeer("127.0.0.2:5061", a.end("carrier.example.com", nodeName))
 	first, _ := l.streamPeer("127.0.0.11:5061", a.end("first.example.com", nodeName))
 	n := l.serveTLS(a, "clients: required, client_ca: "+other.file("clients.pem"), tlsConnectors).over("127.0.0.1:5061")
 	ends := func(file string) float64 {
 		return n.metric(`^tandem_tls_authority_expires_timestamp_seconds\{file="` + regexp.QuoteMeta(file))
 	}
-	require.EqualValues(t, a.cert.NotAfter.Unix(), ends(a.ca), "a connector's")
-	require.EqualValues(t, a.cert.NotAfter.Unix(), ends(other.file("clients.pem")), "a listener's")
+	require.EqualValues(t, a.Cert.NotAfter.Unix(), ends(a.ca), "a connector's")
+	require.EqualValues(t, a.Cert.NotAfter.Unix(), ends(other.file("clients.pem")), "a listener's")
 	require.NotContains(t, n.logs.String(), "expires on")
 	n.goodCall(caller, first, "+15550000001")
-	other.write(other.file("clients.pem"), "CERTIFICATE", other.cert.Raw)
+	other.writeTo(other.file("clients.pem"))
 	n.hup("certificates read again")
-	require.EqualValues(t, other.cert.NotAfter.Unix(), ends(other.file("clients.pem")))
+	require.EqualValues(t, other.Cert.NotAfter.Unix(), ends(other.file("clients.pem")))
 	require.Contains(t, n.logged("expires on")["msg"], other.file("clients.pem"))
 	socket.drop()
 	_, _ = socket.WriteToUDPAddrPort([]byte(caller.call(n.addr, "+15550000001").invite), n.addr)
@@ -101,7 +101,7 @@ func (n *node) hup(says string) map[string]any {
 func shown(t *testing.T, n *node, a *authority) *big.Int {
 	t.Helper()
 	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: patience}, "tcp", n.addr.String(),
-		&tls.Config{RootCAs: a.pool(), ServerName: nodeName})
+		&tls.Config{RootCAs: a.Pool(), ServerName: nodeName})
 	require.NoError(t, err)
 	defer func() { _ = conn.Close() }()
 	return conn.ConnectionState().PeerCertificates[0].SerialNumber

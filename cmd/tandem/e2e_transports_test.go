@@ -218,7 +218,7 @@ func TestE2E_PhonesLookAtCertificates(t *testing.T) {
 
 	wary := *n.called
 	wary.server = wary.server.Clone()
-	wary.server.ClientCAs = newAuthority(t).pool()
+	wary.server.ClientCAs = newAuthority(t).Pool()
 	callee := newCalleePhone(t, n.callee[tls4], &wary)
 	require.ErrorContains(t, newCallerPhone(t, n.from(t, tls4), n.caller).call(n.listen[tls4], numberTo(tls4)), "503")
 	require.Zero(t, callee.calls())

@@ -1,47 +1,29 @@
 package stream
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"tandem/internal/certtest"
 )
 
 // authority signs certificates for a test.
 type authority struct {
-	t    testing.TB
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
+	t testing.TB
+	*certtest.Authority
 }
 
 func newAuthority(t testing.TB, name string) *authority {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	a, err := certtest.New(name, time.Now().Add(time.Hour))
 	require.NoError(t, err)
-	template := &x509.Certificate{
-		SerialNumber:          big.NewInt(1),
-		Subject:               pkix.Name{CommonName: name},
-		NotBefore:             time.Now().Add(-time.Hour),
-		NotAfter:              time.Now().Add(time.Hour),
-		IsCA:                  true,
-		BasicConstraintsValid: true,
-		KeyUsage:              x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	require.NoError(t, err)
-	cert, err := x509.ParseCertificate(der)
-	require.NoError(t, err)
-	return &authority{t, cert, key}
+	return &authority{t, a}
 }
 
 // dns makes a certificate for DNS names.
@@ -49,38 +31,17 @@ func dns(names ...string) func(*x509.Certificate) {
 	return func(c *x509.Certificate) { c.DNSNames = names }
 }
 
-// sign makes a certificate; what is a change to one that is in time, for
-// servers and clients, and for nobody.
 func (a *authority) sign(what ...func(*x509.Certificate)) tls.Certificate {
 	a.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	c, err := a.Sign(what...)
 	require.NoError(a.t, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()),
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().Add(time.Hour),
-		KeyUsage:     x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	for _, f := range what {
-		f(template)
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
-	require.NoError(a.t, err)
-	leaf, err := x509.ParseCertificate(der)
-	require.NoError(a.t, err)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+	return c
 }
 
 // write puts a certificate and its key into the files of a pair.
 func (a *authority) write(pair KeyPair, c tls.Certificate) {
 	a.t.Helper()
-	key, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
-	require.NoError(a.t, err)
-	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]})
-	require.NoError(a.t, os.WriteFile(pair.Certificate, block, 0o600))
-	block = pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})
-	require.NoError(a.t, os.WriteFile(pair.Key, block, 0o600))
+	require.NoError(a.t, certtest.Write(c, pair.Certificate, pair.Key))
 }
 
 // issue makes Certificates of one that sign makes.
@@ -98,15 +59,8 @@ func (a *authority) issue(what ...func(*x509.Certificate)) *Certificates {
 func (a *authority) roots() *Roots {
 	a.t.Helper()
 	file := filepath.Join(a.t.TempDir(), "roots.pem")
-	require.NoError(a.t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw}), 0o600))
+	require.NoError(a.t, os.WriteFile(file, certtest.PEM(a.Cert.Raw), 0o600))
 	r, err := LoadRoots(file)
 	require.NoError(a.t, err)
 	return r
-}
-
-// pool is the same for crypto/tls.
-func (a *authority) pool() *x509.CertPool {
-	pool := x509.NewCertPool()
-	pool.AddCert(a.cert)
-	return pool
 }

@@ -129,7 +129,7 @@ func TestClientsAreVerified(t *testing.T) {
 				cfg.Listeners[0].TLS = &ServerTLS{Certificates: good.issue(dns("proxy.example.com")), Clients: asked, Roots: good.roots()}
 				r := serve(t, cfg)
 				conn, err := tls.Dial("tcp", r.Addrs()[0].String(), &tls.Config{
-					RootCAs: good.pool(), ServerName: "proxy.example.com",
+					RootCAs: good.Pool(), ServerName: "proxy.example.com",
 					GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 						if a == nil {
 							return new(tls.Certificate), nil

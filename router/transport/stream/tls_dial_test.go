@@ -3,7 +3,6 @@ package stream
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"net"
 	"net/netip"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"tandem/internal/certtest"
 	"tandem/router/transport"
 )
 
@@ -294,9 +294,9 @@ func TestEndOfRoots(t *testing.T) {
 	a, file := newAuthority(t, "a"), filepath.Join(t.TempDir(), "roots.pem")
 	until := func(left time.Duration) []byte {
 		c := a.sign(func(c *x509.Certificate) { c.NotAfter = time.Unix(2_000_000_000, 0).Add(left) })
-		return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]})
+		return certtest.PEM(c.Certificate...)
 	}
-	noCertificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("none")})
+	noCertificate := certtest.PEM([]byte("none"))
 	write := func(blocks ...[]byte) {
 		require.NoError(t, os.WriteFile(file, slices.Concat(blocks...), 0o600))
 	}

@@ -26,7 +26,7 @@ func secured(a *authority, limits Limits) Config {
 // callTLS connects to the first listener.
 func (r *rig) callTLS(a *authority, change ...func(*tls.Config)) *phone {
 	r.t.Helper()
-	cfg := &tls.Config{RootCAs: a.pool(), ServerName: "proxy.example.com"}
+	cfg := &tls.Config{RootCAs: a.Pool(), ServerName: "proxy.example.com"}
 	for _, f := range change {
 		f(cfg)
 	}
@@ -53,7 +53,7 @@ func TestTLS(t *testing.T) {
 	}
 	t.Run("1.1 is refused", func(t *testing.T) {
 		r := serve(t, secured(a, Limits{}))
-		_, err := tls.Dial("tcp", r.Addrs()[0].String(), &tls.Config{RootCAs: a.pool(), ServerName: "proxy.example.com", MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11})
+		_, err := tls.Dial("tcp", r.Addrs()[0].String(), &tls.Config{RootCAs: a.Pool(), ServerName: "proxy.example.com", MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11})
 		require.ErrorContains(t, err, "protocol version")
 		r.ends(HandshakeFailed, 1)
 	})
@@ -85,7 +85,7 @@ func TestTLSRecordLeftOpen(t *testing.T) {
 	r := serve(t, secured(a, Limits{}))
 	conn, err := net.Dial("tcp", r.Addrs()[0].String())
 	require.NoError(t, err)
-	secure := tls.Client(conn, &tls.Config{RootCAs: a.pool(), ServerName: "proxy.example.com"})
+	secure := tls.Client(conn, &tls.Config{RootCAs: a.Pool(), ServerName: "proxy.example.com"})
 	p := newPhone(t, secure)
 	p.echoes("good")
 	for range 3 {
@@ -155,7 +155,7 @@ func TestNoTLS(t *testing.T) {
 	r.ends(HandshakeFailed, 1)
 
 	// And over what was TLS.
-	cfg := &tls.Config{RootCAs: a.pool(), ServerName: "proxy.example.com"}
+	cfg := &tls.Config{RootCAs: a.Pool(), ServerName: "proxy.example.com"}
 	conn, err := net.Dial("tcp", r.Addrs()[0].String())
 	require.NoError(t, err)
 	secure := tls.Client(conn, cfg)
