@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"slices"
+	"syscall"
 )
 
 // Send sends data to dest on a connection of the listener, or opens one. It
@@ -216,7 +218,7 @@ func (c *conn) dial(ctx context.Context) {
 	dialer.SetMultipathTCP(false)
 	tcp, err := dialer.DialContext(ctx, "tcp", c.remote.String())
 	if err != nil {
-		c.fail(ConnectFailed, err)
+		c.fail(dialEnd(err), err)
 		c.end()
 		return
 	}
@@ -232,4 +234,14 @@ func (c *conn) dial(ctx context.Context) {
 		return
 	}
 	c.shake(func(under net.Conn) *tls.Conn { return tls.Client(under, c.who.config) }, c.who.peer)
+}
+
+// dialEnd is why a dial failed: because of us, and no host is to blame, or not.
+func dialEnd(err error) End {
+	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL} {
+		if errors.Is(err, errno) {
+			return NoSocket
+		}
+	}
+	return ConnectFailed
 }

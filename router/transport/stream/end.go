@@ -19,6 +19,7 @@ const (
 	Stalled              // the peer took nothing for Limits.Write
 	NoPong               // a ping was not answered within Limits.Pong
 	ConnectFailed        // nobody listens there, or there is no way there
+	NoSocket             // not dialled: we have no file, port or memory for it, or the listener's address is gone
 	ConnectSlow          // no connection within Limits.Connect
 	HandshakeFailed      // not TLS, no version or cipher in common, or the peer refused our certificate
 	HandshakeSlow        // no handshake within Limits.Handshake
@@ -39,7 +40,7 @@ var endNames = [ends]string{
 	NotEnded: "not ended", ByPeer: "closed by the peer", CutShort: "closed by the peer within a message", Reset: "reset",
 	Idle: "idle", SlowMessage: "message not complete in time", LongHeader: "header too long", LongBody: "body too long",
 	NoLength: "no Content-Length", BadLength: "bad Content-Length", NoMemory: "no memory for incomplete messages",
-	Stalled: "peer does not read", NoPong: "ping not answered", ConnectFailed: "connect failed", ConnectSlow: "connect timed out",
+	Stalled: "peer does not read", NoPong: "ping not answered", ConnectFailed: "connect failed", NoSocket: "no socket", ConnectSlow: "connect timed out",
 	HandshakeFailed: "TLS handshake failed", HandshakeSlow: "TLS handshake timed out", BadCertificate: "certificate refused",
 	Broken: "bad TLS record", TooMany: "too many connections", TooManyOfSource: "too many connections of the source",
 	TooManyDialled: "too many connections of ours", TooManyStrangers: "too many connections of ours to strangers",

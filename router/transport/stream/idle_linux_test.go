@@ -138,6 +138,25 @@ func TestNoFileLeft(t *testing.T) {
 	p.echoes("after")
 }
 
+// Where it has none for a connection of ours, the host is not to blame, and is
+// connected to when there is one again.
+func TestNoFileToDial(t *testing.T) {
+	r := serve(t, tcp(Limits{}))
+	_, dest := far(t, loopback4)
+	var limit unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
+	restore := sync.OnceFunc(func() { require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)) })
+	t.Cleanup(restore)
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 0, Max: limit.Max}))
+	require.NoError(t, r.Send(7, dest, []byte(request("lost"))))
+	r.ends(NoSocket, 1)
+	require.Equal(t, transport.SendError, r.reports(1))
+	require.Contains(t, r.logs.lines()[0], "too many open files")
+	restore()
+	require.NoError(t, r.Send(7, dest, []byte(request("there"))))
+	r.eventually(func() bool { return r.stats().Connected == 1 })
+}
+
 // memory returns the bytes of heap and stacks in use, and those of the process.
 func memory(t testing.TB) (used, resident uint64) {
 	t.Helper()

@@ -318,6 +318,10 @@ func (c *conn) takeQueue() []waiting {
 	switch c.ending.Load().why {
 	case ByPeer, CutShort, Reset, HandshakeFailed, Broken:
 		left = append(c.unproven, left...)
+	case NoSocket:
+		for i := range left {
+			left[i].ours = true
+		}
 	}
 	c.queue, c.rest, c.queued, c.sealed = nil, nil, 0, 0
 	c.unproven = nil
