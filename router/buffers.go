@@ -4,7 +4,10 @@ import "math/bits"
 
 // buffers hold the messages of a stripe's calls, in a few sizes, four to each
 // power of two: what a message leaves unused is a fifth of its buffer at most.
-type buffers [bufferClasses]shelf[[]byte]
+type buffers struct {
+	shelves [bufferClasses]shelf[[]byte]
+	free    int // bytes on them
+}
 
 const (
 	smallestBuffer = 8  // 256 bytes, as a power of two
@@ -37,7 +40,9 @@ func (f *buffers) store(dst *[]byte, b []byte) {
 		class, ok := bufferClass(len(b)), false
 		if class >= bufferClasses {
 			*dst = make([]byte, 0, len(b))
-		} else if *dst, ok = f[class].take(); !ok {
+		} else if *dst, ok = f.shelves[class].take(); ok {
+			f.free -= cap(*dst)
+		} else {
 			*dst = make([]byte, 0, bufferSize(class))
 		}
 	}
@@ -47,16 +52,9 @@ func (f *buffers) store(dst *[]byte, b []byte) {
 func (f *buffers) release(b *[]byte) {
 	if n := cap(*b); n > 0 {
 		if class := bufferClass(n); class < bufferClasses {
-			f[class].put((*b)[:0])
+			f.shelves[class].put((*b)[:0])
+			f.free += n
 		}
 	}
 	*b = nil
-}
-
-// bytes is how much memory is free.
-func (f *buffers) bytes() (n int) {
-	for class := range f {
-		n += len(f[class].free) * bufferSize(class)
-	}
-	return n
 }

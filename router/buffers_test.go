@@ -57,8 +57,8 @@ func TestStoreOfEverySize(t *testing.T) {
 		f.release(&b)
 		require.Nil(t, b)
 	}
-	for class := range f {
-		for _, b := range f[class].free {
+	for class := range f.shelves {
+		for _, b := range f.shelves[class].free {
 			require.Equal(t, bufferSize(class), cap(b))
 		}
 	}

@@ -179,7 +179,7 @@ func (r *Router) Usage() Usage {
 		u.Largest = max(u.Largest, st.count)
 		u.Timers += st.wheel.count
 		u.CallBytes += st.made * int(reflect.TypeFor[call]().Size())
-		u.BufferBytes += st.buffers.bytes()
+		u.BufferBytes += st.buffers.free
 		u.Kept += len(st.ended.slots) + len(st.rejected.slots)
 		u.KeptBytes += (len(st.ended.slots) + len(st.rejected.slots)) * int(reflect.TypeFor[past]().Size())
 		st.mu.Unlock()

@@ -141,6 +141,25 @@ func TestAsManyMessagesAsThereMayBe(t *testing.T) {
 	require.Equal(t, "caller 100 INVITE", summary(g.from(caller, large(0)))[0])
 }
 
+// What calls leave for others of their size counts too: those of another size take
+// no more beside it.
+func TestMessagesThatAreOverTakeNoMore(t *testing.T) {
+	g := newRig(t, twoRegions(), func(o *Options) { o.MostCalls = 100 * stripes })
+	const room = 100 * callRoom
+	most := 0
+	for size := 2000; size < 20_000; size += 1000 {
+		for i := range 20 * stripes {
+			g.from(caller, withBody(invite(fmt.Sprintf("Call-ID: %d-of-%d", i, size)), size))
+		}
+		g.pass(5 * time.Minute) // all of them are over
+		for _, st := range g.r.stripes {
+			most = max(most, st.buffers.free)
+		}
+	}
+	require.LessOrEqual(t, most, room)
+	require.Greater(t, most, room/2, "or there was nothing to see")
+}
+
 func TestEndless183Ends(t *testing.T) {
 	g := newRig(t, twoRegions())
 	inv := g.call()

@@ -232,7 +232,7 @@ func New(opts Options, p Policy) (*Router, error) {
 		r.aliases = append(r.aliases, newAlias(a))
 	}
 	for i := range r.stripes {
-		r.stripes[i] = newStripe(opts.RecentCalls)
+		r.stripes[i] = newStripe(opts.RecentCalls, r.mostCalls)
 	}
 	r.sleepUntil.Store(never)
 	return r, r.SetPolicy(opts.Now, p)

@@ -62,14 +62,19 @@ func (k *simChecker) nothingLeft(n *simNode) {
 		if st.held != 0 {
 			w.fail(nil, "memory", "stripe %d says that %d bytes of messages are in use", i, st.held)
 		}
-		for _, s := range st.buffers {
+		free := 0
+		for _, s := range st.buffers.shelves {
 			for _, b := range s.free {
+				free += cap(b)
 				if at := &b[:1][0]; seen[at] {
 					w.fail(nil, "memory", "a buffer of stripe %d is free twice", i)
 				} else {
 					seen[at] = true
 				}
 			}
+		}
+		if st.buffers.free != free {
+			w.fail(nil, "memory", "stripe %d says that %d bytes of messages are free, and %d are", i, st.buffers.free, free)
 		}
 	}
 }

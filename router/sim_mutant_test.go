@@ -264,8 +264,8 @@ var simMutants = []simMutant{
 	}},
 	{name: "a buffer that is free twice", clause: "memory", without: simNoExcuse, change: func(st *simStep, out []sent) []sent {
 		for _, stripe := range st.node.r.stripes {
-			for class := range stripe.buffers {
-				if s := &stripe.buffers[class]; len(s.free) > 0 {
+			for class := range stripe.buffers.shelves {
+				if s := &stripe.buffers.shelves[class]; len(s.free) > 0 {
 					s.put(s.free[0])
 					return out
 				}

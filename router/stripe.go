@@ -20,31 +20,41 @@ type stripe struct {
 	spares  shelf[*[moreAttempts]attempt] // room for long searches, to be used again
 	buffers                               // of messages
 	held    int                           // bytes of buffers in use
+
+	most int // calls
+	room int // bytes of buffers, in use or not
 }
 
 // store and release are those of its buffers, and keep count.
 func (st *stripe) store(dst *[]byte, b []byte) {
+	if cap(*dst) < len(b) {
+		st.release(dst)
+	}
 	before := cap(*dst)
 	st.buffers.store(dst, b)
 	st.held += cap(*dst) - before
 }
 
+// release keeps no buffer for which there is no room: calls of one size after
+// those of another would take as much again.
 func (st *stripe) release(b *[]byte) {
 	st.held -= cap(*b)
+	if st.held+st.free+cap(*b) > st.room {
+		*b = nil
+	}
 	st.buffers.release(b)
 }
 
 // full reports whether the stripe has its share of what most calls may take, of
 // which each has room for messages of callRoom bytes: few calls with large bodies
 // take as much as many others.
-func (st *stripe) full(most int) bool {
-	return st.count >= most/stripes || st.held >= most/stripes*callRoom
-}
+func (st *stripe) full() bool { return st.count >= st.most || st.held >= st.room }
 
-// newStripe returns a stripe for its share of all calls, which keeps its share
+// newStripe returns a stripe for its share of most calls, which keeps its share
 // of recent ones.
-func newStripe(recent int) *stripe {
-	st := &stripe{heads: make([]*call, 16)}
+func newStripe(recent, most int) *stripe {
+	most /= stripes
+	st := &stripe{heads: make([]*call, 16), most: most, room: most * callRoom}
 	share := (recent + stripes - 1) / stripes
 	st.ended.most, st.rejected.most = share, (share+3)/4
 	return st

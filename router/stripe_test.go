@@ -12,7 +12,7 @@ import (
 // TestStripeAgainstMap adds, finds and removes calls at random, beside a map.
 func TestStripeAgainstMap(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 1))
-	st := newStripe(0)
+	st := newStripe(0, maxCalls)
 	model := map[uint64]*call{}
 	keys := make([]uint64, 3000)
 	for i := range keys {
@@ -69,7 +69,7 @@ func TestMemoryOfCallsComesBack(t *testing.T) {
 			require.Zero(t, st.count)
 			require.Zero(t, st.wheel.count)
 			memory += len(st.spares.free) + len(st.idle.free)
-			for _, s := range st.buffers {
+			for _, s := range st.buffers.shelves {
 				memory += len(s.free)
 			}
 			for _, c := range st.idle.free {

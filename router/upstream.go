@@ -43,7 +43,7 @@ func (r *Router) admit(s *scratch, st *stripe, key uint64, set *routeSet) {
 	rt := r.lookup(s, &set.target)
 	_, own := r.ownURI(&s.m, &set.target)
 	a := r.accept(s, facts{
-		full:       st.full(r.mostCalls),
+		full:       st.full(),
 		looped:     r.looped(s),
 		foreign:    set.foreign,
 		forOurself: rt == nil && (own || set.target.User.Len() == 0),
