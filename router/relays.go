@@ -99,6 +99,14 @@ func (l *relays) heard(key uint64, status int) {
 	}
 }
 
+// repeats reports whether a request was sent again.
+func (l *relays) repeats(key uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p := l.byKey[key]
+	return p != nil && p.stage > 0
+}
+
 func (l *relays) forget(p *relay) {
 	delete(l.byKey, p.key)
 	l.count.Add(-1)

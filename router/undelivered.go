@@ -13,8 +13,9 @@ import (
 // answered 503 (RFC 3261 16.9): nobody else knows of the request, and a sender that
 // came over a connection would wait for its Timer B or F. Between UDP and UDP it is
 // lost without a word, as on a network: its sender sends it again, and an error of
-// this machine's may be over by then. All that is needed stands in the request,
-// which is quoted whole. An ACK has no answer.
+// this machine's may be over by then. So is what we send again ourselves (relays):
+// the next hop may have what was sent before, and answer it. All that is needed
+// stands in the request, which is quoted whole. An ACK has no answer.
 func (r *Router) undelivered(now int64, u transport.Unreachable, key uint64, out *transport.Batch) {
 	s := r.acquire(now, out)
 	defer r.release(s)

@@ -88,6 +88,21 @@ func TestRFC3261_16_9_InDialogRequestThatCannotBeSent(t *testing.T) {
 	}
 }
 
+// A request that was sent before, and only not again, may be answered yet.
+func TestInDialogRequestThatCannotBeSentAgain(t *testing.T) {
+	for _, method := range []string{"INVITE", "BYE"} {
+		g := newMixedRig(t, hostOver(catalog.UDP))
+		first := g.over(overTCP, connection, g.answeredOver(overTCP, catalog.UDP)(method))[0]
+		again := g.pass(600 * time.Millisecond)
+		require.Equal(t, []sent{{first.to, first.text}}, again)
+		require.Empty(t, g.lost(leaving{overUDP, again[0].to, again[0].text}))
+		require.Equal(t, again, g.pass(time.Second), "it goes on")
+		back := g.over(overUDP, east1, respond(again[0], 200))
+		require.Equal(t, []any{overTCP, connection}, []any{back[0].listener, back[0].to})
+		require.Empty(t, g.pass(time.Minute))
+	}
+}
+
 func TestRFC3261_16_9_WhatGetsNo503(t *testing.T) {
 	g := newMixedRig(t, hostOver(catalog.TCP))
 	byCaller := g.answeredOver(overTCP, catalog.TCP)

@@ -39,7 +39,7 @@ func (r *Router) Unreachable(now int64, u transport.Unreachable, out *transport.
 	}
 	b, ok := parseBranch(quoted)
 	if ok && b.marker == markDialog && u.Local {
-		if !r.dialogFallBack(now, u, &b, method, out) && (stream || r.over(b.listener).Reliable()) {
+		if !r.dialogFallBack(now, u, &b, method, out) && (stream || r.over(b.listener).Reliable() && !r.relays.repeats(b.key)) {
 			r.undelivered(now, u, b.key, out)
 		}
 		return
