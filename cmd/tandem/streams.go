@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,9 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
-	"tandem/admin"
 	"tandem/config"
 	"tandem/config/catalog"
 	"tandem/router"
@@ -70,7 +67,7 @@ func openStreams(listen []config.Listener, limits config.Streams, awake bool, lo
 		sl := stream.Listener{Index: i, Addr: l.Addr}
 		if l.Transport == catalog.TLS {
 			var err error
-			if sl.TLS, err = serverTLS(l.TLS); err != nil {
+			if sl.TLS, err = serverTLS(l.TLS, s.certificates()); err != nil {
 				return nil, exitError{exitConfig, fmt.Errorf("listener tls://%s: %w", l.Addr, err)}
 			}
 			s.servers[i] = sl.TLS
@@ -85,18 +82,16 @@ func openStreams(listen []config.Listener, limits config.Streams, awake bool, lo
 	return s, err
 }
 
-func serverTLS(l config.ListenerTLS) (*stream.ServerTLS, error) {
-	certificates, err := stream.LoadCertificates(stream.KeyPair{Certificate: l.Certificate, Key: l.Key})
+func serverTLS(l config.ListenerTLS, files certificates) (*stream.ServerTLS, error) {
+	ours, err := files.pair(l.Certificate, l.Key)
 	if err != nil {
 		return nil, err
 	}
-	server := &stream.ServerTLS{Certificates: certificates, Clients: stream.Clients(l.Clients)}
-	if l.ClientCA != "" {
-		if server.Roots, err = stream.LoadRoots(l.ClientCA); err != nil {
-			return nil, err
-		}
+	roots, err := files.authorities(l.ClientCA)
+	if err != nil {
+		return nil, err
 	}
-	return server, nil
+	return &stream.ServerTLS{Certificates: ours, Clients: stream.Clients(l.Clients), Roots: roots}, nil
 }
 
 // serve hands what comes to r; what r leaves goes out by udp, which knows what
@@ -173,7 +168,7 @@ func (s *streams) know(hosts []router.HostInfo) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var errs []error
-	before, peers := s.peers.Load(), make(map[peerAt]knownPeer)
+	before, peers, files := s.peers.Load(), make(map[peerAt]knownPeer), s.certificates()
 	for _, h := range hosts {
 		for _, listener := range h.Large {
 			peers[peerAt{listener, h.Addr}] = knownPeer{}
@@ -191,7 +186,7 @@ func (s *streams) know(hosts []router.HostInfo) error {
 				peers[at] = (*before)[at]
 				continue
 			}
-			p, err := newPeer(h.TLS)
+			p, err := newPeer(h.TLS, files)
 			if err != nil {
 				errs = append(errs, fmt.Errorf("connector %q: host %s: %w", h.Connector, h.URI, err))
 				if before != nil && (*before)[at].client != nil {
@@ -206,17 +201,13 @@ func (s *streams) know(hosts []router.HostInfo) error {
 	return errors.Join(errs...)
 }
 
-func newPeer(says catalog.PeerTLS) (p knownPeer, err error) {
+func newPeer(says catalog.PeerTLS, files certificates) (p knownPeer, err error) {
 	p.says = says
-	if says.CA != "" {
-		if p.roots, err = stream.LoadRoots(says.CA); err != nil {
-			return p, err
-		}
+	if p.roots, err = files.authorities(says.CA); err != nil {
+		return p, err
 	}
-	if says.Certificate != "" {
-		if p.ours, err = stream.LoadCertificates(stream.KeyPair{Certificate: says.Certificate, Key: says.Key}); err != nil {
-			return p, err
-		}
+	if p.ours, err = files.pair(says.Certificate, says.Key); err != nil {
+		return p, err
 	}
 	p.client = stream.NewClientTLS(says.Name, p.roots, p.ours)
 	return p, nil
@@ -237,82 +228,32 @@ func limitsOf(s config.Streams, room uint64) stream.Limits {
 	}
 }
 
-// expiries is when what is in use of certificates ends, by files: those that the
-// node shows, and the last of the authorities in each file of them. Where one file
-// was read for several at different times, what ends first counts.
-func (s *streams) expiries() (e admin.Expiries) {
-	e = admin.Expiries{Certificates: make(map[string]time.Time), Authorities: make(map[string]time.Time)}
-	first := func(ends map[string]time.Time, file string, end time.Time) {
-		if before, known := ends[file]; !known || end.Before(before) {
-			ends[file] = end
-		}
-	}
-	note := func(ours *stream.Certificates, roots *stream.Roots) {
-		if ours != nil {
-			for i, leaf := range ours.Leaves() {
-				first(e.Certificates, ours.Pairs()[i].Certificate, leaf.NotAfter)
-			}
-		}
-		if roots != nil {
-			first(e.Authorities, roots.File(), roots.End())
-		}
-	}
-	for _, server := range s.servers {
-		note(server.Certificates, server.Roots)
-	}
-	if peers := s.peers.Load(); peers != nil {
-		for _, p := range *peers {
-			note(p.ours, p.roots)
-		}
-	}
-	return e
-}
-
 // reload reads all certificates again, those of the listeners and those that
 // connectors are known by. Those that cannot be used stay as they were, and
-// failed says why, each file once. Who is shown another than before is connected
-// to anew: sessions of before would show the one of before.
+// failed says why. Who is shown another than before is connected to anew: sessions
+// of before would show the one of before.
 func (s *streams) reload() (read int, failed []string) {
 	if s == nil {
 		return 0, nil
 	}
-	try := func(err error) {
-		switch {
-		case err == nil:
-			read++
-		case !slices.Contains(failed, err.Error()): // hosts share files
-			failed = append(failed, err.Error())
-		}
-	}
-	again := func(c *stream.Certificates) (others bool) {
-		before := c.Leaves()
-		try(c.Reload())
-		return !slices.EqualFunc(before, c.Leaves(), (*x509.Certificate).Equal)
-	}
-	for _, server := range s.servers {
-		if again(server.Certificates) {
-			s.strangers.forget()
-		}
-		if server.Roots != nil {
-			try(server.Roots.Reload())
-		}
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	read, others, failed := s.certificates().reload()
+	for _, server := range s.servers {
+		if others[server.Certificates] {
+			s.strangers.forget()
+		}
+	}
 	peers := make(map[peerAt]knownPeer)
 	if before := s.peers.Load(); before != nil {
 		maps.Copy(peers, *before)
 	}
 	for at, p := range peers {
-		if p.roots != nil {
-			try(p.roots.Reload())
-		}
-		if p.ours != nil && again(p.ours) {
+		if others[p.ours] {
 			p.client = stream.NewClientTLS(p.says.Name, p.roots, p.ours)
 			peers[at] = p
 		}
 	}
 	s.peers.Store(&peers)
-	slices.Sort(failed)
 	return read, failed
 }

@@ -1,12 +1,9 @@
 package main
 
 import (
-	"crypto/ed25519"
-	"crypto/x509"
-	"encoding/pem"
-	"math/big"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -14,6 +11,7 @@ import (
 
 	"tandem/config"
 	"tandem/config/catalog"
+	"tandem/internal/certtest"
 	"tandem/router"
 	"tandem/router/transport/stream"
 )
@@ -32,21 +30,16 @@ func TestLargeRequestsGoToKnownHosts(t *testing.T) {
 // A reload that finds the certificates as they were leaves connections and sessions
 // in use, or each reload would double the connections until those of before are idle.
 func TestReloadOfCertificatesThatStay(t *testing.T) {
-	file, serial := write(t, ""), int64(0)
+	file := filepath.Join(t.TempDir(), "cert.pem")
+	a, err := certtest.New("authority of a test", time.Now().Add(time.Hour))
+	require.NoError(t, err)
 	issue := func() {
-		serial++
-		public, key, err := ed25519.GenerateKey(nil)
+		c, err := a.Sign()
 		require.NoError(t, err)
-		template := &x509.Certificate{SerialNumber: big.NewInt(serial), NotAfter: time.Now().Add(time.Hour)}
-		der, err := x509.CreateCertificate(nil, template, template, public, key)
-		require.NoError(t, err)
-		keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-		require.NoError(t, err)
-		text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-		require.NoError(t, os.WriteFile(file, append(text, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})...), 0o600))
+		require.NoError(t, certtest.Write(c, file, file))
 	}
 	issue()
-	ours, err := serverTLS(config.ListenerTLS{Certificate: file, Key: file})
+	ours, err := serverTLS(config.ListenerTLS{Certificate: file, Key: file}, new(streams).certificates())
 	require.NoError(t, err)
 	s := &streams{servers: map[int]*stream.ServerTLS{1: ours}}
 	at := netip.MustParseAddrPort("10.0.0.1:5061")
@@ -58,7 +51,7 @@ func TestReloadOfCertificatesThatStay(t *testing.T) {
 	before := both()
 	again := func() {
 		read, failed := s.reload()
-		require.Equal(t, 2, read)
+		require.Equal(t, 1, read, "listener and host share the file")
 		require.Empty(t, failed)
 	}
 	again()
@@ -74,4 +67,43 @@ func TestReloadOfCertificatesThatStay(t *testing.T) {
 	_, failed := s.reload()
 	require.Len(t, failed, 1)
 	require.Same(t, now[0], s.peer(1, at))
+}
+
+// Who names the same file has the same certificates, an address that comes later
+// too: a changed file is taken at a reload, for all of them.
+func TestCertificatesAreShared(t *testing.T) {
+	ours, next := anyCertificate(t), anyCertificate(t)
+	says := catalog.PeerTLS{Name: "a.example.com", Certificate: ours.Certificate, Key: ours.Key, CA: ours.ClientCA}
+	server, err := serverTLS(ours, new(streams).certificates())
+	require.NoError(t, err)
+	s := &streams{servers: map[int]*stream.ServerTLS{0: server}}
+	var hosts []router.HostInfo
+	know := func(addr string) error {
+		at := netip.MustParseAddrPort(addr)
+		hosts = append(hosts, router.HostInfo{Addr: at, Listeners: []int{0}, Transport: catalog.TLS, TLS: says})
+		return s.know(hosts)
+	}
+	require.NoError(t, know("10.0.0.1:5061"))
+	text, err := os.ReadFile(next.Certificate)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(ours.Certificate, text, 0o600))
+	says.Name = "b.example.com"
+	require.NoError(t, know("10.0.0.2:5061"))
+	before := server.Certificates.Leaves()[0].SerialNumber
+	for _, p := range *s.peers.Load() {
+		require.Same(t, server.Certificates, p.ours)
+		require.Same(t, server.Roots, p.roots)
+	}
+
+	read, failed := s.reload()
+	require.Equal(t, 2, read, "the certificate and the authority")
+	require.Empty(t, failed)
+	require.NotEqual(t, before, server.Certificates.Leaves()[0].SerialNumber)
+
+	require.NoError(t, os.Remove(ours.Certificate))
+	require.NoError(t, know("10.0.0.3:5061"), "what is in use is good")
+	says.CA = ours.Certificate + ".gone"
+	require.ErrorContains(t, know("10.0.0.4:5061"), says.CA)
+	_, failed = s.reload()
+	require.Len(t, failed, 2)
 }
