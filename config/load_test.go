@@ -49,7 +49,7 @@ func TestDefaults(t *testing.T) {
 			DrainTimeout: 30 * time.Second,
 			DNS:          DNS{Timeout: 2 * time.Second, MinTTL: 5 * time.Second, MaxTTL: time.Hour},
 			Streams: Streams{
-				Outgoing: 5000, Header: 16384, Body: 262144,
+				Header: 16384, Body: 262144,
 				Idle: 10 * time.Minute, Connect: 5 * time.Second, Handshake: 5 * time.Second, Message: 10 * time.Second,
 			},
 			Segmentation: true,

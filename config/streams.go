@@ -11,7 +11,7 @@ import (
 type Streams struct {
 	Connections int // of others, at a time; 0 is by the machine's memory
 	PerSource   int // of these, from one IPv4 address or IPv6 /64; 0 is half of them, 2,000 at most
-	Outgoing    int // that the node opens
+	Outgoing    int // that the node opens; 0 is by the machine's memory
 	Header      int // bytes of one message's header
 	Body        int // bytes of one message's body
 
@@ -35,7 +35,7 @@ func (d *decoder) streams(n node) Streams {
 	s := Streams{
 		Connections: d.integer(f["connections"], 0, 0, maxConnections),
 		PerSource:   d.integer(f["per_source"], 0, 0, maxConnections),
-		Outgoing:    d.integer(f["outgoing"], 5000, 1, maxConnections),
+		Outgoing:    d.integer(f["outgoing"], 0, 0, maxConnections),
 		Header:      d.integer(f["header"], 16<<10, 1<<10, 64<<10),
 		Body:        d.integer(f["body"], 256<<10, 1<<10, 256<<10),
 		Idle:        d.duration(f["idle"], 10*time.Minute, 10*time.Second, 24*time.Hour),

@@ -79,15 +79,16 @@ func mostCalls(room uint64) int {
 	return int(min(max(room/2/perCall, least), most))
 }
 
-// mostConnections is how many connections of others may be there on a machine, or
-// in a control group, with so many bytes: a quarter of them at 32 KiB each, which
-// is what an idle one over TLS takes. 20,000 where the memory is not known.
-func mostConnections(room uint64) int {
-	const perConnection, least, most = 32 << 10, 1000, 20_000
+// mostConnections is how many connections of others, and of ours, may be there on a
+// machine, or in a control group, with so many bytes: a quarter of them, and a
+// sixteenth, at 32 KiB each, which is what an idle one over TLS takes. 20,000 and
+// 5,000 where the memory is not known.
+func mostConnections(room uint64) (others, ours int) {
+	const perConnection = 32 << 10
 	if room == 0 {
-		return most
+		return 20_000, 5000
 	}
-	return int(min(max(room/4/perConnection, least), most))
+	return int(min(max(room/4/perConnection, 1000), 20_000)), int(min(max(room/16/perConnection, 500), 5000))
 }
 
 // tellCollector does so, and returns what is in force then, for the log.

@@ -47,11 +47,16 @@ func TestMostCalls(t *testing.T) {
 
 // A quarter of the memory is for connections of others, at 32 KiB each, unless the
 // config says how many. One address has half of them, 2,000 at most, unless the
-// config says otherwise, and no more than all.
+// config says otherwise, and no more than all. A sixteenth is for those of ours.
 func TestMostConnections(t *testing.T) {
-	for room, want := range map[uint64]int{0: 20_000, 16 << 20: 1000, 256 << 20: 2048, 512 << 20: 4096, 8 << 30: 20_000} {
-		require.Equal(t, want, mostConnections(room))
+	for room, want := range map[uint64][2]int{
+		0: {20_000, 5000}, 16 << 20: {1000, 500}, 256 << 20: {2048, 512}, 512 << 20: {4096, 1024}, 8 << 30: {20_000, 5000},
+	} {
+		others, ours := mostConnections(room)
+		require.Equal(t, want, [2]int{others, ours})
 	}
+	require.Equal(t, 1024, limitsOf(config.Streams{}, 512<<20).Dialled)
+	require.Equal(t, 700, limitsOf(config.Streams{Outgoing: 700}, 512<<20).Dialled)
 	for _, c := range []struct{ connections, perSource, all, one int }{
 		{0, 0, 1024, 512}, {0, 700, 1024, 700}, {0, 2000, 1024, 1024}, {1, 0, 1, 1}, {3000, 0, 3000, 1500}, {3000, 2000, 3000, 2000}, {10_000, 0, 10_000, 2000},
 	} {

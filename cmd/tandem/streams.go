@@ -216,8 +216,12 @@ func newPeer(says catalog.PeerTLS, files certificates) (p knownPeer, err error) 
 // limitsOf are the limits of connections that a config has, with so many bytes of
 // memory.
 func limitsOf(s config.Streams, room uint64) stream.Limits {
+	others, ours := mostConnections(room)
 	if s.Connections == 0 {
-		s.Connections = mostConnections(room)
+		s.Connections = others
+	}
+	if s.Outgoing == 0 {
+		s.Outgoing = ours
 	}
 	if s.PerSource == 0 { // no address has so many that others find none
 		s.PerSource = min(2000, max(1, s.Connections/2))
