@@ -79,7 +79,7 @@ var (
 		rejectNoDialog:     "it belongs to a call that did not pass here",
 		rejectForeignRoute: "it has a Route to another proxy",
 		rejectDraining:     "this node is about to stop and takes no new calls",
-		rejectFull:         "this node has as many calls in memory as it may",
+		rejectFull:         "this node has as many calls, or as much of what they say, in memory as it may",
 		rejectNoRoute:      "no group and no connector has this number",
 		rejectTooLarge:     "with what a proxy adds to it no datagram holds it",
 		rejectNoTLS:        "its request-URI is a sips: URI, and its number leads to no host over TLS",

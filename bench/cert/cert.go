@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"tandem/internal/certtest"
+	"tandem/router/transport/stream/certtest"
 )
 
 // Files are those of a certificate in a directory.

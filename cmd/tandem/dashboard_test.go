@@ -22,7 +22,7 @@ import (
 
 	"tandem/config"
 	"tandem/config/catalog"
-	"tandem/internal/certtest"
+	"tandem/router/transport/stream/certtest"
 )
 
 // seen is what a scrape has: the values of each label of each series' name.

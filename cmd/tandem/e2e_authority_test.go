@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"tandem/internal/certtest"
+	"tandem/router/transport/stream/certtest"
 )
 
 // authority signs certificates for a test. Its own is in the file ca.

@@ -60,7 +60,7 @@ var importOwners = []struct {
 	{"golang.org/x/sys", "system calls of sockets and nothing else", []string{"router/transport/"}},
 	{"github.com/emiago/sipgo", "sipgo plays the endpoints (design D2): URIs of the config, probes, the demo's phones",
 		[]string{"config/uri.go", "health/probe/", "cmd/tandem/demo_"}},
-	{"tandem/internal/certtest", "only tests make certificates", nil},
+	{"tandem/router/transport/stream/certtest", "only tests make certificates", nil},
 	{"unsafe", "memory is shared with the kernel in one folder, bytes are read as text in one file, and nowhere else",
 		[]string{"router/transport/", "router/branch.go"}},
 }

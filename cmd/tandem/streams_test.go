@@ -11,9 +11,9 @@ import (
 
 	"tandem/config"
 	"tandem/config/catalog"
-	"tandem/internal/certtest"
 	"tandem/router"
 	"tandem/router/transport/stream"
+	"tandem/router/transport/stream/certtest"
 )
 
 // A host over UDP is no stranger over TCP when large requests may go there.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"tandem/internal/certtest"
+	"tandem/router/transport/stream/certtest"
 )
 
 // authority signs certificates for a test.

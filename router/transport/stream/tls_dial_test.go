@@ -16,8 +16,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"tandem/internal/certtest"
 	"tandem/router/transport"
+	"tandem/router/transport/stream/certtest"
 )
 
 // pair is two of ours: calls go from near to far, which is for far.example.com.
