@@ -110,7 +110,7 @@ type Trunk struct {
 	TLS       []string       // in lower case; each is of one trunk
 	Strip     string         // prefix removed from called numbers that have it
 	Prepend   string         // put before called numbers that have no "+"
-	Symmetric bool           // answer to where requests came from, not to where Via points
+	Symmetric bool           // behind NAT: what is for it goes where its requests came from, not where Via and Contact point
 	MaxCPS    int            // requests a second that may begin a call; 0 is no limit
 	Burst     int            // how many of them may come at once; 1 or more when MaxCPS is set
 	// Refused sources get what Untrusted says, as if they were in no trunk: a

@@ -19,6 +19,7 @@ type routeSet struct {
 	dialog  bool     // a token of ours verifies
 	foreign bool     // there is a Route that is not ours
 	token   token
+	flow    wire.Span // of the token; empty when it has none
 	from    direction // who of the dialog sent the request
 
 	own         int // leading Route values that are ours
@@ -75,9 +76,10 @@ func (r *Router) routeSet(s *scratch) (rt routeSet, status int) {
 	if user.Len() == 0 {
 		return rt, 0
 	}
-	t, ok := parseToken(m.Bytes(user))
+	rt.flow = wire.Span{Start: user.Start + tokenLen, End: user.End}
+	t, ok := parseToken(m.Bytes(wire.Span{Start: user.Start, End: rt.flow.Start}))
 	if ok {
-		rt.from, ok = r.verifyToken(s, &t, m, r.day(s.now))
+		rt.from, ok = r.verifyToken(s, &t, m.Bytes(rt.flow), m, r.day(s.now))
 	}
 	if !ok {
 		return rt, 403
@@ -120,12 +122,6 @@ func (r *Router) ownMaddr(m *wire.Message, u *wire.URI) (maddr wire.Span, ours b
 	}
 	_, ours = r.own(m.Bytes(maddr), u.Port, t)
 	return maddr, ours
-}
-
-// looksLikeToken goes by the shape: what has it must verify, and what has not
-// is a user part that an operator gave to a Route of ours.
-func looksLikeToken(user []byte) bool {
-	return len(user) == tokenLen && user[0]|0x20 == 't' && user[1]|0x20 == 'd'
 }
 
 // restore puts the last Route back as the target.
@@ -177,7 +173,11 @@ func (r *Router) forwardDialog(s *scratch, rt *routeSet) {
 		r.refuseForward(s, status, dropDefective)
 		return
 	}
-	dest, host, over, ok := r.destination(s, &hop, rt.listener, rt.secure())
+	var host wire.Span
+	dest, over, flows := r.flow(m, rt)
+	if !flows {
+		dest, host, over, ok = r.destination(s, &hop, rt.listener, rt.secure())
+	}
 	if !ok {
 		r.refuseForward(s, 503, dropUnresolved)
 		return
@@ -225,7 +225,7 @@ func (r *Router) forwardDialog(s *scratch, rt *routeSet) {
 		e.Insert(m.Headers[rt.restored.Header].Line.End, s.text[start:])
 	}
 	msg := e.Apply(s.out.Buf(), wire.Span{End: m.Body.End})
-	if over == catalog.UDP && len(msg) > s.plan.leastMTU {
+	if over == catalog.UDP && !flows && len(msg) > s.plan.leastMTU {
 		if out, msg = r.largerDialog(s, dest, out, msg); r.listeners[out].Transport == catalog.TCP {
 			over = catalog.TCP
 		}
@@ -237,7 +237,10 @@ func (r *Router) forwardDialog(s *scratch, rt *routeSet) {
 	s.tally.dialog.Add(1)
 	r.follow(s, rt)
 	s.out.Send(out, dest, msg)
-	if over == catalog.TLS {
+	switch {
+	case flows:
+		s.out.Back() // nobody connects to who is behind a NAT
+	case over == catalog.TLS:
 		s.out.Connect(m.Bytes(host)) // who has to be there (RFC 5922 7.3)
 	}
 	r.repeatRelay(s, out, dest, msg)
@@ -388,9 +391,9 @@ func (r *Router) beginForward(s *scratch, out int, dest netip.AddrPort, rt *rout
 	s.text = r.appendViaOf(s.text, out, &b)
 	s.text = append(s.text, "\r\n"...)
 	if rt != nil && m.Method == wire.INVITE { // RFC 3261 16.6 step 4: for who has lost the route set
-		s.text = r.appendOwnRoute(s.text, out, &rt.token, rt.secure())
+		s.text = r.appendOwnRoute(s.text, out, &rt.token, m.Bytes(rt.flow), rt.secure())
 		if out != s.listener {
-			s.text = r.appendOwnRoute(s.text, s.listener, &rt.token, rt.secure())
+			s.text = r.appendOwnRoute(s.text, s.listener, &rt.token, m.Bytes(rt.flow), rt.secure())
 		}
 	}
 	s.text = appendHops(s.text, m)

@@ -410,20 +410,20 @@ func FuzzToken(f *testing.F) {
 		defer g.r.release(s)
 		today := g.r.day(g.now)
 		if tok.day < today {
-			if _, ok := g.r.verifyToken(s, &tok, m, today); ok {
+			if _, ok := g.r.verifyToken(s, &tok, nil, m, today); ok {
 				t.Fatalf("%q is too old", text)
 			}
 			return
 		}
-		tok.mac = tok.sum(s, &g.r.keys[0], m.Bytes(m.CallID), m.Bytes(m.From.Tag))
-		who, ok := g.r.verifyToken(s, &tok, m, today)
+		tok.mac = tok.sum(s, &g.r.keys[0], m.Bytes(m.CallID), m.Bytes(m.From.Tag), nil)
+		who, ok := g.r.verifyToken(s, &tok, nil, m, today)
 		if ok != (len(to) > 0) || ok && who != fromCaller {
 			t.Fatalf("%t, %d", ok, who)
 		}
 		if m.CallID = at(0, max(n-1, 0)); n == 0 {
 			return
 		}
-		if _, ok := g.r.verifyToken(s, &tok, m, today); ok {
+		if _, ok := g.r.verifyToken(s, &tok, nil, m, today); ok {
 			t.Fatalf("%q is good for another Call-ID", text)
 		}
 	})

@@ -63,23 +63,28 @@ func (r *Router) appendViaOf(dst []byte, listener int, b *branch) []byte {
 // goes on over UDP.
 func (r *Router) appendRecordRoute(dst []byte, s *scratch, c *call, a *attempt, m *wire.Message) []byte {
 	t := token{day: r.day(s.now) + tokenLifeDays, connector: a.host.connector.id, host: a.host.id}
-	t.mac = t.sum(s, &r.keys[0], m.Bytes(m.CallID), m.Bytes(m.From.Tag))
+	var room [flowLen6]byte
+	flow := room[:0]
+	if c.trunk.Symmetric {
+		flow = appendFlow(flow, c.source)
+	}
+	t.mac = t.sum(s, &r.keys[0], m.Bytes(m.CallID), m.Bytes(m.From.Tag), flow)
 	out := a.host.listeners[c.listener]
-	dst = r.appendOwnRoute(dst, out, &t, c.secure)
+	dst = r.appendOwnRoute(dst, out, &t, flow, c.secure)
 	if out != c.listener {
-		dst = r.appendOwnRoute(dst, c.listener, &t, c.secure)
+		dst = r.appendOwnRoute(dst, c.listener, &t, flow, c.secure)
 	}
 	return dst
 }
 
 // appendOwnRoute appends a Record-Route of ours: a sips URI in a request to one
 // (RFC 3261 16.6 step 4).
-func (r *Router) appendOwnRoute(dst []byte, listener int, t *token, secure bool) []byte {
+func (r *Router) appendOwnRoute(dst []byte, listener int, t *token, flow []byte, secure bool) []byte {
 	dst = append(dst, "Record-Route: <sip"...)
 	if secure {
 		dst = append(dst, 's')
 	}
-	dst = t.appendTo(append(dst, ':'))
+	dst = append(t.appendTo(append(dst, ':')), flow...)
 	return append(dst, r.listeners[listener].route...)
 }
 

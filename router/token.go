@@ -9,10 +9,12 @@ import (
 
 // token is the user part of our Record-Route URI. It lets one dialog pass
 // through us for a limited time and says which host was chosen for it; whoever
-// does not have the secret cannot make one (design D7).
+// does not have the secret cannot make one (design D7). Of a symmetric trunk's
+// dialog it has the address and port behind it that the dialog began from, which the
+// mac covers (flow.go).
 //
-//	td  day  connector  host   mac
-//	 2    4          8     8    16   characters
+//	td  day  connector  host   mac  flow
+//	 2    4          8     8    16  none, 12 (IPv4) or 36 (IPv6)   characters
 type token struct {
 	day       uint16 // the last day it is good for, counted since 1970
 	connector uint32 // hash of the connector's name
@@ -20,7 +22,11 @@ type token struct {
 	mac       uint64
 }
 
-const tokenLen = 2 + 4 + 8 + 8 + 16
+const (
+	tokenLen = 2 + 4 + 8 + 8 + 16 // without a flow
+	flowLen4 = 2 * (4 + 2)
+	flowLen6 = 2 * (16 + 2)
+)
 
 // direction says who of a dialog sent a request.
 type direction uint8
@@ -30,8 +36,11 @@ const (
 	fromCallee
 )
 
-func (t *token) sum(s *scratch, k *keys, callID, tag []byte) uint64 {
+func (t *token) sum(s *scratch, k *keys, callID, tag, flow []byte) uint64 {
 	f := s.fields[:0].u16(t.day).u32(t.connector).u32(t.host).bytes(callID).bytes(tag)
+	if len(flow) > 0 {
+		f = f.lower(flow)
+	}
 	s.fields = f
 	return k.token.sum(f)
 }
@@ -44,6 +53,17 @@ func (t *token) appendTo(dst []byte) []byte {
 	return appendHex(dst, t.mac, 16)
 }
 
+// looksLikeToken goes by the shape: what has it must verify, and what has not
+// is a user part that an operator gave to a Route of ours.
+func looksLikeToken(user []byte) bool {
+	switch len(user) - tokenLen {
+	case 0, flowLen4, flowLen6:
+		return user[0]|0x20 == 't' && user[1]|0x20 == 'd'
+	}
+	return false
+}
+
+// parseToken takes a token apart, without its flow.
 func parseToken(p []byte) (t token, ok bool) {
 	if len(p) != tokenLen || p[0] != 't' || p[1] != 'd' {
 		return t, false
@@ -57,20 +77,20 @@ func parseToken(p []byte) (t token, ok bool) {
 	return t, ok1 && ok2 && ok3 && ok4
 }
 
-// verifyToken finds out whether t belongs to the dialog of request m, and who
-// of its two sides sent m. There is no dialog without the other side's tag: a
-// token is no pass for new calls.
-func (r *Router) verifyToken(s *scratch, t *token, m *wire.Message, today uint16) (direction, bool) {
+// verifyToken finds out whether t, with that flow, belongs to the dialog of request
+// m, and who of its two sides sent m. There is no dialog without the other side's
+// tag: a token is no pass for new calls.
+func (r *Router) verifyToken(s *scratch, t *token, flow []byte, m *wire.Message, today uint16) (direction, bool) {
 	if t.day < today {
 		return 0, false
 	}
 	callID := m.Bytes(m.CallID)
 	for i := range r.keys {
 		k := &r.keys[i]
-		if t.sum(s, k, callID, m.Bytes(m.From.Tag)) == t.mac {
+		if t.sum(s, k, callID, m.Bytes(m.From.Tag), flow) == t.mac {
 			return fromCaller, m.To.Tag.Len() > 0
 		}
-		if t.sum(s, k, callID, m.Bytes(m.To.Tag)) == t.mac {
+		if t.sum(s, k, callID, m.Bytes(m.To.Tag), flow) == t.mac {
 			return fromCallee, m.From.Tag.Len() > 0
 		}
 	}

@@ -92,10 +92,10 @@ func TestTokenSaysWhoSent(t *testing.T) {
 	g, text := dialogToken(t)
 	tok, _ := parseToken([]byte(text))
 	var s scratch
-	who, ok := g.r.verifyToken(&s, &tok, parse(bye(text)), g.r.day(g.now))
+	who, ok := g.r.verifyToken(&s, &tok, nil, parse(bye(text)), g.r.day(g.now))
 	require.True(t, ok)
 	require.Equal(t, fromCaller, who)
-	who, ok = g.r.verifyToken(&s, &tok, parse(bye(text, "From: <sip:a@b>;tag=calleetag", "To: <sip:a@b>;tag=callertag")), g.r.day(g.now))
+	who, ok = g.r.verifyToken(&s, &tok, nil, parse(bye(text, "From: <sip:a@b>;tag=calleetag", "To: <sip:a@b>;tag=callertag")), g.r.day(g.now))
 	require.True(t, ok)
 	require.Equal(t, fromCallee, who)
 }

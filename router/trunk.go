@@ -24,7 +24,7 @@ type Trunk struct {
 	Identities []string
 	Strip      string // prefix removed from the called number
 	Prepend    string // put before a called number without "+"
-	Symmetric  bool   // replies go to the source port even without rport
+	Symmetric  bool   // behind a NAT: what is for it goes where its requests came from
 	MaxCPS     int    // requests a second that may begin a call; 0 is no limit
 	Burst      int    // how many of them may come at once
 	// Refused sources get what Untrusted says, as if they were in no trunk.

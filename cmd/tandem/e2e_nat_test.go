@@ -154,6 +154,42 @@ func TestE2E_NetnsCallerBehindNAT(t *testing.T) {
 	}
 }
 
+// What the callee sends reaches a caller whose Contact is private when its trunk is
+// symmetric: it takes the way back that the INVITE opened (RFC 5626 5.3). Else it is
+// lost, as the Contact leads nowhere.
+func TestE2E_NetnsCalleeOfACallerBehindNAT(t *testing.T) {
+	if !inNetns(t) {
+		return
+	}
+	n := newTranslated(t)
+	begin := func(caller *peer) (*dialog, message) {
+		d := caller.call(n.addr, "+15550000001").start()
+		invite := n.pbx.pickUp()
+		require.Contains(t, invite.header("Contact"), "<sip:caller@192.168.1.")
+		caller.expect("180 INVITE")
+		d.established()
+		n.pbx.expect("ACK")
+		return d, invite
+	}
+	d, invite := begin(n.symmetric)
+	for i, method := range []string{"INVITE", "ACK", "BYE"} {
+		n.pbx.send(n.addr, d.fromCallee(n.pbx, invite, method, i+1))
+		got := n.symmetric.expect(method)
+		require.Equal(t, n.addr, got.from)
+		require.Equal(t, "sip:caller@192.168.1.3:5060", got.uri())
+		require.Empty(t, got.headers("Route"))
+		if method != "ACK" {
+			n.symmetric.answer(got, 200, "OK", n.symmetric.contact())
+			n.pbx.expect("200 " + method)
+		}
+	}
+
+	d, invite = begin(n.plain)
+	n.pbx.send(n.addr, d.fromCallee(n.pbx, invite, "BYE", 1))
+	n.plain.quiet(settle)
+	d.bye(n.pbx)
+}
+
 // Who does not ask gets its answers where its Via says, at the address that it came
 // from (RFC 3261 18.2.2): of a NAT that is a port that nobody opened.
 func TestE2E_NetnsCallerBehindNATWithoutRport(t *testing.T) {

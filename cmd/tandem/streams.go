@@ -111,12 +111,7 @@ func (s *streams) serve(r *router.Router, udp *transport.UDP) error {
 // send sends message i of a batch, which is for a listener of ours. When it
 // cannot be sent, the router hears of it, and it is counted.
 func (s *streams) send(b *transport.Batch, i int) {
-	listener, dest, data := b.At(i)
-	if name, ok := b.Name(i); ok {
-		_ = s.Connect(listener, dest, data, name)
-	} else {
-		_ = s.Send(listener, dest, data)
-	}
+	_ = s.Deliver(b, i)
 }
 
 func (s *streams) write(listener int, dest netip.AddrPort, data []byte) error {

@@ -91,6 +91,7 @@ type outgoing struct {
 	listener   int
 	flow       uint32
 	alone      bool
+	back       bool
 	name       int // where the name behind it ends; 0: see Connect
 }
 
@@ -121,13 +122,20 @@ func (b *Batch) SendFrom(listener int, local netip.Addr, dest netip.AddrPort, ms
 	} else {
 		b.arena = append(b.arena, msg...)
 	}
-	b.msgs = append(b.msgs, outgoing{start, len(b.arena), dest, local, listener, b.flow, false, 0})
+	b.msgs = append(b.msgs, outgoing{start, len(b.arena), dest, local, listener, b.flow, false, false, 0})
 }
 
 // Alone has the datagram that was queued last leave by itself, so that an ICMP
 // error that comes back for it quotes it: of datagrams that leave together this
 // machine's own kernel quotes the first alone.
 func (b *Batch) Alone() { b.msgs[len(b.msgs)-1].alone = true }
+
+// Back has the request that was queued last go on connections as a response does:
+// on one that its destination opened, or on another that is there, or not at all.
+func (b *Batch) Back() { b.msgs[len(b.msgs)-1].back = true }
+
+// IsBack reports whether Back was called for datagram i.
+func (b *Batch) IsBack(i int) bool { return b.msgs[i].back }
 
 // Connect lets a connection be opened for the message that was queued last, where
 // it is for a listener of connections and there is none to its destination. name

@@ -31,7 +31,7 @@ func (s *Streams) Send(index int, dest netip.AddrPort, data []byte) error {
 // whom Config.Dial does not know, if he has a certificate for name (see
 // transport.Batch.Connect).
 func (s *Streams) Connect(index int, dest netip.AddrPort, data, name []byte) error {
-	return s.deliver(index, outgoing{dest, data, true, name})
+	return s.deliver(index, outgoing{dest: dest, data: data, connect: true, name: name})
 }
 
 func (s *Streams) deliver(index int, m outgoing) error {
@@ -75,7 +75,7 @@ const maxTries = 3
 // find returns the connection for a message, or who it is that one is to be
 // opened to, or why there can be none.
 func (s *Streams) find(l *listener, m *outgoing) (c *conn, who *ClientTLS, why End) {
-	response, known := isResponse(m.data), false
+	response, known := isResponse(m.data) || m.back, false
 	if l.TLS != nil && (!response || m.connect) {
 		who, known = s.who(l, m)
 	}

@@ -31,7 +31,7 @@ const (
 	TooManyStrangers     // not dialled: whom Config.Known does not know, and Limits.Strangers, StrangersDialling or StrangersRate
 	FailedBefore         // not dialled: such a one, who could not be connected to within Limits.BackOff
 	Unknown              // not dialled: TLS, and nobody says who is at that address
-	Gone                 // not dialled: a response whose connection has ended
+	Gone                 // not dialled: a response, or what goes back as one does, whose connection has ended
 	Closed               // Close was called
 	ends
 )

@@ -24,13 +24,11 @@ const maxRuns = 32
 func (s *Streams) Flush(out *transport.Batch) {
 	f := s.flushes.Get().(*flushing)
 	for i := range out.Len() {
-		index, dest, data := out.At(i)
+		index, m := of(out, i)
 		l := s.listener(index)
 		if l == nil {
 			continue
 		}
-		m := outgoing{dest: unmap(dest), data: data}
-		m.name, m.connect = out.Name(i)
 		if c, _, _ := s.find(l, &m); c != nil {
 			f.add(s, c, m)
 		} else {
@@ -39,6 +37,21 @@ func (s *Streams) Flush(out *transport.Batch) {
 	}
 	f.flush(s)
 	s.flushes.Put(f)
+}
+
+// Deliver sends message i of out, which is for a listener of s, and leaves out as
+// it is. An error is as of Send.
+func (s *Streams) Deliver(out *transport.Batch, i int) error {
+	index, m := of(out, i)
+	return s.deliver(index, m)
+}
+
+// of is message i of out, and the listener that it is for.
+func of(out *transport.Batch, i int) (listener int, m outgoing) {
+	listener, dest, data := out.At(i)
+	m = outgoing{dest: unmap(dest), data: data, back: out.IsBack(i)}
+	m.name, m.connect = out.Name(i)
+	return listener, m
 }
 
 // add puts a message to those of its connection.

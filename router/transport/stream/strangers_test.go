@@ -56,6 +56,33 @@ func TestResponseWhoseConnectionHasEnded(t *testing.T) {
 	require.Equal(t, transport.NoHost, r.reports(2), "it was tried")
 }
 
+// A request that goes back as a response does takes the connection that its
+// destination opened, and is handed back when that has ended: nobody is called.
+func TestRequestThatGoesBack(t *testing.T) {
+	r := serve(t, tcp(Limits{}))
+	p := r.call()
+	p.echoes("there")
+	var out transport.Batch
+	bye := "BYE sip:caller@10.0.0.7 SIP/2.0\r\nContent-Length: 0\r\n\r\n"
+	out.Send(7, p.addr(), append(out.Buf(), bye...))
+	out.Back()
+	r.Flush(&out)
+	head, _ := p.read()
+	require.Equal(t, bye, head)
+	require.NoError(t, r.Deliver(&out, 0))
+	head, _ = p.read()
+	require.Equal(t, bye, head)
+
+	gone := p.addr()
+	require.NoError(t, p.Close())
+	r.ends(ByPeer, 1)
+	r.Flush(&out)
+	require.Equal(t, transport.SendError, r.reports(1))
+	require.Equal(t, victim{gone, bye}, r.reported()[0])
+	r.ends(Gone, 1)
+	require.Zero(t, r.stats().Ended[ConnectFailed], "nobody was called")
+}
+
 // What waits for a connection of the peer's when that ends is as if it had come
 // later.
 func TestResponseThatWaitsForAConnectionThatEnds(t *testing.T) {

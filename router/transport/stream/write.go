@@ -51,6 +51,7 @@ type outgoing struct {
 	data    []byte
 	connect bool   // see Connect
 	name    []byte // of who is there; with connect
+	back    bool   // see transport.Batch.Back
 }
 
 // copied is m as it waits in a queue.
