@@ -154,6 +154,46 @@ func TestE2E_TLSCallerWithAlias(t *testing.T) {
 	require.EqualValues(t, 1, secure.metric(`^tandem_stream_connections_total.*"out"`), "none but to the host")
 }
 
+// A caller of a symmetric trunk, with a Contact that leads nowhere, has the callee's
+// BYE on the connection that it opened; when that has ended, nobody is connected to
+// (RFC 5626 5.3).
+func TestE2E_SymmetricTrunkOverTCP(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	first := l.peer("127.0.0.11")
+	n := l.serveFile(l.addr("127.0.0.1"), l.admin(8080), `
+listen: ["udp://LISTEN", "tcp://LISTEN"]
+admin: {listen: ADMIN}
+state_dir: STATE
+trunks: [{name: branch, sources: [127.0.0.0/8], symmetric: true}]
+`+twoConnectors)
+	caller, socket := l.streamPeer("127.0.0.3", nil)
+	for _, ended := range []bool{false, true} {
+		d := caller.call(n.addr, "+15550000001")
+		d.invite = strings.Replace(d.invite, "<sip:caller@"+caller.reached()+">", "<sip:caller@phone.invalid;transport=tcp>", 1)
+		d.start()
+		invite := first.pickUp()
+		require.Equal(t, "sip:caller@phone.invalid;transport=tcp", invite.target())
+		d.expect("180 INVITE")
+		d.established()
+		first.expect("ACK")
+		if ended {
+			socket.hangUp(n.addr)
+			until(t, "it has ended", func() bool { return n.metric(`^tandem_stream_ended_total.*"closed_by_the_peer"`) >= 1 })
+		}
+		first.send(invite.from, d.byeOf(first, invite))
+		if ended {
+			first.expect("503 BYE")
+			break
+		}
+		bye := caller.expect("BYE")
+		require.Equal(t, invite.target(), bye.uri())
+		caller.answer(bye, 200, "OK")
+		first.expect("200 BYE")
+	}
+	require.Zero(t, n.metric(`^tandem_stream_connections_total.*"out"`), "the node opened none")
+}
+
 // A response whose connection has ended goes to where the caller listens, and to
 // no port of the moment.
 func TestE2E_ResponseAfterItsConnectionEnded(t *testing.T) {
