@@ -174,7 +174,7 @@ func (r *Router) forwardDialog(s *scratch, rt *routeSet) {
 		return
 	}
 	var host wire.Span
-	dest, over, flows := r.flow(m, rt)
+	dest, over, flows := r.flow(m, &hop, rt)
 	if !flows {
 		dest, host, over, ok = r.destination(s, &hop, rt.listener, rt.secure())
 	}

@@ -18,7 +18,9 @@ import (
 // That is the element before us on the way from the caller, so every request in
 // that direction takes it. With a Route of another proxy left, that proxy is the
 // one behind the NAT, and its Route says no more of where to reach it than a
-// Contact would. A name in either is not asked for.
+// Contact would. A name in either is not asked for. But a public address that is
+// not the one the INVITE came from is no mistake of somebody behind a NAT: it is
+// where a larger installation wants its requests.
 //
 // Over TCP and TLS the flow is the connection that the caller opened: when that has
 // ended no other is opened, and the callee hears 503. It is found by its address
@@ -26,12 +28,24 @@ import (
 //
 // The listener is that of our last Route, where the INVITE came to. Another
 // node with the same secret finds its own by it.
-func (r *Router) flow(m *wire.Message, rt *routeSet) (dest netip.AddrPort, over catalog.Transport, ok bool) {
+func (r *Router) flow(m *wire.Message, hop *wire.URI, rt *routeSet) (dest netip.AddrPort, over catalog.Transport, ok bool) {
 	over = r.listeners[rt.listener].Transport
 	if rt.from != fromCallee || rt.flow.Len() == 0 || over != catalog.TLS && rt.secure() {
 		return dest, over, false
 	}
-	return parseFlow(m.Bytes(rt.flow)), over, true
+	dest = parseFlow(m.Bytes(rt.flow))
+	if elsewhere, ok := parseAddr(m.Bytes(hop.Host)); ok && public(elsewhere) && elsewhere != dest.Addr() {
+		return netip.AddrPort{}, over, false
+	}
+	return dest, over, true
+}
+
+// shared is the address space between carriers and their customers (RFC 6598).
+var shared = netip.MustParsePrefix("100.64.0.0/10")
+
+// public reports whether a can be reached from anywhere, but for a firewall.
+func public(a netip.Addr) bool {
+	return a.IsGlobalUnicast() && !a.IsPrivate() && !shared.Contains(a)
 }
 
 // appendFlow appends an address and port as they stand in a token.

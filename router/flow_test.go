@@ -207,6 +207,24 @@ func TestRFC5626_5_3_FlowWithRoutesLeft(t *testing.T) {
 	}
 }
 
+// A Contact that says another public address is meant so.
+func TestFlowGivesWayToAPublicContact(t *testing.T) {
+	d := callFromNAT(t, newRig(t, symmetricRegions()), natted)
+	for contact, want := range map[string]string{
+		"203.0.113.9:5070":   "203.0.113.9:5070",
+		"203.0.113.9":        "203.0.113.9:5060",
+		"192.0.2.10:5060":    natted.String(),
+		"192.168.1.9:5060":   natted.String(),
+		"100.64.0.9:5060":    natted.String(),
+		"[fd00::9]:5060":     natted.String(),
+		"pbx.lan":            natted.String(),
+		"198.51.100.77:5060": "198.51.100.77:5060",
+	} {
+		bye := strings.Replace(d.toPrivate("BYE"), privateContact, "sip:caller@"+contact, 1)
+		sends(t, d.g.from(callee, bye), want+" BYE")
+	}
+}
+
 // Whom requests may go to is asked of a flow too.
 func TestFlowToAForbiddenTarget(t *testing.T) {
 	p := symmetricRegions()
