@@ -2,6 +2,7 @@ package transport
 
 import (
 	"os"
+	"runtime"
 	"time"
 	_ "unsafe" // for go:linkname
 
@@ -24,6 +25,12 @@ import (
 // waits in the poller again. Both together are less than 10 ms, also where the
 // kernel's clock ticks every 4 ms. This holds while some P is idle: hence
 // Config.Block's condition.
+//
+// The thread that watched the poller is the one that runs the worker then. It
+// waits in the receive call, and nobody would hear of other sockets, connections
+// and timers until the monitor looks, every 10 ms: so a worker that comes from the
+// poller goes through runtime.Gosched before, which wakes a thread to run one of
+// the two, the worker or the poller.
 const (
 	nearby     = 2 * time.Millisecond // datagrams that are no further apart come closely
 	blockTime  = 4 * time.Millisecond // the kernel rounds it up to a tick of its clock, and may add one
@@ -48,6 +55,7 @@ type waiter struct {
 	asked   bool  // the bell is to ring
 	last    int64 // when the last datagrams came
 	near    bool  // they came closely after those before
+	polled  bool  // this thread may be the one that watched the poller
 	yielded int64 // when the worker was last seen by the scheduler
 	events  [1]unix.EpollEvent
 }
@@ -77,6 +85,10 @@ func (t *waiter) init(w *worker) {
 // poller's: it was closed, or cannot watch the socket.
 func (t *waiter) wait(w *worker) (int, unix.Errno, error) {
 	if t.near && w.sock.bell >= 0 {
+		if t.polled {
+			t.polled = false
+			runtime.Gosched()
+		}
 		n, errno := await(w.sock.fd, w.heads[:])
 		if errno != unix.EAGAIN || w.udp.closed.Load() {
 			return n, errno, nil
@@ -84,7 +96,7 @@ func (t *waiter) wait(w *worker) (int, unix.Errno, error) {
 	}
 	t.taken, t.errno = 0, 0
 	err := w.sock.poll.Read(t.take)
-	t.yielded = 0
+	t.polled, t.yielded = true, 0
 	return t.taken, t.errno, err
 }
 
