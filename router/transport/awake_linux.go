@@ -2,6 +2,7 @@ package transport
 
 import (
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,9 +21,12 @@ type Awake struct {
 	waiting atomic.Bool
 }
 
+// awakeFor is how far apart messages are at most that come closely.
+const awakeFor = 2 * time.Millisecond
+
 // Saw says that a message came, at now on the clock Now. It does not wait.
 func (a *Awake) Saw(now int64) {
-	if before := a.last.Swap(now); now-before < int64(nearby) && !a.waiting.Load() && a.waiting.CompareAndSwap(false, true) {
+	if before := a.last.Swap(now); now-before < int64(awakeFor) && !a.waiting.Load() && a.waiting.CompareAndSwap(false, true) {
 		go a.wait()
 	}
 }

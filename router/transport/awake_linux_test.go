@@ -19,7 +19,7 @@ func TestAwake(t *testing.T) {
 		require.Eventually(t, func() bool { return f() == is }, 10*time.Second, time.Millisecond, message)
 	}
 	require.False(t, saw(0), "a message alone is not worth a goroutine")
-	require.False(t, saw(int64(nearby)), "nor are two that are far apart")
+	require.False(t, saw(int64(awakeFor)), "nor are two that are far apart")
 	for range 2 {
 		eventually(true, func() bool { return saw(1) }, "messages come closely, and no goroutine waits")
 		eventually(false, a.waiting.Load, "nothing comes, and a goroutine waits on")

@@ -21,7 +21,7 @@ import (
 // or from a goroutine that runs so long, calls included, without going through
 // the scheduler; and it looks every 20 us for a while after that, which costs
 // more than what it is after. So the call ends before (blockTime), the worker
-// goes through the scheduler before it waits (yieldAfter), and after a pause it
+// goes through the scheduler before it waits (yieldAfter), and after a pause (nearby) it
 // waits in the poller again. Both together are less than 10 ms, also where the
 // kernel's clock ticks every 4 ms. This holds while some P is idle: hence
 // Config.Block's condition.
@@ -32,8 +32,8 @@ import (
 // poller goes through runtime.Gosched before, which wakes a thread to run one of
 // the two, the worker or the poller.
 const (
-	nearby     = 2 * time.Millisecond // datagrams that are no further apart come closely
-	blockTime  = 4 * time.Millisecond // the kernel rounds it up to a tick of its clock, and may add one
+	nearby     = 20 * time.Millisecond // datagrams that are no further apart come closely
+	blockTime  = 4 * time.Millisecond  // the kernel rounds it up to a tick of its clock, and may add one
 	yieldAfter = 1 * time.Millisecond
 )
 
@@ -89,9 +89,17 @@ func (t *waiter) wait(w *worker) (int, unix.Errno, error) {
 			t.polled = false
 			runtime.Gosched()
 		}
-		n, errno := await(w.sock.fd, w.heads[:])
-		if errno != unix.EAGAIN || w.udp.closed.Load() {
-			return n, errno, nil
+		for { // bursts with pauses between them are worth a few waits for nothing
+			n, errno := await(w.sock.fd, w.heads[:])
+			if errno != unix.EAGAIN || w.udp.closed.Load() {
+				return n, errno, nil
+			}
+			now := Now()
+			if now-t.last >= int64(nearby) {
+				break
+			}
+			t.yielded = now
+			goyield()
 		}
 	}
 	t.taken, t.errno = 0, 0

@@ -28,7 +28,7 @@ func TestWorkersThatWaitInThePollerHearAtOnce(t *testing.T) {
 	median := func() time.Duration {
 		var late []time.Duration
 		for range 40 {
-			rest := unix.NsecToTimespec(int64(3 * blockTime)) // both workers are in the poller then
+			rest := unix.NsecToTimespec(int64(nearby + 3*blockTime)) // both workers are in the poller then
 			_ = unix.Nanosleep(&rest, nil)
 			ask := func() {
 				_, _ = unix.Write(busy, buf[:1])
