@@ -2,7 +2,6 @@ package transport
 
 import (
 	"net/netip"
-	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -19,8 +18,6 @@ func TestWorkersThatWaitInThePollerHearAtOnce(t *testing.T) {
 	if !blocking {
 		t.Skip("for workers that wait in the receive call")
 	}
-	before := runtime.GOMAXPROCS(4) // one for each worker, for the test and for whoever watches
-	defer runtime.GOMAXPROCS(before)
 	u := listenOn(t, 1, loopback4, loopback4)
 	serve(t, u, handler{packets: echo})
 	busy, quiet := rawPeer(t, u.Addrs()[0]), rawPeer(t, u.Addrs()[1])
