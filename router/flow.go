@@ -20,7 +20,9 @@ import (
 // one behind the NAT, and its Route says no more of where to reach it than a
 // Contact would. A name in either is not asked for. But a public address that is
 // not the one the INVITE came from is no mistake of somebody behind a NAT: it is
-// where a larger installation wants its requests.
+// where a larger installation wants its requests. Over connections that one may be
+// too: who opens them from any port listens at the one that he writes, and can be
+// connected to when the connection has ended.
 //
 // Over TCP and TLS the flow is the connection that the caller opened: when that has
 // ended no other is opened, and the callee hears 503. It is found by its address
@@ -34,7 +36,11 @@ func (r *Router) flow(m *wire.Message, hop *wire.URI, rt *routeSet) (dest netip.
 		return dest, over, false
 	}
 	dest = parseFlow(m.Bytes(rt.flow))
-	if elsewhere, ok := parseAddr(m.Bytes(hop.Host)); ok && public(elsewhere) && elsewhere != dest.Addr() {
+	host := hop.Host
+	if maddr, said := wire.Param(m.Data, hop.Params, "maddr"); said && maddr.Len() > 0 {
+		host = maddr
+	}
+	if at, ok := parseAddr(m.Bytes(host)); ok && public(at) && (at != dest.Addr() || over.Reliable()) {
 		return netip.AddrPort{}, over, false
 	}
 	return dest, over, true

@@ -225,6 +225,30 @@ func TestFlowGivesWayToAPublicContact(t *testing.T) {
 	}
 }
 
+// Over connections a public Contact is where the caller can be connected to, also
+// when it is at the address that he came from.
+func TestFlowOverConnectionsGivesWayToAPublicContact(t *testing.T) {
+	for contact, want := range map[string]string{
+		"192.0.2.10:5060;transport=tcp":                         "192.0.2.10:5060",
+		"203.0.113.9:5070;transport=tcp":                        "203.0.113.9:5070",
+		"10.0.0.7:5060;transport=tcp;maddr=203.0.113.9":         "203.0.113.9:5060",
+		"10.0.0.7:5060;transport=tcp":                           natted.String(),
+		"pbx.lan;transport=tcp":                                 natted.String(),
+		"203.0.113.9:5070;transport=tcp;maddr=10.0.0.7;x=y":     natted.String(),
+		"[2001:db8::7]:5060;transport=tcp;maddr=10.0.0.7;lr=on": natted.String(),
+	} {
+		p := hostOver(catalog.UDP)
+		p.Trunks[0].Symmetric = true
+		g := newMixedRig(t, p)
+		inv := g.over(overTCP, natted, invite(viaOver("TCP")))[1]
+		d := dialog{g, strings.Join(header(inv.text, "Record-Route"), ", ")}
+		got := g.over(overUDP, callee, strings.Replace(d.toPrivate("BYE"), privateContact, "sip:caller@"+contact, 1))
+		require.Len(t, got, 1, contact)
+		require.Equal(t, want, got[0].to.String(), contact)
+		require.Equal(t, overTCP, got[0].listener, contact)
+	}
+}
+
 // Whom requests may go to is asked of a flow too.
 func TestFlowToAForbiddenTarget(t *testing.T) {
 	p := symmetricRegions()

@@ -30,17 +30,12 @@ import (
 // waits in the receive call, and nobody would hear of other sockets, connections
 // and timers until the monitor looks, every 10 ms: so a worker that comes from the
 // poller goes through runtime.Gosched before, which wakes a thread to run one of
-// the two, the worker or the poller. With one CPU it does not: that thread would
-// run timers when the worker, preempted, holds what they need, or the other way
-// around, at rates where the worker needs the CPU for itself.
+// the two, the worker or the poller.
 const (
 	nearby     = 20 * time.Millisecond // datagrams that are no further apart come closely
 	blockTime  = 4 * time.Millisecond  // the kernel rounds it up to a tick of its clock, and may add one
 	yieldAfter = 1 * time.Millisecond
 )
-
-// several is whether this process may use more CPUs than one.
-var several = runtime.NumCPU() > 1
 
 // goyield lets the scheduler see a goroutine, which goes behind those that wait
 // for the same P. runtime.Gosched does so too, but gives the goroutine to
@@ -90,7 +85,7 @@ func (t *waiter) init(w *worker) {
 // poller's: it was closed, or cannot watch the socket.
 func (t *waiter) wait(w *worker) (int, unix.Errno, error) {
 	if t.near && w.sock.bell >= 0 {
-		if t.polled && several {
+		if t.polled {
 			t.polled = false
 			runtime.Gosched()
 		}
