@@ -81,6 +81,7 @@ func (l *load) forget() {
 	if c := st.find(l.key); c != nil {
 		st.remove(c)
 	}
+	st.accepted.end(never)
 	for len(l.r.records) > 0 {
 		<-l.r.records
 	}

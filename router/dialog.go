@@ -405,19 +405,10 @@ func (r *Router) beginForward(s *scratch, out int, dest netip.AddrPort, rt *rout
 
 // forwardAck sends the ACK of a 2xx that came with the INVITE's branch and
 // without our token to the host that answered.
-func (r *Router) forwardAck(s *scratch, c *call) {
-	for i := range c.count {
-		a := c.at(i)
-		if a.outcome != attemptAnswered {
-			continue
-		}
-		out := a.host.listeners[c.listener]
-		r.beginForward(s, out, a.host.addr, nil)
-		r.deleteOwnRoutes(s, &s.m)
-		s.out.Send(out, a.host.addr, s.edits.Apply(s.out.Buf(), wire.Span{End: s.m.Body.End}))
-		return
-	}
-	s.tally.drop(dropAck)
+func (r *Router) forwardAck(s *scratch, out int, host netip.AddrPort) {
+	r.beginForward(s, out, host, nil)
+	r.deleteOwnRoutes(s, &s.m)
+	s.out.Send(out, host, s.edits.Apply(s.out.Buf(), wire.Span{End: s.m.Body.End}))
 }
 
 // looped reports whether the request went out from here before and came back

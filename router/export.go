@@ -174,11 +174,11 @@ func (r *Router) Usage() Usage {
 	u := Usage{Stripes: stripes}
 	for _, st := range r.stripes {
 		st.mu.Lock()
-		u.Calls += st.count
+		u.Calls += st.count + int(st.accepted.count)
 		u.Setups += st.setups
-		u.Largest = max(u.Largest, st.count)
+		u.Largest = max(u.Largest, st.count+int(st.accepted.count))
 		u.Timers += st.wheel.count
-		u.CallBytes += st.made * int(reflect.TypeFor[call]().Size())
+		u.CallBytes += st.made*int(reflect.TypeFor[call]().Size()) + len(st.accepted.slots)*acceptedBytes
 		u.BufferBytes += st.buffers.free
 		u.Kept += len(st.ended.slots) + len(st.rejected.slots)
 		u.KeptBytes += (len(st.ended.slots) + len(st.rejected.slots)) * int(reflect.TypeFor[past]().Size())

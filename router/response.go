@@ -54,6 +54,9 @@ func (r *Router) response(s *scratch) {
 			r.answer(s, st, c, a)
 			return
 		}
+	} else if e := st.accepted.find(b.key); e != nil && e.host == b.host && e.loop == b.loop {
+		r.acceptedResponse(s, e)
+		return
 	}
 	r.orphan(s, &b, target)
 }
@@ -70,6 +73,9 @@ func (r *Router) answerHop(s *scratch, b *branch) {
 			r.answer(s, st, c, a)
 			return
 		}
+	} else if e := st.accepted.find(b.key); e != nil && s.m.Method == wire.CANCEL && e.host == b.host && e.loop == b.loop {
+		r.acceptedResponse(s, e)
+		return
 	}
 	s.tally.drop(dropLate)
 }
@@ -109,7 +115,9 @@ func (r *Router) answer(s *scratch, st *stripe, c *call, a *attempt) {
 	} else {
 		r.finish(s, st, c, a)
 	}
-	r.arm(st, c, s.now)
+	if !r.accepted(st, c) {
+		r.arm(st, c, s.now)
+	}
 }
 
 // judge tells health what a response says of the host that sent it. Of a call it

@@ -18,7 +18,8 @@
 //     ICMP error (unreachable.go), goes through decide (decide.go), and its
 //     verdict is carried out by apply (attempt.go).
 //  7. One final response goes upstream, and every 2xx. The call is kept to be
-//     looked at (recent.go), and stays in memory until its RFC timers end.
+//     looked at (recent.go), and stays in memory until its RFC timers end: what
+//     its first host answered as little more than its key (accepted.go).
 //
 // The package opens no socket, reads no clock and does not import sipgo. It
 // speaks SIP only as a proxy: what is an endpoint's (OPTIONS probes, requests
@@ -82,8 +83,9 @@ type Options struct {
 	// RecentCalls is how many calls that are over are kept to look at.
 	RecentCalls int
 	// MostCalls is how many calls may be in memory at once, those included that
-	// are over and wait for their timers; 0 is 500,000. Their messages may have 2 KiB
-	// for each, all together. What is above gets 503.
+	// failed and wait for their timers; 0 is 500,000. Sixteen that were answered count
+	// as one. Their messages may have 2 KiB for each, all together. What is above gets
+	// 503.
 	MostCalls int
 	// Now is the time on the monotonic clock that all methods are called with,
 	// Epoch the time of day at its zero, in nanoseconds since 1970.

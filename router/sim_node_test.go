@@ -51,7 +51,7 @@ func (n *simNode) fresh() bool { return n.w.now-n.started < int64(n.w.failover.T
 
 // holds reports whether the node has a call with that key.
 func (n *simNode) holds(key uint64) bool {
-	return key != 0 && n.r.stripeOf(key).find(key) != nil
+	return key != 0 && n.r.has(key)
 }
 
 // keyOf is the call key of a request.

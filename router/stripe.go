@@ -12,8 +12,9 @@ type stripe struct {
 	setups int // calls without a final response upstream
 	wheel  wheel
 
-	ended    ring // calls whose set-up is over
-	rejected ring // what was not let in, apart so that a flood of it leaves the calls
+	accepted acceptances // calls that were answered, as long as their transactions last
+	ended    ring        // calls whose set-up is over
+	rejected ring        // what was not let in, apart so that a flood of it leaves the calls
 
 	idle    shelf[*call]                  // to be used again
 	made    int                           // calls that there is memory for
@@ -48,7 +49,9 @@ func (st *stripe) release(b *[]byte) {
 // full reports whether the stripe has its share of what most calls may take, of
 // which each has room for messages of callRoom bytes: few calls with large bodies
 // take as much as many others.
-func (st *stripe) full() bool { return st.count >= st.most || st.held >= st.room }
+func (st *stripe) full() bool {
+	return st.count+int(st.accepted.count)/acceptedWeight >= st.most || st.held >= st.room
+}
 
 // newStripe returns a stripe for its share of most calls, which keeps its share
 // of recent ones.

@@ -55,7 +55,8 @@ func (r *Router) Tick(now int64, out *transport.Batch, flush func(now int64, out
 		for c := st.wheel.pop(now); c != nil; c = st.wheel.pop(now) {
 			r.fire(s, st, c)
 		}
-		next = min(next, st.wheel.next())
+		st.accepted.end(now)
+		next = min(next, st.wheel.next(), st.accepted.next())
 		st.mu.Unlock()
 		if out.Len() > 0 {
 			flush(now, out)

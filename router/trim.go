@@ -11,6 +11,9 @@ const trimStep = 256
 func (r *Router) Trim() (freed int) {
 	for _, st := range r.stripes {
 		freed += trim(st, &st.idle, &st.made, 1, int(reflect.TypeFor[call]().Size()))
+		st.mu.Lock()
+		freed += st.accepted.trim()
+		st.mu.Unlock()
 		freed += trim(st, &st.spares, new(int), 0, int(reflect.TypeFor[[moreAttempts]attempt]().Size()))
 		for class := range st.buffers.shelves {
 			freed += trim(st, &st.buffers.shelves[class], &st.buffers.free, bufferSize(class), bufferSize(class))

@@ -19,6 +19,12 @@ func (r *Router) request(s *scratch, rt *routeSet) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	c := st.find(key)
+	if c == nil {
+		if e := st.accepted.find(key); e != nil {
+			r.acceptedRequest(s, e)
+			return
+		}
+	}
 	switch {
 	case m.Method == wire.ACK:
 		r.ack(s, st, c, key)
@@ -172,7 +178,7 @@ func (r *Router) ack(s *scratch, st *stripe, c *call, key uint64) {
 	case c.answered && r.ownTag(s, key):
 		s.tally.drop(dropAckOwn) // of a refusal without state, before the call was let in
 	case c.answered:
-		r.forwardAck(s, c)
+		r.ackAnswered(s, c)
 	case !c.acked:
 		c.acked = true
 		c.resendAt = never
@@ -181,12 +187,23 @@ func (r *Router) ack(s *scratch, st *stripe, c *call, key uint64) {
 	}
 }
 
+// ackAnswered hands the ACK of a 2xx to the host that it is for.
+func (r *Router) ackAnswered(s *scratch, c *call) {
+	for i := range c.count {
+		if a := c.at(i); a.outcome == attemptAnswered {
+			r.forwardAck(s, a.host.listeners[c.listener], a.host.addr)
+			return
+		}
+	}
+	s.tally.drop(dropAck)
+}
+
 // has reports whether there is a call with that key.
 func (r *Router) has(key uint64) bool {
 	st := r.stripeOf(key)
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return st.find(key) != nil
+	return st.find(key) != nil || st.accepted.find(key) != nil
 }
 
 // cancelOther handles a CANCEL that matches no INVITE. Of another request it

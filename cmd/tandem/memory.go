@@ -68,9 +68,8 @@ func room() (bytes uint64) {
 
 // mostCalls is how many calls may be in memory at once on a machine, or in a
 // control group, with so many bytes: half of them at 2 KiB a call, which is what
-// an ordinary one takes with its messages. A call stays for half a minute after its answer, so at a
-// steady rate there are 32 times as many as begin in a second. 0, the router's own
-// number, where the memory is not known.
+// an ordinary one takes with its messages until it is answered. 0, the router's
+// own number, where the memory is not known.
 func mostCalls(room uint64) int {
 	const perCall, least, most = 2 << 10, 50_000, 2_000_000
 	if room == 0 {
