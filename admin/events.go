@@ -48,15 +48,12 @@ func NewEvents(now func() int64) *Events {
 	}
 }
 
-// Host publishes a change of a host. Of hosts, those that have its key are the
+// Host publishes a change of a host. hosts are those that have its key, the
 // places where it stands; notShown is how many changes before it were lost.
 func (e *Events) Host(f *health.Flip, hosts []router.HostInfo, notShown int) {
 	event := Event{Kind: "host", Subject: f.Key.URI, From: f.From.String(), To: f.To.String(), Reason: reasonOf(f.Reason), NotShown: notShown}
 	for i := range hosts {
 		h := &hosts[i]
-		if h.Key != f.Key {
-			continue
-		}
 		event.Subject = h.URI // as configured
 		event.Connectors = append(event.Connectors, h.Connector)
 		if h.Region != "" {

@@ -49,7 +49,7 @@ func newWard(t *testing.T) *ward {
 	w.opts.Events = NewEvents(w.opts.Now)
 	registry := health.NewRegistry(health.Options{
 		Settings: catalog.DefaultHealth(),
-		OnFlip:   func(f health.Flip) { w.opts.Events.Host(&f, w.opts.Router.Hosts(), 0) },
+		OnFlip:   func(f health.Flip) { w.opts.Events.Host(&f, w.opts.Router.HostsOf(f.Key), 0) },
 		OnRegion: func(f health.RegionFlip) { w.opts.Events.Region(&f, 0) },
 	})
 	var err error

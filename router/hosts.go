@@ -47,14 +47,29 @@ func (r *Router) Hosts() []HostInfo {
 	pl := r.plan.Load()
 	hosts := make([]HostInfo, 0, len(pl.hosts))
 	for _, h := range pl.hosts {
-		hosts = append(hosts, HostInfo{
-			Connector: h.connector.name, Region: h.connector.region,
-			URI: h.uri, Configured: h.configured, Named: h.named, Addr: h.addr, State: max(h.state, h.connector.state), Why: h.wanted(),
-			Key: h.health.Key(), Health: h.health, Listener: h.probeFrom, Probe: h.connector.probe,
-			Listeners: append(slices.Clone(h.listeners), h.probeFrom), Large: h.large.reach(), Transport: h.transport, TLS: h.tls,
-		})
+		hosts = append(hosts, h.info())
 	}
 	return hosts
+}
+
+// HostsOf lists those whose health has that key, which several connectors may
+// share, in the order of the catalog.
+func (r *Router) HostsOf(key health.Key) (hosts []HostInfo) {
+	for _, h := range r.plan.Load().hosts {
+		if h.addr == key.Addr && h.health.Key() == key {
+			hosts = append(hosts, h.info())
+		}
+	}
+	return hosts
+}
+
+func (h *host) info() HostInfo {
+	return HostInfo{
+		Connector: h.connector.name, Region: h.connector.region,
+		URI: h.uri, Configured: h.configured, Named: h.named, Addr: h.addr, State: max(h.state, h.connector.state), Why: h.wanted(),
+		Key: h.health.Key(), Health: h.health, Listener: h.probeFrom, Probe: h.connector.probe,
+		Listeners: append(slices.Clone(h.listeners), h.probeFrom), Large: h.large.reach(), Transport: h.transport, TLS: h.tls,
+	}
 }
 
 // regions lists the hosts of each region that calls are for: one that is out of

@@ -51,3 +51,15 @@ func TestHostsProbedFromAListenerOfTheirOwn(t *testing.T) {
 	_, err = made(policy("", catalog.Probe{Listener: "loop"}))
 	require.EqualError(t, err, `connector "east": probes of host sip:10.0.0.1: listener "loop" cannot reach it; choose another`)
 }
+
+// Who is told of a change of health asks for the hosts that it concerns, and no more.
+func TestHostsOf(t *testing.T) {
+	p := twoRegions()
+	p.Catalog.Connectors = append(p.Catalog.Connectors, catalog.Connector{Name: "shares", Hosts: []catalog.Host{hostAt(west1), hostAt(east1)}})
+	g := newRig(t, p)
+	all := g.r.Hosts()
+	require.Equal(t, []HostInfo{all[0], all[3]}, g.r.HostsOf(all[0].Key))
+	other := all[0].Key
+	other.Listener = "another"
+	require.Empty(t, g.r.HostsOf(other))
+}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"log/slog"
-	"slices"
 	"sync/atomic"
 
 	"tandem/admin"
@@ -45,7 +44,7 @@ func (f *flips) offer(one flip) {
 }
 
 // run tells of changes until ctx ends, then of those that are left.
-func (f *flips) run(ctx context.Context, log *slog.Logger, events *admin.Events, hosts func() []router.HostInfo) {
+func (f *flips) run(ctx context.Context, log *slog.Logger, events *admin.Events, hosts func(health.Key) []router.HostInfo) {
 	tell := func(one flip) {
 		notShown := int(f.skipped.Swap(0))
 		if one.region != nil {
@@ -53,7 +52,7 @@ func (f *flips) run(ctx context.Context, log *slog.Logger, events *admin.Events,
 			events.Region(one.region, notShown)
 			return
 		}
-		hosts := hosts()
+		hosts := hosts(one.host.Key)
 		writeHost(log, &one.host, hosts, notShown)
 		events.Host(&one.host, hosts, notShown)
 	}
@@ -76,8 +75,8 @@ func writeHost(log *slog.Logger, flip *health.Flip, hosts []router.HostInfo, not
 		level = slog.LevelInfo
 	}
 	host := router.HostInfo{URI: flip.Key.URI} // it may be gone from the config
-	if i := slices.IndexFunc(hosts, func(h router.HostInfo) bool { return h.Key == flip.Key }); i >= 0 {
-		host = hosts[i] // one that two connectors share is named with the first
+	if len(hosts) > 0 {
+		host = hosts[0] // one that two connectors share is named with the first
 	}
 	args := []any{
 		"host", host.URI, "from", flip.From.String(), "to", flip.To.String(), "reason", flip.Reason.String(),

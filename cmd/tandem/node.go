@@ -368,7 +368,7 @@ func (n *node) run(stop, kill context.Context) error {
 	var logs errgroup.Group
 	logging, endLog := context.WithCancel(context.Background())
 	logs.Go(func() error { n.router.RunLog(logging); return nil })
-	logs.Go(func() error { n.flips.run(logging, n.log, n.events, n.router.Hosts); return nil })
+	logs.Go(func() error { n.flips.run(logging, n.log, n.events, n.router.HostsOf); return nil })
 
 	n.admin.SetReady(true)
 	n.announce()

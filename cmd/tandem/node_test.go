@@ -385,7 +385,8 @@ func TestFlipsAreLoggedOnceEach(t *testing.T) {
 	ended, end := context.WithCancel(context.Background())
 	end()
 	events := admin.NewEvents(transport.Now)
-	f.run(ended, log.logger(), events, func() []router.HostInfo {
+	f.run(ended, log.logger(), events, func(of health.Key) []router.HostInfo {
+		require.Equal(t, key, of)
 		return []router.HostInfo{{Connector: "east", Region: "here", URI: key.URI, Key: key}}
 	})
 	require.Equal(t, flipRoom, strings.Count(log.String(), "\n"))
