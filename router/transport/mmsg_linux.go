@@ -71,7 +71,9 @@ func sendmmsg(fd int, heads []mmsghdr) (int, unix.Errno) {
 }
 
 // await is recvmmsg that waits for the first datagram, as long as the socket's
-// time-out says: then it is EAGAIN. The scheduler is told.
+// time-out says: then it is EAGAIN. A signal, which Go's runtime sends too, ends it
+// with EINTR: no call goes on by itself on a socket with a time-out (signal(7)).
+// The scheduler is told.
 func await(fd int, heads []mmsghdr) (int, unix.Errno) {
 	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd),
 		uintptr(unsafe.Pointer(unsafe.SliceData(heads))), uintptr(len(heads)), unix.MSG_WAITFORONE, 0, 0)

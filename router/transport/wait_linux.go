@@ -91,7 +91,7 @@ func (t *waiter) wait(w *worker) (int, unix.Errno, error) {
 		}
 		for { // bursts with pauses between them are worth a few waits for nothing
 			n, errno := await(w.sock.fd, w.heads[:])
-			if errno != unix.EAGAIN || w.udp.closed.Load() {
+			if errno != unix.EAGAIN && errno != unix.EINTR || w.udp.closed.Load() {
 				return n, errno, nil
 			}
 			now := Now()

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"net/netip"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -55,6 +56,37 @@ func TestWorkersThatWaitInThePollerHearAtOnce(t *testing.T) {
 		}
 	}
 	require.Fail(t, "a worker in the poller is woken late", "medians: %v", all)
+}
+
+// A signal that ends the receive call brings no datagram: a worker that gets some
+// does not stay in that call for them.
+func TestASignalIsNoDatagram(t *testing.T) {
+	u, err := Listen(Config{Listen: []netip.AddrPort{netip.AddrPortFrom(loopback4, 0)}, Workers: 1, Block: true})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = u.Close() })
+	w, err := newWorker(u, 0, 0, 16)
+	require.NoError(t, err)
+	defer w.close()
+	w.near, w.last = true, Now()
+	thread, ended := make(chan int), make(chan unix.Errno, 1)
+	go func() {
+		runtime.LockOSThread()
+		thread <- unix.Gettid()
+		_, errno, _ := w.receive()
+		ended <- errno
+	}()
+	conn, _ := peer(t, loopback4)
+	id := <-thread
+	for began := Now(); Now()-began < 2*int64(nearby); { // by then it waits in the poller
+		require.NoError(t, unix.Tgkill(unix.Getpid(), id, unix.SIGURG)) // the runtime's own
+		select {
+		case errno := <-ended:
+			require.Fail(t, "the worker came back", "%v", errno)
+		case <-time.After(100 * time.Microsecond):
+		}
+	}
+	write(t, conn, u.Addrs()[0], "a datagram")
+	require.Zero(t, <-ended)
 }
 
 // rawPeer is a connected socket that Go's poller does not know.

@@ -85,7 +85,6 @@ func (w *worker) run(h Handler) error {
 				w.sender.Flush(now, &w.out, h)
 			}
 			w.yield(now)
-		case unix.EINTR:
 		case unix.EBADF, unix.ENOTSOCK, unix.EFAULT, unix.EINVAL, unix.ENOSYS:
 			return fmt.Errorf("receive on udp %s: %w", w.udp.addrs[w.listener], errno)
 		default:
