@@ -158,7 +158,7 @@ func (s *Streams) remove(c *conn) {
 			s.dialling--
 		}
 		if c.stranger != nil {
-			s.strangers.left(c, s.now()+int64(s.limits.BackOff))
+			s.strangers.left(c, c.ending.Load().why, s.now()+int64(s.limits.BackOff))
 		}
 		c.listener.dialled.Add(-1)
 		return

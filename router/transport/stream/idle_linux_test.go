@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"runtime"
@@ -138,10 +139,18 @@ func TestNoFileLeft(t *testing.T) {
 	p.echoes("after")
 }
 
-// Where it has none for a connection of ours, the host is not to blame, and is
-// connected to when there is one again.
+// Where it has none for a connection of ours, who is there is not to blame, host or
+// stranger, and is connected to when there is one again.
 func TestNoFileToDial(t *testing.T) {
-	r := serve(t, tcp(Limits{}))
+	for what, known := range map[string]bool{"host": true, "stranger": false} {
+		t.Run(what, func(t *testing.T) { noFileToDial(t, known) })
+	}
+}
+
+func noFileToDial(t *testing.T, known bool) {
+	cfg := tcp(Limits{})
+	cfg.Known = func(int, netip.AddrPort) bool { return known }
+	r := serve(t, cfg)
 	_, dest := far(t, loopback4)
 	var limit unix.Rlimit
 	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))

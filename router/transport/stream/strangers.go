@@ -65,12 +65,15 @@ func (s *strangers) arrived(of *share) {
 	s.dialling--
 }
 
-// left counts c no longer. If nobody was there, none is opened again for a while.
-func (s *strangers) left(c *conn, until int64) {
+// left counts c no longer, which ended for why. If nobody was there, none is opened
+// again until then; not so if we had no socket, which says nothing of who is there.
+func (s *strangers) left(c *conn, why End, until int64) {
 	s.open--
 	c.stranger.open--
 	if !c.arrived {
 		s.arrived(c.stranger)
+	}
+	if !c.arrived && why != NoSocket {
 		s.failed[name{c.listener, c.remote, dialled, c.who}] = until
 	}
 }

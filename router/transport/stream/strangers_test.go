@@ -223,7 +223,7 @@ func TestStrangers_OneAddress(t *testing.T) {
 			require.Equal(t, 200, s.open)
 			c := &conn{stranger: s.shares[sourceOf(netip.MustParseAddrPort(one(0)).Addr())], arrived: true}
 			for range 20 {
-				s.left(c, 0)
+				s.left(c, ConnectFailed, 0)
 			}
 			require.Equal(t, 15, admitted(&s, 3*second, &limits, one))
 		})
@@ -246,7 +246,7 @@ func TestStrangers_OneAddress(t *testing.T) {
 		s.arrived(first)
 		_, why = dial(2)
 		require.Equal(t, NotEnded, why)
-		s.left(&conn{stranger: first}, 0)
+		s.left(&conn{stranger: first}, ConnectFailed, 0)
 		require.Equal(t, []int{2, 1, 3, 2}, []int{first.open, first.dialling, s.open, s.dialling})
 	})
 	t.Run("who is refused is not kept", func(t *testing.T) {
