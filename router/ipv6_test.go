@@ -6,6 +6,10 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"tandem/config/catalog"
+	"tandem/health"
+	"tandem/router/transport"
 )
 
 // Addresses of IPv6 as they are written in messages, and where they lead.
@@ -152,4 +156,30 @@ func TestRFC4007_Links(t *testing.T) {
 	ok := g.over(0, caller, respond(sent{bye[0].to, bye[0].text}, 200))
 	require.Len(t, ok, 1)
 	require.Equal(t, []any{2, addr("[fe80::12%eth0]:5070")}, []any{ok[0].listener, ok[0].to})
+}
+
+// One link-local address on two links is two hosts, and each has a health of its own:
+// what is known of the one says nothing of the other.
+func TestRFC4007_HealthIsOfALink(t *testing.T) {
+	for _, over := range []catalog.Transport{catalog.UDP, catalog.TCP} {
+		p := twoRegions()
+		for i, zone := range []string{"eth0", "eth1"} {
+			at := hostAt(addr("[fe80::11%" + zone + "]:5060"))
+			at.HostPort, at.Transport = "[fe80::11]:5060", over
+			p.Catalog.Connectors[i].Hosts = []catalog.Host{at}
+		}
+		g := newRig(t, p, func(o *Options) {
+			o.Listeners = append(o.Listeners, Listener{Addr: addr("[::]:5060"), Transport: over, Advertise: "[2001:db8::1]:5060"})
+		})
+		all := g.over(0, caller, invite())
+		inv := all[len(all)-1]
+		require.Equal(t, addr("[fe80::11%eth0]:5060"), inv.to)
+		next := g.icmp(transport.Unreachable{Dest: inv.to, Code: transport.NoPort, Quote: []byte(inv.text), Listener: inv.listener})
+		require.Len(t, next, 1)
+		require.Equal(t, addr("[fe80::11%eth1]:5060"), next[0].to)
+		require.Equal(t, []health.State{health.Doubtful, health.Up}, []health.State{g.state("east"), g.state("west")})
+		hosts := g.r.Hosts()
+		require.NotEqual(t, hosts[0].Key, hosts[1].Key)
+		require.NotSame(t, hosts[0].Health, hosts[1].Health)
+	}
 }
