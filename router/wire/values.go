@@ -58,8 +58,12 @@ func (v *Values) Next() (Value, bool) {
 // taken for the beginning of a quoted string: a value in which it is none is
 // refused whole by who takes it apart.
 func valueEnd(data []byte, i, end int, brackets bool) int {
-	if bytes.IndexByte(data[i:end], ',') < 0 {
+	comma := bytes.IndexByte(data[i:end], ',')
+	if comma < 0 {
 		return end
+	}
+	if before := data[i : i+comma]; bytes.IndexByte(before, '"') < 0 && (!brackets || bytes.IndexByte(before, '<') < 0) {
+		return i + comma // nothing that could hide it: what is mostly so, found at once
 	}
 	for i < end {
 		switch c := data[i]; {
