@@ -6,6 +6,7 @@ import (
 
 	"tandem/config/catalog"
 	"tandem/router/transport"
+	"tandem/router/wire"
 )
 
 // largerDialog decides what an in-dialog request to dest travels over that would
@@ -46,12 +47,18 @@ func (r *Router) appendFrom(dst, msg []byte, was, is int) (text []byte, ok bool)
 
 // dialogFallBack sends a large in-dialog request by UDP that could not leave over
 // TCP, until it is answered where its sender will not (RFC 3261 16.11). It is
-// false for what did not go over TCP for its size.
+// false for what did not go over TCP for its size. A URI without a transport means
+// UDP (RFC 3263 4.1): where a host over UDP and one over TCP have one address, the
+// request may have been for either, and goes on.
 func (r *Router) dialogFallBack(now int64, u transport.Unreachable, b *branch, method []byte, out *transport.Batch) bool {
 	pl := r.plan.Load()
 	h := pl.byAddr[hostPlace{addr: u.Dest}]
-	if r.listeners[u.Listener].Transport != catalog.TCP || h == nil || len(u.Quote) <= h.large.mtu ||
-		pl.byAddr[hostPlace{u.Dest, catalog.TCP}] != nil || b.listener >= len(r.listeners) {
+	if r.listeners[u.Listener].Transport != catalog.TCP || h == nil || len(u.Quote) <= h.large.mtu || b.listener >= len(r.listeners) {
+		return false
+	}
+	s := r.acquire(now, out)
+	defer r.release(s)
+	if s.m.Parse(u.Quote) != nil || !r.leadsByUDP(&s.m) {
 		return false
 	}
 	udp := h.listeners[b.listener]
@@ -69,4 +76,18 @@ func (r *Router) dialogFallBack(now int64, u transport.Unreachable, b *branch, m
 		r.wakeTimers()
 	}
 	return true
+}
+
+// leadsByUDP reports whether the URI that a request went to says no transport, or UDP.
+func (r *Router) leadsByUDP(m *wire.Message) bool {
+	var rt routeSet
+	rt.target, _ = wire.ParseURI(m.Data, m.RequestURI)
+	routes := m.Values(wire.HeaderRoute)
+	rt.hop, rt.hasHop = routes.Next()
+	hop, strict, ok := r.nextHop(m, &rt)
+	if strict {
+		hop = rt.target // a strict router is there, and not in the Route (16.6 step 6)
+	}
+	over, known := r.transportOf(m, &hop)
+	return ok && known && over == catalog.UDP
 }

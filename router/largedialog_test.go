@@ -95,6 +95,48 @@ func TestRFC3261_18_1_1_WithinADialogBackToUDP(t *testing.T) {
 	require.Equal(t, overTCP, g.over(overUDP, caller, within("UPDATE", 6000))[0].listener)
 }
 
+// Another host over TCP at the same address changes nothing, and what its URI sends
+// over TCP did not go there for its size, whoever is configured.
+func TestWithinADialogTheURISaysWhetherUDPWillDo(t *testing.T) {
+	for _, alone := range []bool{true, false} {
+		p := both(catalog.LargeTCP)
+		if p.Catalog.Connectors[1].Hosts[0] = hostAt(east1); alone {
+			p = oneHost(catalog.LargeTCP)
+		} else {
+			p.Catalog.Connectors[1].Hosts[0].Transport = catalog.TCP
+		}
+		for _, x := range []struct {
+			uri, route string
+			udp        bool
+		}{
+			{"sip:agent@203.0.113.1:5060", "", true},
+			{"sip:agent@203.0.113.1:5060;transport=udp", "", true},
+			{"sip:agent@203.0.113.1:5060;transport=tcp", "", false},
+			{"sip:agent@10.0.0.1;transport=tcp", ", <sip:203.0.113.1:5060;lr>", true},
+			{"sip:agent@10.0.0.1", ", <sip:203.0.113.1:5060;lr;transport=tcp>", false},
+			{"sip:agent@10.0.0.1;transport=tcp", ", <sip:203.0.113.1:5060>", true},  // a strict router
+			{"sip:agent@10.0.0.1", ", <sip:203.0.113.1:5060;transport=tcp>", false}, // another
+		} {
+			g := newLargeRig(t, p)
+			text := strings.ReplaceAll(g.up(overUDP)("INVITE", 6000), "INVITE sip:agent@203.0.113.1:5060 ", "INVITE "+x.uri+" ")
+			if x.route != "" {
+				line := "Route: " + strings.Join(header(text, "Route"), ", ")
+				text = strings.Replace(text, line, line+x.route, 1)
+			}
+			inv := g.over(overUDP, caller, text)[0]
+			require.Equal(t, []any{overTCP, east1}, []any{inv.listener, inv.to}, x)
+			all := g.lost(inv, transport.NoHost)
+			require.Len(t, all, 1)
+			if x.udp {
+				require.Equal(t, []any{overUDP, east1}, []any{all[0].listener, all[0].to}, x)
+				require.Equal(t, strings.Replace(inv.text, "Via: SIP/2.0/TCP", "Via: SIP/2.0/UDP", 1), all[0].text)
+			} else {
+				require.Contains(t, startLine(all[0].text), "503", x)
+			}
+		}
+	}
+}
+
 // What no datagram holds does not try to leave by UDP: its sender hears of it.
 func TestWithinADialogTooLargeToFallBack(t *testing.T) {
 	g := newLargeRig(t, oneHost(catalog.LargeTCP))
