@@ -24,10 +24,14 @@ func (r *Router) attempt(s *scratch, st *stripe, c *call, e *entry, held hold, s
 	}
 	msg := r.appendRequest(s.out.Buf(), s, c, a, m)
 	if len(msg) > a.host.large.mtu {
+		fits := len(msg) <= largestMessage(a.host.addr, a.host.transport)
 		msg = r.larger(s, c, a, m, msg)
-		if !a.stream && len(msg) > largestMessage(a.host.addr, a.host.transport) {
+		switch {
+		case !a.stream && !fits:
 			r.oversized(s, st, c, a)
 			return
+		case a.stream && fits && share == c.share(s.now, 1):
+			a.waitAt = min(a.waitAt, s.now+share/2) // the other half is for UDP (lastResort)
 		}
 	}
 	if !a.reliable() {

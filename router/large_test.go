@@ -465,6 +465,34 @@ func TestLargeLastResort(t *testing.T) {
 	require.Equal(t, health.Doubtful, g.r.Hosts()[0].Health.Status().State)
 }
 
+// What a setup_budget leaves for the last host is half for TCP and half for UDP; all
+// for TCP where UDP is no way.
+func TestLargeLastResortWithinTheBudget(t *testing.T) {
+	p := oneHost(catalog.LargeTCP)
+	p.Failover.SetupBudget = 1200 * time.Millisecond
+	g := newLargeRig(t, p)
+	g.calls(1, 6000)
+	require.Empty(t, g.pass(599*time.Millisecond))
+	again := g.pass(10 * time.Millisecond)
+	sends(t, again, "east1 INVITE")
+	require.Equal(t, "SIP/2.0/UDP 198.51.100.1:5060", firstVia(again[0].text))
+	sends(t, g.pass(580*time.Millisecond), "east1 INVITE")
+	sends(t, g.pass(20*time.Millisecond), "caller 503 INVITE")
+
+	g = newLargeRig(t, p)
+	g.over(overTCP, connection, withBody(invite(viaOver("TCP")), 100_000))
+	require.Empty(t, g.pass(1199*time.Millisecond))
+	require.Contains(t, g.pass(10 * time.Millisecond)[0].text, "SIP/2.0 503 ")
+
+	p = both(catalog.LargeTCP) // there is another host: its share is its own
+	p.Failover.SetupBudget = 2400 * time.Millisecond
+	g = newLargeRig(t, p)
+	g.calls(1, 6000)
+	require.Empty(t, g.pass(1199*time.Millisecond))
+	sends(t, g.pass(10*time.Millisecond), "west1 INVITE")
+	sends(t, g.pass(600*time.Millisecond), "west1 INVITE")
+}
+
 // What no datagram holds goes over TCP where the host takes it, else it is refused
 // and the host is asked.
 func TestLargerThanADatagram(t *testing.T) {
