@@ -49,6 +49,19 @@ func holdOf(set *catalog.Health) time.Duration {
 	return DoubtHold
 }
 
+// heard takes note of a response to a call: it ends every doubt. One by a detour
+// ends only that calls stall, which is the host's doing by any way; without probes
+// it ends others like a probe, until calls by the host's own way are silent again:
+// else nothing would, where all calls make the detour.
+func (s *Status) heard(o *Observation, set *catalog.Health) {
+	switch {
+	case !o.Detour || s.Stalled:
+		s.believe()
+	case !set.Probe:
+		s.Doubt, s.DoubtUntil = false, 0
+	}
+}
+
 // believe ends a doubt for good: the host answered a call, or is known to be
 // dead, which explains its silence.
 func (s *Status) believe() {

@@ -110,6 +110,10 @@ type Observation struct {
 	// Besides says that it is not the outcome of a call: it was told before, or
 	// is of another request. It ejects nobody and decides no trial.
 	Besides bool
+	// Detour says that a call's response came over another transport than the host
+	// is known by. Of the call it says as much as any; of the host's own way, which
+	// silence and ICMP are of, nothing: while probes go there, they end that doubt.
+	Detour bool
 	// Began is when the attempt began that a call's event is of; 0 is now. The
 	// outcome of calls that began before an ejection was over decides no trial.
 	Began int64

@@ -103,8 +103,9 @@ func (s Status) due(now int64) (next Status, due bool) {
 // exist that answer OPTIONS and not INVITE, and each probe would send the next
 // call into the wait. If the host is silent again before it has answered any
 // call, the next hold is twice as long. Any response to a call ends every doubt
-// at once, but for 100 where that is all that calls get. Without probes nothing takes a host down: all doubts are held, and
-// then cleared by a trial call that gets an answer.
+// at once, but for 100 where that is all that calls get, and for what comes by a
+// detour. Without probes nothing takes a host down: all doubts are held, and then
+// cleared by a trial call that gets an answer.
 //
 // Calls that fail in a row eject a host, whatever its probes say: see Row. No
 // probe brings it back, but a trial call that is answered.
@@ -126,15 +127,15 @@ func Next(s Status, o Observation, now int64, set *catalog.Health) Status {
 		why.Count = int32(o.Count)
 	case CallTrying:
 		if !s.Stalled || o.Beyond {
-			s.believe()
+			s.heard(&o, set)
 		}
 	case CallFailed:
-		s.believe()
+		s.heard(&o, set)
 	case CallAnswered:
-		s.believe()
+		s.heard(&o, set)
 		s.answered(o, now, set, &why)
 	case CallFull:
-		s.believe()
+		s.heard(&o, set)
 		if o.RetryAfter > 0 { // RFC 3261 21.5.4
 			why.For = min(o.RetryAfter, MaxRetryAfter)
 			s.FullUntil = max(s.FullUntil, now+int64(why.For))

@@ -23,6 +23,7 @@ var (
 	callSilent = Observation{Event: CallSilent}
 	callICMP   = Observation{Event: CallUnreachable}
 	callOK     = Observation{Event: CallAnswered}
+	callDetour = Observation{Event: CallAnswered, Detour: true}
 	callTrying = Observation{Event: CallTrying, Code: 100}
 	callStuck  = Observation{Event: CallStuck}
 	callsStall = Observation{Event: CallsStall, Count: 5}
@@ -335,8 +336,38 @@ func invariants(t require.TestingT, s Status, now int64, set *catalog.Health) {
 
 var anything = []Observation{
 	ok200, ok404, ok503, ok408, silent, icmp, callSilent, callICMP, callOK, callFull,
-	callTrying, callStuck, callsStall, callBeyond, callFailed(1), callFailed(1), callFailed(2), callFailed(3),
+	callTrying, callStuck, callsStall, callBeyond, callDetour, callFailed(1), callFailed(1), callFailed(2), callFailed(3),
 	callFullFor(time.Second), callFullFor(5 * time.Second), callFullFor(time.Hour),
+}
+
+// What comes by a detour says nothing of the way that was silent: a probe ends the
+// doubt, and the next silence is held for twice as long. Where there are none, it is
+// what ends it.
+func TestNext_ADetourEndsNoSilence(t *testing.T) {
+	for _, first := range []Observation{callSilent, callICMP} {
+		s := Next(Status{}, first, second, probing())
+		for _, o := range []Observation{callDetour, {Event: CallTrying, Detour: true, Besides: true}, {Event: CallFailed, Detour: true}, {Event: CallFull, Detour: true}} {
+			s = Next(s, o, 20*second, probing())
+			require.Equal(t, Doubtful, s.State)
+		}
+		require.Equal(t, Up, Next(s, ok200, 21*second, probing()).State)
+		require.Equal(t, Up, Next(s, callTrying, 21*second, probing()).State)
+		require.Equal(t, Up, Next(s, callDetour, 21*second, notProbing()).State)
+	}
+	for _, way := range []struct {
+		set   *catalog.Health
+		clear Observation
+	}{{probing(), ok200}, {notProbing(), callDetour}} {
+		s := Next(Status{}, callSilent, second, way.set)
+		s = Next(s, way.clear, 20*second, way.set)
+		s = Next(s, callDetour, 21*second, way.set)
+		require.Equal(t, Up, s.State)
+		s = Next(s, callSilent, 22*second, way.set)
+		require.Equal(t, 22*second+int64(2*DoubtHold), s.DoubtUntil)
+	}
+	s := Next(Status{}, callsStall, second, probing())
+	require.Equal(t, Doubtful, Next(s, Observation{Event: CallTrying, Detour: true}, 2*second, probing()).State)
+	require.Equal(t, Up, Next(s, callDetour, 2*second, probing()).State, "that calls stall is of no way")
 }
 
 func TestNext_RandomWalk(t *testing.T) {

@@ -49,6 +49,7 @@ var happenings = []happening{
 	{"OPTIONS answered 503", ok503},
 	{"OPTIONS not answered, undeliverable, or a down code", silent},
 	{"call answered", callOK},
+	{"call answered by a detour: over TCP, by a host over UDP", callDetour},
 	{"100 to a call", callTrying},
 	{"call not answered", callSilent},
 	{"call undeliverable (ICMP)", callICMP},

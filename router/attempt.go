@@ -166,7 +166,7 @@ func (r *Router) note(s *scratch, c *call, a *attempt, e event, v verdict, resp 
 		r.answered2xx(s, a, resp)
 	}
 	if seen != 0 {
-		a.host.health.Observe(s.now, health.Observation{Event: seen, Began: a.started, Besides: !c.invite() || a.stream})
+		a.host.health.Observe(s.now, health.Observation{Event: seen, Began: a.started, Besides: !c.invite()})
 	}
 	return why
 }

@@ -441,6 +441,75 @@ func TestLargeSilentOverTCP(t *testing.T) {
 	require.Equal(t, health.Ejected, g.r.Hosts()[0].Health.Status().State)
 }
 
+// An answer over TCP says nothing of the way by UDP, which a small call had none by:
+// probes end that doubt.
+func TestLargeAnsweredOverTCPIsNoAnswerByUDP(t *testing.T) {
+	for _, status := range []int{100, 180, 200, 404, 500, 503} {
+		g := newLargeRig(t, oneHost(catalog.LargeTCP))
+		east := g.r.Hosts()[0].Health
+		g.calls(0, 100)
+		g.pass(2100 * time.Millisecond)
+		inv := g.calls(1, 6000)
+		g.over(overTCP, east1, respond(sent{inv.to, inv.text}, status))
+		require.Equal(t, health.Doubtful, east.Status().State, status)
+		g.now += int64(health.DoubtHold)
+		east.Observe(g.now, health.Observation{Event: health.ProbeOK, Code: 200})
+		require.Equal(t, health.Up, east.Status().State)
+	}
+
+	// By which way an answer came counts, not by which the request was last sent.
+	g := newLargeRig(t, oneHost(catalog.LargeTCP))
+	inv := g.calls(0, 6000)
+	again := g.pass(2100 * time.Millisecond)[0]
+	g.unreachable(again, transport.NoPort)
+	require.Equal(t, health.Doubtful, g.r.Hosts()[0].Health.Status().State)
+	g.over(overTCP, east1, respond(sent{inv.to, inv.text}, 180))
+	require.Equal(t, health.Doubtful, g.r.Hosts()[0].Health.Status().State)
+	g.from(east1, respond(again, 180))
+	require.Equal(t, health.Up, g.r.Hosts()[0].Health.Status().State)
+}
+
+// A trial call that goes over TCP ends a doubt without probes, which nothing else
+// would where all calls are large, and an ejection. So calls over TCP eject, too.
+func TestLargeTrialOverTCP(t *testing.T) {
+	p := both(catalog.LargeTCP)
+	p.Health.Probe = false
+	g := newLargeRig(t, p)
+	east := g.r.Hosts()[0].Health
+	g.calls(0, 100)
+	g.pass(2100 * time.Millisecond)
+	require.Equal(t, health.Doubtful, east.Status().State)
+	require.Equal(t, west1, g.calls(1, 6000).to)
+	g.now += int64(health.DoubtHold)
+	trial := g.calls(2, 6000)
+	require.Equal(t, []any{overTCP, east1}, []any{trial.listener, trial.to})
+	require.Equal(t, west1, g.calls(3, 6000).to)
+	g.over(overTCP, east1, respond(sent{trial.to, trial.text}, 180))
+	require.Equal(t, health.Up, east.Status().State)
+
+	p = both(catalog.LargeTCP)
+	p.Health.EjectAfter = 2
+	for _, stuck := range []bool{false, true} {
+		g = newLargeRig(t, p)
+		east = g.r.Hosts()[0].Health
+		for n := range 2 {
+			inv := g.calls(n, 6000)
+			if stuck {
+				g.over(overTCP, east1, respond(sent{inv.to, inv.text}, 100))
+				g.pass(p.Failover.Progress + 100*time.Millisecond)
+			} else {
+				g.over(overTCP, east1, respond(sent{inv.to, inv.text}, 503))
+			}
+		}
+		require.Equal(t, health.Ejected, east.Status().State)
+		g.now += int64(p.Health.EjectTime)
+		trial = g.calls(9, 6000)
+		require.Equal(t, []any{overTCP, east1}, []any{trial.listener, trial.to})
+		g.over(overTCP, east1, respond(sent{trial.to, trial.text}, 200))
+		require.Equal(t, health.Recovering, east.Status().State)
+	}
+}
+
 // With nothing else to try, the request goes by UDP before the call is given up;
 // not when the caller has given up himself.
 func TestLargeLastResort(t *testing.T) {

@@ -139,6 +139,7 @@ func (r *Router) judge(s *scratch, c *call, a *attempt, m *wire.Message) {
 	}
 	// What comes from an attempt that was given up came too late for its call.
 	late := a.abandoned && m.Status/100 != 2
+	o.Detour = !a.host.transport.Reliable() && r.listeners[s.listener].Transport.Reliable() // a large one
 	o.Besides = !c.invite() || a.praised || a.revoked || late
 	switch {
 	case o.RetryAfter > 0:
