@@ -74,10 +74,12 @@ type Options struct {
 	Log             *slog.Logger
 }
 
-// Expiries are when certificates in use end, by their files.
+// Expiries are when certificates in use end, by their files, and whether those are
+// what the files have.
 type Expiries struct {
 	Certificates map[string]time.Time // that the node shows
 	Authorities  map[string]time.Time // the last of those in a file
+	Read         map[string]bool      // false: the last reload could not, and what is in use is of before
 }
 
 // Reloads is how often the config was read again, and how the last time went.

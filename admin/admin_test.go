@@ -61,7 +61,7 @@ func options(t testing.TB) Options {
 			return []stream.Stats{s}
 		},
 		Expiries: func() Expiries {
-			return Expiries{map[string]time.Time{"cert.pem": time.Unix(1_800_000_000, 0)}, map[string]time.Time{"ca.pem": time.Unix(1_900_000_000, 0)}}
+			return Expiries{map[string]time.Time{"cert.pem": time.Unix(1_800_000_000, 0)}, map[string]time.Time{"ca.pem": time.Unix(1_900_000_000, 0)}, map[string]bool{"cert.pem": true, "ca.pem": false}}
 		},
 		Listeners:       []netip.AddrPort{listen},
 		Now:             func() int64 { return 2 },

@@ -59,12 +59,12 @@ func (s scrape) value(m *metric, v float64, labels ...string) {
 	s <- prometheus.MustNewConstMetric(m.desc, kind, v, labels[:len(m.labels)]...)
 }
 
-func (s scrape) flag(m *metric, on bool) {
+func (s scrape) flag(m *metric, on bool, labels ...string) {
 	v := 0.0
 	if on {
 		v = 1
 	}
-	s.value(m, v)
+	s.value(m, v, labels...)
 }
 
 // Collect implements prometheus.Collector.
@@ -123,6 +123,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		}
 		for file, end := range e.Authorities {
 			s.value(authorityEnds, float64(end.Unix()), file)
+		}
+		for file, read := range e.Read {
+			s.flag(filesRead, read, file)
 		}
 	}
 }

@@ -128,6 +128,7 @@ var (
 
 	certificateEnds = gauge("tls_certificate_expires_timestamp_seconds", "When the certificate ends that the node shows, as a listener or to connectors, in Unix time; of the one in use, not of a file that was not read again.", "file")
 	authorityEnds   = gauge("tls_authority_expires_timestamp_seconds", "When the last of the authorities in a file of ca or client_ca ends, and with it all trust by that file, in Unix time; of those in use, not of a file that was not read again.", "file")
+	filesRead       = gauge("tls_last_reload_successful", "1 when what is in force is what the file of a certificate, with its key, or of authorities had at the last reload, 0 when that could not be used and what was read before is in force.", "file")
 )
 
 // counts are the router's counters by their names there.

@@ -91,18 +91,25 @@ func (c certificates) reload() (read int, others map[*stream.Certificates]bool, 
 }
 
 // expiries is when what is in use of certificates ends: those that the node shows,
-// and the last of the authorities in each file of them.
+// and the last of the authorities in each file of them; and whether the last reload
+// could read the files. One may have both.
 func (s *streams) expiries() admin.Expiries {
 	c := s.certificates()
-	e := admin.Expiries{Certificates: make(map[string]time.Time), Authorities: make(map[string]time.Time)}
+	e := admin.Expiries{Certificates: make(map[string]time.Time), Authorities: make(map[string]time.Time), Read: make(map[string]bool)}
+	note := func(file string, stale bool) {
+		read, known := e.Read[file]
+		e.Read[file] = !stale && (read || !known)
+	}
 	for pair, ours := range c.ours {
 		end, known := e.Certificates[pair.Certificate] // with its key in another file
 		if leaf := ours.Leaves()[0]; !known || leaf.NotAfter.Before(end) {
 			e.Certificates[pair.Certificate] = leaf.NotAfter
 		}
+		note(pair.Certificate, ours.Stale())
 	}
 	for file, roots := range c.roots {
 		e.Authorities[file] = roots.End()
+		note(file, roots.Stale())
 	}
 	return e
 }

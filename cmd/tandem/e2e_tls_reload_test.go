@@ -49,13 +49,21 @@ func TestE2E_TLSReload(t *testing.T) {
 	require.EqualValues(t, 2, n.metric(`^tandem_stream_connections\{direction="out",listener="`+n.addr.String()))
 	require.ElementsMatch(t, []*big.Int{before, renewed}, socket.serials())
 
-	// What cannot be read changes nothing; the log names the file.
+	// What cannot be read changes nothing; the log names the file, and a metric.
+	read := func() float64 {
+		return n.metric(`^tandem_tls_last_reload_successful\{file="` + regexp.QuoteMeta(a.file(nodeName+".pem")))
+	}
+	require.EqualValues(t, 1, read())
 	require.NoError(t, os.WriteFile(a.file(nodeName+".pem"), []byte("half of a certi"), 0o600))
 	line := n.hup("certificates not read again")
 	require.Len(t, line["mistakes"], 1, "listener and connector have the same file")
 	require.Contains(t, fmt.Sprint(line["mistakes"]), a.file(nodeName+".pem"))
 	require.Equal(t, renewed, shown(t, n, a))
+	require.Zero(t, read())
 	n.goodCall(caller, first, "+15550000001")
+	a.signFor(nodeName, -time.Hour, 60*24*time.Hour)
+	n.hup("certificates read again")
+	require.EqualValues(t, 1, read())
 }
 
 // Who may have signed a certificate is read again too: a client that was known is

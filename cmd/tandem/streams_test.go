@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -106,4 +107,39 @@ func TestCertificatesAreShared(t *testing.T) {
 	require.ErrorContains(t, know("10.0.0.4:5061"), says.CA)
 	_, failed = s.reload()
 	require.Len(t, failed, 2)
+}
+
+// What is in use of a file is what it has until a reload cannot use it, and again
+// when one can. Certificate, key and authority may be in one file: each counts.
+func TestFilesThatAreNotReadAgain(t *testing.T) {
+	ours, other := anyCertificate(t), anyCertificate(t)
+	other.ClientCA = ours.Certificate
+	server, err := serverTLS(other, new(streams).certificates())
+	require.NoError(t, err)
+	s := &streams{servers: map[int]*stream.ServerTLS{0: server}}
+	at := netip.MustParseAddrPort("10.0.0.1:5061")
+	says := catalog.PeerTLS{Name: "a.example.com", Certificate: ours.Certificate, Key: ours.Key}
+	require.NoError(t, s.know([]router.HostInfo{{Addr: at, Listeners: []int{0}, Transport: catalog.TLS, TLS: says}}))
+	good, err := os.ReadFile(ours.Certificate)
+	require.NoError(t, err)
+	_, key, found := bytes.Cut(good, []byte("-----END CERTIFICATE-----\n"))
+	require.True(t, found && len(key) > 0)
+	certificate := good[:len(good)-len(key)]
+	for _, c := range []struct {
+		what string
+		has  []byte
+		read bool
+	}{
+		{"as at the start", good, true}, {"cut short", good[:20], false}, {"once more", good[:20], false}, {"mended", good, true},
+		{"without its key", certificate, false}, {"whole", good, true},
+	} {
+		require.NoError(t, os.WriteFile(ours.Certificate, c.has, 0o600))
+		s.reload()
+		require.Equal(t, map[string]bool{ours.Certificate: c.read, other.Certificate: true}, s.expiries().Read, c.what)
+	}
+	require.NoError(t, os.Remove(ours.Certificate))
+	s.reload()
+	require.False(t, s.expiries().Read[ours.Certificate])
+	require.NoError(t, s.know(nil))
+	require.False(t, s.expiries().Read[ours.Certificate], "the listener has it yet")
 }

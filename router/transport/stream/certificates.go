@@ -20,6 +20,7 @@ type KeyPair struct{ Certificate, Key string }
 type Certificates struct {
 	pairs   []KeyPair
 	current atomic.Pointer[[]tls.Certificate]
+	stale   atomic.Bool
 }
 
 // LoadCertificates reads them. The first is shown where no other fits better.
@@ -33,7 +34,8 @@ func LoadCertificates(pairs ...KeyPair) (*Certificates, error) {
 
 // Reload reads the files again. On an error all stays as it was. Connections
 // that are open keep what they were made with.
-func (c *Certificates) Reload() error {
+func (c *Certificates) Reload() (err error) {
+	defer func() { c.stale.Store(err != nil) }()
 	all := make([]tls.Certificate, len(c.pairs))
 	for i, p := range c.pairs {
 		pair, err := tls.LoadX509KeyPair(p.Certificate, p.Key)
@@ -45,6 +47,9 @@ func (c *Certificates) Reload() error {
 	c.current.Store(&all)
 	return nil
 }
+
+// Stale reports whether the last Reload failed: what is in use is of before.
+func (c *Certificates) Stale() bool { return c.stale.Load() }
 
 // Leaves returns the certificates in use, for whoever watches when they expire.
 func (c *Certificates) Leaves() (all []*x509.Certificate) {
@@ -90,6 +95,7 @@ func (c *Certificates) forServer(info *tls.CertificateRequestInfo) (*tls.Certifi
 type Roots struct {
 	file    string
 	current atomic.Pointer[rootsRead]
+	stale   atomic.Bool
 }
 
 type rootsRead struct {
@@ -105,7 +111,8 @@ func LoadRoots(file string) (*Roots, error) {
 
 // Reload reads the file again. On an error all stays as it was. What is no
 // certificate is passed over.
-func (r *Roots) Reload() error {
+func (r *Roots) Reload() (err error) {
+	defer func() { r.stale.Store(err != nil) }()
 	text, err := os.ReadFile(r.file)
 	if err != nil {
 		return fmt.Errorf("roots: %w", err)
@@ -127,6 +134,9 @@ func (r *Roots) Reload() error {
 	r.current.Store(&read)
 	return nil
 }
+
+// Stale reports whether the last Reload failed: those in use are of before.
+func (r *Roots) Stale() bool { return r.stale.Load() }
 
 // File is where they are read from.
 func (r *Roots) File() string { return r.file }
