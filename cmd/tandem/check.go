@@ -13,6 +13,7 @@ import (
 
 	"tandem/config"
 	"tandem/config/catalog"
+	"tandem/router"
 )
 
 func newCheck() *cobra.Command {
@@ -49,13 +50,16 @@ func check(ctx context.Context, out, progress io.Writer, path, other string, nam
 	opts := config.Options{Progress: func(file string, numbers int) {
 		fmt.Fprintf(progress, "%s: %d numbers read\n", file, numbers)
 	}}
-	cfg, err := checked(path, opts)
+	cfg, r, err := checked(path, opts)
 	if err != nil {
 		fmt.Fprintln(out, err)
 		return exitError{code: exitFailed}
 	}
-	_, dates := examine(cfg, time.Now())
-	for _, w := range slices.Concat(cfg.Warnings, dates) {
+	_, warnings := examine(cfg, time.Now())
+	if text := outgoingTo(r.Hosts()).unresolved(&cfg.Catalog).warning(cfg.Streams, room()); text != "" {
+		warnings = append(warnings, config.Error{File: path, Field: outgoingField, Text: text})
+	}
+	for _, w := range slices.Concat(cfg.Warnings, warnings) {
 		fmt.Fprintln(out, "warning:", w.Error())
 	}
 	if other != "" {
@@ -111,18 +115,19 @@ func some(names []string) string {
 
 // checked loads a config, opens the certificates that it names and has a router
 // compiled from it, which needs no socket and may find more.
-func checked(path string, opts config.Options) (*config.Config, error) {
+func checked(path string, opts config.Options) (*config.Config, *router.Router, error) {
 	cfg, err := config.LoadWith(path, opts)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if mistakes, _ := examine(cfg, time.Now()); len(mistakes) > 0 {
-		return nil, mistakes
+		return nil, nil, mistakes
 	}
-	if _, err := offline(cfg); err != nil {
-		return nil, config.Error{File: path, Text: err.Error()}
+	r, err := offline(cfg)
+	if err != nil {
+		return nil, nil, config.Error{File: path, Text: err.Error()}
 	}
-	return cfg, nil
+	return cfg, r, nil
 }
 
 func diff(out io.Writer, changes []config.Change) {

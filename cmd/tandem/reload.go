@@ -157,6 +157,7 @@ func (r *reloader) bring(old *config.Config) (cfg *config.Config, told config.Er
 		return nil, nil, err
 	}
 	mistakes, dates := examine(cfg, time.Now())
+	r.node.streams.tellAgain()
 	if err := r.node.apply(next); err != nil {
 		return nil, nil, append(mistakes, config.Error{File: old.File, Text: err.Error()})
 	}

@@ -24,6 +24,11 @@ type streams struct {
 	peers     atomic.Pointer[map[peerAt]knownPeer]
 	mu        sync.Mutex // of whoever changes peers
 	strangers strangers
+
+	limits config.Streams
+	room   uint64 // bytes of memory that limits go by
+	log    *slog.Logger
+	told   string // what was last said of more hosts than connections; under mu
 }
 
 // knownPeer is a host; over TLS it has to prove who it is.
@@ -58,8 +63,8 @@ func byTransport(listen []config.Listener) []config.Listener {
 
 // openStreams opens what of listen is no datagram socket.
 func openStreams(listen []config.Listener, limits config.Streams, awake bool, log *slog.Logger) (*streams, error) {
-	s := &streams{servers: make(map[int]*stream.ServerTLS)}
-	cfg := stream.Config{Log: log, Awake: awake, Limits: limitsOf(limits, room()), Dial: s.peer, Known: s.known, Stranger: s.stranger}
+	s := &streams{servers: make(map[int]*stream.ServerTLS), limits: limits, room: room(), log: log}
+	cfg := stream.Config{Log: log, Awake: awake, Limits: limitsOf(limits, s.room), Dial: s.peer, Known: s.known, Stranger: s.stranger}
 	for i, l := range listen {
 		if l.Transport == catalog.UDP {
 			continue
@@ -162,6 +167,7 @@ func (s *streams) know(hosts []router.HostInfo) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.tell(outgoingTo(hosts).warning(s.limits, s.room))
 	var errs []error
 	before, peers, files := s.peers.Load(), make(map[peerAt]knownPeer), s.certificates()
 	for _, h := range hosts {
@@ -194,6 +200,23 @@ func (s *streams) know(hosts []router.HostInfo) error {
 	}
 	s.peers.Store(&peers)
 	return errors.Join(errs...)
+}
+
+// tell logs a warning of more hosts than connections, unless it was the last.
+func (s *streams) tell(warning string) {
+	if warning != "" && warning != s.told {
+		s.log.Warn("config: "+warning, "field", outgoingField)
+	}
+	s.told = warning
+}
+
+// tellAgain has a reload say what stands as it was.
+func (s *streams) tellAgain() {
+	if s != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.told = ""
+	}
 }
 
 func newPeer(says catalog.PeerTLS, files certificates) (p knownPeer, err error) {
