@@ -1,6 +1,7 @@
 package router
 
 import (
+	"bytes"
 	"net/netip"
 
 	"tandem/config/catalog"
@@ -14,17 +15,21 @@ import (
 
 // routeSet is what the Route fields and the request-URI say (RFC 3261 16.4).
 type routeSet struct {
-	target  wire.URI // the request-URI, or what belongs in its place
-	badURI  bool     // the request-URI is none
-	dialog  bool     // a token of ours verifies
-	foreign bool     // there is a Route that is not ours
-	token   token
-	flow    wire.Span // of the token; empty when it has none
+	target  wire.URI  // the request-URI, or what belongs in its place
+	badURI  bool      // the request-URI is none
+	dialog  bool      // a token of ours verifies
+	foreign bool      // there is a Route that is not ours
 	from    direction // who of the dialog sent the request
+
+	// The dialog's tokens in the Routes that are ours. There are two when the request
+	// that began it came through us twice, by way of a proxy that keeps out of the
+	// route set: near, where this request comes to, and far, which names where it
+	// leaves. Else they are the same.
+	near, far passage
 
 	own         int // leading Route values that are ours
 	first, last wire.Value
-	listener    int // that the last of them names
+	listener    int // that the last of them names, or the request-URI when there is none
 	hop         wire.Value
 	hasHop      bool // hop is the first Route that is not ours
 
@@ -34,18 +39,32 @@ type routeSet struct {
 	restored wire.Value // the last Route: what was there before
 }
 
-// routeSet reads the Route fields of the request that came. status is not 0
-// when a token is there and is not good.
+// passage is one time that the request which began a dialog came through us.
+type passage struct {
+	token token
+	user  wire.Span // the token as it came, with its flow
+}
+
+// flow is empty when the token has none.
+func (p *passage) flow() wire.Span {
+	return wire.Span{Start: p.user.Start + tokenLen, End: p.user.End}
+}
+
+// routeSet reads the Route fields of the request that came. Of all that are ours
+// the last decides where the request goes: they stand in the order in which it would
+// have passed (RFC 3261 12.1.1, 12.1.2), and nobody needs it in between. status is
+// not 0 when a token is there and is not good, whichever it is.
 func (r *Router) routeSet(s *scratch) (rt routeSet, status int) {
 	m := &s.m
 	var good bool
 	rt.target, good = wire.ParseURI(m.Data, m.RequestURI)
 	rt.badURI = !good
 	rt.listener = s.listener
-	var user wire.Span
-	if _, own := r.ownURI(m, &rt.target); own && looksLikeToken(m.Bytes(rt.target.User)) {
-		rt.strict = true
-		user = rt.target.User
+	if l, own := r.ownURI(m, &rt.target); own && looksLikeToken(m.Bytes(rt.target.User)) {
+		rt.strict, rt.listener = true, l
+		if !r.passed(s, &rt, rt.target.User) {
+			return rt, 403
+		}
 	}
 	r.stripMaddr(m, &rt)
 	routes := m.Values(wire.HeaderRoute)
@@ -69,26 +88,37 @@ func (r *Router) routeSet(s *scratch) (rt routeSet, status int) {
 		}
 		rt.own++
 		rt.last, rt.listener = v, l
-		if user.Len() == 0 && looksLikeToken(m.Bytes(u.User)) {
-			user = u.User
+		if looksLikeToken(m.Bytes(u.User)) && !r.passed(s, &rt, u.User) {
+			return rt, 403
 		}
 	}
-	if user.Len() == 0 {
-		return rt, 0
-	}
-	rt.flow = wire.Span{Start: user.Start + tokenLen, End: user.End}
-	t, ok := parseToken(m.Bytes(wire.Span{Start: user.Start, End: rt.flow.Start}))
-	if ok {
-		rt.from, ok = r.verifyToken(s, &t, m.Bytes(rt.flow), m, r.day(s.now))
-	}
-	if !ok {
-		return rt, 403
-	}
-	rt.dialog, rt.token = true, t
 	if rt.strict && !r.restore(m, &rt) {
 		return rt, 400
 	}
 	return rt, 0
+}
+
+// passed takes down the next token of ours; false when it is not good. What is
+// doubled (RFC 5658) has it twice.
+func (r *Router) passed(s *scratch, rt *routeSet, user wire.Span) bool {
+	m := &s.m
+	if rt.dialog && bytes.Equal(m.Bytes(user), m.Bytes(rt.far.user)) {
+		return true
+	}
+	p := passage{user: user}
+	flow := p.flow()
+	t, ok := parseToken(m.Bytes(wire.Span{Start: user.Start, End: flow.Start}))
+	if ok {
+		rt.from, ok = r.verifyToken(s, &t, m.Bytes(flow), m, r.day(s.now))
+	}
+	if !ok {
+		return false
+	}
+	p.token = t
+	if rt.far = p; !rt.dialog {
+		rt.dialog, rt.near = true, p
+	}
+	return true
 }
 
 // secure reports whether the request may go over TLS only (RFC 3261 26.2.2).
@@ -153,10 +183,10 @@ func (r *Router) forwardDialog(s *scratch, rt *routeSet) {
 	if m.Method == wire.ACK {
 		r.acked(s)
 	}
-	if r.parkBehind(s, rt.token.mac) {
+	if r.parkBehind(s, rt.far.token.mac) {
 		return
 	}
-	if !s.waited && !r.dialogRate.allow(rt.token.mac, s.now) {
+	if !s.waited && !r.dialogRate.allow(rt.far.token.mac, s.now) {
 		r.refuseForward(s, 503, dropRate)
 		return
 	}
@@ -187,7 +217,7 @@ func (r *Router) forwardDialog(s *scratch, rt *routeSet) {
 	}
 	if !dest.IsValid() {
 		var wait bool
-		if dest, over, wait = r.named(s, rt, host, portOf(&hop, over), over); wait && r.park(s, rt.token.mac, host) {
+		if dest, over, wait = r.named(s, rt, host, portOf(&hop, over), over); wait && r.park(s, rt.far.token.mac, host) {
 			return
 		}
 		if !dest.IsValid() {
@@ -391,9 +421,9 @@ func (r *Router) beginForward(s *scratch, out int, dest netip.AddrPort, rt *rout
 	s.text = r.appendViaOf(s.text, out, &b)
 	s.text = append(s.text, "\r\n"...)
 	if rt != nil && m.Method == wire.INVITE { // RFC 3261 16.6 step 4: for who has lost the route set
-		s.text = r.appendOwnRoute(s.text, out, &rt.token, m.Bytes(rt.flow), rt.secure())
-		if out != s.listener {
-			s.text = r.appendOwnRoute(s.text, s.listener, &rt.token, m.Bytes(rt.flow), rt.secure())
+		s.text = r.appendOwnRoute(s.text, out, m.Bytes(rt.far.user), rt.secure())
+		if out != s.listener || rt.near.user != rt.far.user {
+			s.text = r.appendOwnRoute(s.text, s.listener, m.Bytes(rt.near.user), rt.secure())
 		}
 	}
 	s.text = appendHops(s.text, m)

@@ -122,17 +122,26 @@ func (r *Router) answered2xx(s *scratch, a *attempt, resp *wire.Message) {
 	a.hold = hold{}
 }
 
-// follow lets an in-dialog request end or refresh its call.
+// follow lets an in-dialog request end or refresh its call, at each of the hosts that
+// it went to when it passed through us twice.
 func (r *Router) follow(s *scratch, rt *routeSet) {
 	m := &s.m
 	if r.dialogs.count.Load() == 0 || m.Method != wire.BYE && m.Method != wire.INVITE && m.Method != wire.UPDATE {
 		return
 	}
+	r.followAt(s, rt, rt.far.token.host)
+	if rt.near.token.host != rt.far.token.host {
+		r.followAt(s, rt, rt.near.token.host)
+	}
+}
+
+func (r *Router) followAt(s *scratch, rt *routeSet, host uint32) {
+	m := &s.m
 	caller, callee := m.From.Tag, m.To.Tag
 	if rt.from == fromCallee {
 		caller, callee = callee, caller
 	}
-	key := r.dialogs.key(s, &r.keys[0], rt.token.host, m.Bytes(m.CallID), m.Bytes(caller))
+	key := r.dialogs.key(s, &r.keys[0], host, m.Bytes(m.CallID), m.Bytes(caller))
 	if m.Method == wire.BYE {
 		r.dialogs.end(key, fnv32(m.Bytes(callee)))
 	} else {

@@ -28,14 +28,16 @@ import (
 // ended no other is opened, and the callee hears 503. It is found by its address
 // alone, as over UDP, so no certificate is asked for again.
 //
-// The listener is that of our last Route, where the INVITE came to. Another
-// node with the same secret finds its own by it.
+// The listener is that of our last Route, where the INVITE came to, and so is the
+// flow: of a dialog that passed through us twice it is that of the first time, which
+// came from the caller. Another node with the same secret finds its own by it.
 func (r *Router) flow(m *wire.Message, hop *wire.URI, rt *routeSet) (dest netip.AddrPort, over catalog.Transport, ok bool) {
 	over = r.listeners[rt.listener].Transport
-	if rt.from != fromCallee || rt.flow.Len() == 0 || over != catalog.TLS && rt.secure() {
+	flow := rt.far.flow()
+	if rt.from != fromCallee || flow.Len() == 0 || over != catalog.TLS && rt.secure() {
 		return dest, over, false
 	}
-	dest = parseFlow(m.Bytes(rt.flow))
+	dest = parseFlow(m.Bytes(flow))
 	host := hop.Host
 	if maddr, said := wire.Param(m.Data, hop.Params, "maddr"); said && maddr.Len() > 0 {
 		host = maddr

@@ -151,7 +151,7 @@ func (r *Router) unknown(host []byte) bool {
 func (r *Router) named(s *scratch, rt *routeSet, host wire.Span, port uint16, t catalog.Transport) (dest netip.AddrPort, by catalog.Transport, wait bool) {
 	answered, by, known := netip.AddrPort{}, t, false
 	if rt.from == fromCaller {
-		if answered, by, known = s.plan.known.at(rt.token.connector, rt.token.host); !known {
+		if answered, by, known = s.plan.known.at(rt.far.token.connector, rt.far.token.host); !known {
 			by = t
 		}
 	}
@@ -163,7 +163,7 @@ func (r *Router) named(s *scratch, rt *routeSet, host wire.Span, port uint16, t 
 		return netip.AddrPortFrom(answered.Addr(), port), t, false
 	}
 	dest = answered
-	a, ok := names.Choose(addrs, rt.token.mac, func(a netip.Addr) bool {
+	a, ok := names.Choose(addrs, rt.far.token.mac, func(a netip.Addr) bool {
 		_, ok := r.listenerFor(a, t, rt.listener)
 		return ok && r.allowed(s, netip.AddrPortFrom(a, port))
 	})

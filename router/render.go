@@ -63,28 +63,29 @@ func (r *Router) appendViaOf(dst []byte, listener int, b *branch) []byte {
 // goes on over UDP.
 func (r *Router) appendRecordRoute(dst []byte, s *scratch, c *call, a *attempt, m *wire.Message) []byte {
 	t := token{day: r.day(s.now) + tokenLifeDays, connector: a.host.connector.id, host: a.host.id}
-	var room [flowLen6]byte
-	flow := room[:0]
+	var room [tokenLen + flowLen6]byte
+	flow := room[tokenLen:tokenLen]
 	if c.trunk.Symmetric {
 		flow = appendFlow(flow, c.source)
 	}
 	t.mac = t.sum(s, &r.keys[0], m.Bytes(m.CallID), m.Bytes(m.From.Tag), flow)
+	user := room[:len(t.appendTo(room[:0]))+len(flow)]
 	out := a.host.listeners[c.listener]
-	dst = r.appendOwnRoute(dst, out, &t, flow, c.secure)
+	dst = r.appendOwnRoute(dst, out, user, c.secure)
 	if out != c.listener {
-		dst = r.appendOwnRoute(dst, c.listener, &t, flow, c.secure)
+		dst = r.appendOwnRoute(dst, c.listener, user, c.secure)
 	}
 	return dst
 }
 
-// appendOwnRoute appends a Record-Route of ours: a sips URI in a request to one
-// (RFC 3261 16.6 step 4).
-func (r *Router) appendOwnRoute(dst []byte, listener int, t *token, flow []byte, secure bool) []byte {
+// appendOwnRoute appends a Record-Route of ours, user a token with its flow: a sips
+// URI in a request to one (RFC 3261 16.6 step 4).
+func (r *Router) appendOwnRoute(dst []byte, listener int, user []byte, secure bool) []byte {
 	dst = append(dst, "Record-Route: <sip"...)
 	if secure {
 		dst = append(dst, 's')
 	}
-	dst = append(t.appendTo(append(dst, ':')), flow...)
+	dst = append(append(dst, ':'), user...)
 	return append(dst, r.listeners[listener].route...)
 }
 
