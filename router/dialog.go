@@ -255,6 +255,8 @@ func (r *Router) forwardDialog(s *scratch, rt *routeSet) {
 		e.Insert(m.Headers[rt.restored.Header].Line.End, s.text[start:])
 	}
 	msg := e.Apply(s.out.Buf(), wire.Span{End: m.Body.End})
+	// A flow over UDP has no other transport, whoever is at its end: a NAT lets nothing
+	// else in. What is large takes it in fragments.
 	if over == catalog.UDP && !flows && len(msg) > s.plan.leastMTU {
 		if out, msg = r.largerDialog(s, dest, out, msg); r.listeners[out].Transport == catalog.TCP {
 			over = catalog.TCP

@@ -26,7 +26,9 @@ import (
 //
 // Over TCP and TLS the flow is the connection that the caller opened: when that has
 // ended no other is opened, and the callee hears 503. It is found by its address
-// alone, as over UDP, so no certificate is asked for again.
+// alone, as over UDP, so no certificate is asked for again. A name in the Contact
+// is not looked up then: that the connection has ended is heard of when the request
+// has left, and what is quoted of it is not what came and cannot be parked.
 //
 // The listener is that of our last Route, where the INVITE came to, and so is the
 // flow: of a dialog that passed through us twice it is that of the first time, which

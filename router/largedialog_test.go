@@ -137,6 +137,38 @@ func TestWithinADialogTheURISaysWhetherUDPWillDo(t *testing.T) {
 	}
 }
 
+// What takes a flow over UDP stays on it, however large: whole, also where the flow's
+// address is that of a host which takes TCP. An error of the path's refuses nothing.
+func TestRFC5626_5_3_LargeRequestsStayOnTheFlow(t *testing.T) {
+	for _, out := range []catalog.Transport{catalog.UDP, catalog.TCP} {
+		p := oneHost(catalog.LargeTCP)
+		p.Trunks[0].Symmetric = true
+		p.Catalog.Connectors[0].Hosts[0].Transport = out
+		p.Catalog.Connectors[1].Hosts[0] = hostAt(natted)
+		g := newLargeRig(t, p)
+		inv := g.over(overUDP, natted, invite("Contact: <"+privateContact+">"))[1]
+		g.over(int(out), east1, respond(sent{inv.to, inv.text}, 200))
+		d := dialog{g.rig, strings.Join(header(inv.text, "Record-Route"), ", ")}
+		for _, method := range []string{"INVITE", "ACK", "INFO"} {
+			all := g.over(int(out), callee, withBody(d.toPrivate(method, "Via: SIP/2.0/"+strings.ToUpper(out.String())+" 203.0.113.99:5060;branch=z9hG4bKback"+method), 60_000))
+			require.Len(t, all, 1)
+			require.Equal(t, []any{overUDP, natted}, []any{all[0].listener, all[0].to})
+			require.Equal(t, strings.Repeat("v", 60_000), string(parse(all[0].text).Data[parse(all[0].text).Body.Start:]))
+			g.r.Unreachable(g.now, transport.Unreachable{Dest: natted, Code: transport.TooBig, Quote: []byte(all[0].text[:1200]), Listener: overUDP}, &g.out)
+			require.Empty(t, g.taken())
+			copies := g.pass(600 * time.Millisecond)
+			if out == catalog.TCP && method != "ACK" { // its sender does not
+				require.Equal(t, []sent{{natted, all[0].text}}, copies)
+				back := g.over(overUDP, natted, respond(sent{natted, all[0].text}, 200))
+				require.Equal(t, []any{overTCP, callee}, []any{back[0].listener, back[0].to})
+			} else {
+				require.Empty(t, copies)
+			}
+		}
+		require.Equal(t, [largeWays]uint64{}, g.large())
+	}
+}
+
 // What no datagram holds does not try to leave by UDP: its sender hears of it.
 func TestWithinADialogTooLargeToFallBack(t *testing.T) {
 	g := newLargeRig(t, oneHost(catalog.LargeTCP))
