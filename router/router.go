@@ -6,8 +6,8 @@
 //  1. A transport hands a batch of datagrams to Packets.
 //  2. handle parses one (router/wire). Garbage is counted and dropped.
 //  3. A response goes to its call by the key in our branch (response.go). A
-//     request with a valid route token is in-dialog (dialog.go). CANCEL, ACK
-//     and retransmissions are matched by key (upstream.go). Everything else
+//     request with a valid route token (routeset.go) is in-dialog (dialog.go).
+//     CANCEL, ACK and retransmissions are matched by key (upstream.go). All else
 //     must pass accept (accept.go) and the allowance of its trunk (trunk.go),
 //     or is answered without state, and the same way again (refusals.go). What
 //     goes to a name that is not known yet waits for it (park.go).
