@@ -135,6 +135,7 @@ func (c *collector) usage(s scrape) {
 	s.value(callsInSetup, float64(u.Setups))
 	s.value(callsLive, float64(u.Calls))
 	s.value(callsLargest, float64(u.Largest))
+	s.value(callsUsed, u.Used)
 	s.value(callsKept, float64(u.Kept))
 	s.value(timersArmed, float64(u.Timers))
 	s.value(memory, float64(u.CallBytes), "calls")

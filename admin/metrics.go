@@ -57,8 +57,9 @@ var (
 	callsInSetup = gauge("calls_in_setup", "Calls without a final response.")
 	callsLive    = gauge("calls_live", "Calls in memory, those included that only wait for the last of their timers.")
 	callsLargest = gauge("calls_in_fullest_stripe", "Calls in the fullest of the parts that they are kept in: far above calls_live / 64, they are spread badly.")
+	callsUsed    = gauge("calls_room_used_ratio", "How full the fullest of the parts is that calls are kept in, by their number or by the bytes of their messages: at 1 new calls get 503.")
 	callsKept    = gauge("recent_calls", "Calls that can be looked at with tandem calls.")
-	timersArmed  = gauge("timers_armed", "Calls that wait for a deadline.")
+	timersArmed  = gauge("timers_armed", "Calls that wait for a deadline, but for that of those that were answered.")
 	timersLate   = histogram("timer_lateness_seconds", "How much later than due timers fire: more than some milliseconds is a machine without time.")
 	memory       = gauge("memory_bytes", "Memory kept for calls, message buffers that wait to be used again, and recent calls.", "kind")
 

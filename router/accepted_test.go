@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"tandem/config/catalog"
 	"tandem/router/transport"
 )
 
@@ -175,8 +176,7 @@ func TestAcceptedCallOfAWildcardListener(t *testing.T) {
 	}
 }
 
-// TestAcceptedCallsCountForLess: a flood of answered calls fills a stripe too, with
-// sixteen times as many.
+// A flood of answered calls fills a stripe too, with eight times as many.
 func TestAcceptedCallsCountForLess(t *testing.T) {
 	const most = 2
 	g := newRig(t, twoRegions(), func(o *Options) { o.MostCalls = most * stripes })
@@ -193,4 +193,79 @@ func TestAcceptedCallsCountForLess(t *testing.T) {
 	g.pass(34 * time.Second)
 	require.Zero(t, g.r.Live())
 	sends(t, g.from(caller, invite()), "caller 100 INVITE", "east1 INVITE")
+}
+
+func TestAcceptedCallGoesWhereItsAnswerWent(t *testing.T) {
+	source := addr("192.0.2.10:41000")
+	for _, text := range []string{invite(), strings.Replace(invite(), ";branch", ";rport;branch", 1)} {
+		g := newRig(t, twoRegions())
+		inv := g.from(source, text)[1]
+		first := g.from(east1, respond(inv, 200))
+		require.Len(t, first, 1)
+		require.Zero(t, g.left())
+		require.Equal(t, first, g.from(east1, respond(inv, 200)))
+	}
+}
+
+func TestAcceptedCallBetweenTransports(t *testing.T) {
+	g := newMixedRig(t, hostOver(catalog.UDP))
+	inv := g.over(overTCP, connection, invite(viaOver("TCP")))[1]
+	for range 2 {
+		all := g.over(overUDP, east1, respond(sent{inv.to, inv.text}, 200))
+		require.Len(t, all, 1)
+		require.Equal(t, []any{overTCP, connection}, []any{all[0].listener, all[0].to})
+		require.Zero(t, g.left())
+	}
+	all := g.over(overTCP, connection, request("ACK", dialled, viaOver("TCP"), "To: <sip:x@y>;tag=calleetag"))
+	require.Len(t, all, 1)
+	require.Equal(t, []any{overUDP, east1}, []any{all[0].listener, all[0].to})
+}
+
+// Of a machine with more addresses than have a place the one that was asked is not
+// known by less than itself.
+func TestCallOfAnAddressWithoutAPlaceStaysWhole(t *testing.T) {
+	asked := addr("198.51.100.7:5060").Addr()
+	g := newRig(t, twoRegions(), func(o *Options) {
+		o.Listeners = []Listener{{Addr: addr("0.0.0.0:5060"), Advertise: "198.51.100.1:5060"}}
+		o.Addresses = append(o.Addresses, addr("198.51.100.1:5060").Addr())
+		for i := range 300 {
+			o.Addresses = append(o.Addresses, addr(fmt.Sprintf("198.18.%d.%d:1", i/200, i%200+1)).Addr())
+		}
+	})
+	g.r.Packets(g.now, packetsTo(asked, caller.String(), invite()), &g.out)
+	inv := g.taken()[1]
+	for range 2 {
+		g.r.Packets(g.now, packetsTo(addr("198.51.100.1:1").Addr(), east1.String(), respond(inv, 200)), &g.out)
+		require.Equal(t, 1, g.out.Len())
+		require.Equal(t, asked, g.out.Local(0))
+		require.Equal(t, 1, g.left())
+		g.taken()
+	}
+}
+
+// After a peak its memory comes back, and that calls end wakes nobody more than
+// once a second.
+func TestMemoryOfAcceptedCalls(t *testing.T) {
+	g := newRig(t, twoRegions(), func(o *Options) { o.MostCalls = 1000 * stripes })
+	const peak = 200 * stripes
+	for i := range peak {
+		all := g.from(caller, invite(fmt.Sprint("Call-ID: peak-", i)))
+		g.from(all[1].to, respond(all[1], 200))
+		g.now += 2 * second / peak
+	}
+	require.Zero(t, g.left())
+	before := g.r.Usage()
+	require.Equal(t, peak, before.Calls)
+	require.InDelta(t, 200./acceptedWeight/1000, before.Used, 0.01)
+	var out transport.Batch
+	looks := 0
+	for at := g.r.Tick(g.now, &out, nil); at != never; at = g.r.Tick(g.now, &out, nil) {
+		g.now = at
+		looks++
+	}
+	require.Zero(t, g.r.Live())
+	require.LessOrEqual(t, looks, 12, "four seconds in which calls end, and what a wheel looks at besides")
+	for g.r.Trim() > 0 {
+	}
+	require.Less(t, g.r.Usage().CallBytes, before.CallBytes/4)
 }

@@ -46,7 +46,7 @@ const (
 	maxListeners = 16 // one hexadecimal digit of a branch tells them apart
 
 	// Calls in memory at once where nobody says how many, those included that only
-	// wait for their timers to end, half a minute, of which a sixteenth counts of
+	// wait for their timers to end, half a minute, of which an eighth counts of
 	// those that were answered: a minute of a flood must not take the machine's memory.
 	maxCalls = 500_000
 	// Bytes of messages for each of them.

@@ -161,8 +161,9 @@ type Usage struct {
 	Setups  int // calls without a final response
 	Largest int // calls in the fullest of the Stripes
 	Stripes int
-	Timers  int // calls that wait for a deadline
-	Kept    int // recent calls that can be looked at
+	Used    float64 // how much of its room the fullest has in use, by calls or by their bytes: at 1 new ones are refused
+	Timers  int     // calls that wait for a deadline
+	Kept    int     // recent calls that can be looked at
 
 	CallBytes   int // of calls, also of those that wait to be used again
 	BufferBytes int // free message buffers that wait to be used again
@@ -177,6 +178,7 @@ func (r *Router) Usage() Usage {
 		u.Calls += st.count + int(st.accepted.count)
 		u.Setups += st.setups
 		u.Largest = max(u.Largest, st.count+int(st.accepted.count))
+		u.Used = max(u.Used, float64(st.weight())/float64(st.most), float64(st.held)/float64(st.room))
 		u.Timers += st.wheel.count
 		u.CallBytes += st.made*int(reflect.TypeFor[call]().Size()) + len(st.accepted.slots)*acceptedBytes
 		u.BufferBytes += st.buffers.free

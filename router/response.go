@@ -115,7 +115,7 @@ func (r *Router) answer(s *scratch, st *stripe, c *call, a *attempt) {
 	} else {
 		r.finish(s, st, c, a)
 	}
-	if !r.accepted(st, c) {
+	if !r.shrink(st, c) {
 		r.arm(st, c, s.now)
 	}
 }

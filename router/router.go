@@ -83,7 +83,7 @@ type Options struct {
 	// RecentCalls is how many calls that are over are kept to look at.
 	RecentCalls int
 	// MostCalls is how many calls may be in memory at once, those included that
-	// failed and wait for their timers; 0 is 500,000. Sixteen that were answered count
+	// failed and wait for their timers; 0 is 500,000. Eight that were answered count
 	// as one. Their messages may have 2 KiB for each, all together. What is above gets
 	// 503.
 	MostCalls int

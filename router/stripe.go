@@ -49,9 +49,10 @@ func (st *stripe) release(b *[]byte) {
 // full reports whether the stripe has its share of what most calls may take, of
 // which each has room for messages of callRoom bytes: few calls with large bodies
 // take as much as many others.
-func (st *stripe) full() bool {
-	return st.count+int(st.accepted.count)/acceptedWeight >= st.most || st.held >= st.room
-}
+func (st *stripe) full() bool { return st.weight() >= st.most || st.held >= st.room }
+
+// weight is how many calls it counts as having.
+func (st *stripe) weight() int { return st.count + int(st.accepted.count)/acceptedWeight }
 
 // newStripe returns a stripe for its share of most calls, which keeps its share
 // of recent ones.
