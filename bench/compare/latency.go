@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ type latency struct {
 	Calls     int       `json:"calls"`
 	Failed    int       `json:"failed"`
 	Again     int       `json:"retransmissions"`
+	Repeated  int       `json:"repeated,omitempty"` // windows in which something else used the machine
 	Forward   []float64 `json:"invite_to_forward_us"` // at quantiles
 	Scheduled []float64 `json:"schedule_to_forward_us"`
 	Answer    []float64 `json:"invite_to_200_us"`
@@ -75,13 +77,13 @@ func (s *session) latencies(ctx context.Context, l *ownLoad, found []saturation)
 	for i := range all {
 		order = append(order, len(all)-1-i)
 	}
+	repeated := make([]int, len(all))
 	for turn, i := range order {
-		m, err := l.steady(ctx, s.target(all[i].proxy), float64(all[i].rate), s.Warmup/2, s.Latency)
+		m, voids, err := s.quiet(ctx, l, all[i])
 		if err != nil {
 			return nil, fmt.Errorf("%s at %d calls/s: %w", all[i].proxy, all[i].rate, err)
 		}
-		s.progress.say(s.out, "latency %-11s %6d/s  p50 %s, p99 %s, p99.9 %s  %s", all[i].proxy, all[i].rate,
-			quantile(m.window.Forward, 50), quantile(m.window.Forward, 99), quantile(m.window.Forward, 99.9), m.window.Odd())
+		repeated[i] += voids
 		if turn < len(all) {
 			sums[i] = m.window
 		} else {
@@ -93,11 +95,33 @@ func (s *session) latencies(ctx context.Context, l *ownLoad, found []saturation)
 	for i, a := range all {
 		r := sums[i]
 		out = append(out, latency{
-			Proxy: a.proxy, Rate: a.rate, Common: a.common, Calls: r.Counts[load.Begun], Failed: r.Counts[load.Failed], Again: again(r),
+			Proxy: a.proxy, Rate: a.rate, Common: a.common, Calls: r.Counts[load.Begun], Failed: r.Counts[load.Failed], Again: again(r), Repeated: repeated[i],
 			Forward: at(r.Forward), Scheduled: at(r.ScheduledForward), Answer: at(r.Answer),
 		})
 	}
 	return out, nil
+}
+
+// quiet measures one window, and again when something else used the machine. Who
+// failed calls has time to recover: the next window is not to show the last one.
+func (s *session) quiet(ctx context.Context, l *ownLoad, a aim) (m steadily, voids int, err error) {
+	p := s.target(a.proxy)
+	for ; ; voids++ {
+		if m, err = l.steady(ctx, p, float64(a.rate), s.Warmup/2, s.Latency); err != nil {
+			return m, voids, err
+		}
+		void := s.disturbed(m.noise)
+		s.progress.say(s.out, "latency %-11s %6d/s  p50 %s, p99 %s, p99.9 %s  %s; %s", a.proxy, a.rate,
+			quantile(m.window.Forward, 50), quantile(m.window.Forward, 99), quantile(m.window.Forward, 99.9), m.window.Odd(), cmp.Or(void, "undisturbed"))
+		if m.all.Counts[load.Failed] > 0 {
+			if err := l.recover(ctx, p); err != nil {
+				return m, voids, err
+			}
+		}
+		if void == "" || voids == mostVoids {
+			return m, voids, nil
+		}
+	}
 }
 
 func quantile(h *hdrhistogram.Histogram, q float64) time.Duration {
@@ -113,7 +137,8 @@ func writeLatency(w io.Writer, s settings, all []latency) {
 	}
 	say(w, "\n## Latency: INVITE to its forwarding\n\n")
 	say(w, "Milliseconds from just before the INVITE was sent to its arrival at the connector, by the kernel's clock, in two windows of %v\n"+
-		"each. From the schedule on, what the generator and the machine delayed is in it too.\n\n", s.Latency)
+		"each. From the schedule on, what the generator and the machine delayed is in it too. A window in which others used the machine is repeated,\n"+
+		"%d times at most.\n\n", s.Latency, mostVoids)
 	for _, common := range []bool{false, true} {
 		title := "Each at half of its own highest rate"
 		if common {
