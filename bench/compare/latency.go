@@ -22,7 +22,7 @@ type latency struct {
 	Calls     int       `json:"calls"`
 	Failed    int       `json:"failed"`
 	Again     int       `json:"retransmissions"`
-	Repeated  int       `json:"repeated,omitempty"` // windows in which something else used the machine
+	Repeated  int       `json:"repeated,omitempty"`   // windows in which something else used the machine
 	Forward   []float64 `json:"invite_to_forward_us"` // at quantiles
 	Scheduled []float64 `json:"schedule_to_forward_us"`
 	Answer    []float64 `json:"invite_to_200_us"`
